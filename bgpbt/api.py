@@ -1,0 +1,230 @@
+"""The Python interface: `run`, `run_seeds`, `open_run`, `dry_run`. `main.py` calls the same."""
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import numpy as np
+import pandas as pd
+
+from bgpbt import plots, records, versions
+from bgpbt import space as spaces
+from bgpbt.controller import Engine, blank_state, make_engine, report, train_population
+from bgpbt.display import Display
+from bgpbt.networks.mlp import MLP
+from bgpbt.options import BadInput, Options, load_options
+from bgpbt.population import Arrangement, arrange, cpu_devices
+from bgpbt.store import RunStore, folder, shapes_like
+from bgpbt.strategies import STRATEGIES, frozen
+from bgpbt.tasks import episodes
+from bgpbt.tasks.ppo import BLOCKS, hyperparameter_space, ppo
+from bgpbt.types import RunState, Strategy, Task
+from envs import ENVS
+
+GIF_SECONDS = 8.0  # of simulated time
+FRAMES_PER_SECOND = 20
+
+
+def make_task(options: Options) -> Task:
+    """The task that the options describe: PPO on a Brax environment."""
+    env = ENVS[options.env_name](
+        backend=options.backend, episode_length=options.episode_length, action_repeat=options.action_repeat
+    )
+    space = hyperparameter_space(options.num_envs)
+    fixed, mlps = {}, {}
+    outputs = {"policy": 2 * env.action_size, "value": 1}
+    for block in BLOCKS:
+        layers = getattr(options, f"{block}_layers")
+        depth, width = len(layers), layers[0]
+        fixed |= {f"{block}_depth": depth, f"{block}_width": width, f"{block}_spectral_norm": 0}
+        mlps[block] = MLP(env.observation_size, outputs[block], depth, width, drawn_width=256, spectral_norm=False)
+    return ppo(
+        env,
+        num_envs=options.num_envs,
+        space=space,
+        fixed=fixed,
+        fitness=options.fitness,
+        eval_episodes=options.eval_episodes,
+        normalize_advantage=options.normalize_advantage,
+        **mlps,
+    )
+
+
+def make_strategy(options: Options, task: Task) -> Strategy:
+    """The strategy that the options name, frozen where they say so."""
+    strategy = STRATEGIES[options.strategy](task.space, task.blocks, options)
+    return frozen(strategy) if options.freeze else strategy
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run as it lies on disk."""
+
+    options: Options
+    path: Path
+    records: pd.DataFrame  # one row per round and member
+    report: dict | None  # the final evaluation on fresh episodes, None for an unfinished run
+    load: Callable[[], tuple[Engine, RunState]]  # rebuilds the task and reads the last checkpoint
+
+    @property
+    def best(self) -> pd.Series:
+        """The record of the reported member: highest fitness of all rounds after the first."""
+        rows = self.records[(self.records["member"] >= 0) & (self.records["round"] > 0)]
+        return rows.loc[rows["fitness"].idxmax()]
+
+    @property
+    def lineage(self) -> pd.DataFrame:
+        """The records that the reported member's weights passed through, oldest first: its schedule."""
+        return records.lineage(self.records, int(self.best["round"]), int(self.best["member"]))
+
+    def policy(self) -> Callable[[jax.Array], jax.Array]:
+        """The reported member's deterministic policy: observations `[..., O]` to actions `[..., A]` in [-1, 1]."""
+        engine, state = self.load()
+        hyperparams = spaces.decode(engine.task.space, state.progress.best_config)
+        return jax.jit(engine.task.context[1](state.best, hyperparams))
+
+    def draw(self) -> list[Path]:
+        """Draws the learning curve and the hyperparameter schedule. Returns their paths."""
+        options, best = self.options, self.best
+        title = f"{options.env_name}, {options.strategy}, {options.pop_size} members, {self.path.name.replace('_', ' ')}"
+        winner = (int(best["round"]), int(best["member"]))
+        curve, schedule = self.path / "learning_curve.png", self.path / "hyperparameter_schedule.png"
+        plots.learning_curve(self.records, curve, title=title, report=self.report, winner=winner)
+        space = hyperparameter_space(options.num_envs)
+        limits = {name: (*map(float, spaces.limits(d)), d.log or getattr(d, "doubling", False)) for name, d in space.items()}
+        plots.hyperparameter_schedule(self.records, schedule, space_limits=limits, title=title, winner=winner)
+        return [curve, schedule]
+
+    def render(self, path: Path | None = None) -> Path:
+        """Writes a moving GIF of one episode of the reported member. Returns its path.
+
+        Raises:
+          BadInput: the environment has no bodies to draw.
+        """
+        from bgpbt import render
+
+        engine, state = self.load()
+        env, mode_of = engine.task.context
+        if env.system is None:
+            raise BadInput(f"{env.name} has no bodies to draw")
+        every = max(1, round(1 / FRAMES_PER_SECOND / env.seconds_per_step))
+        count = min(round(GIF_SECONDS / env.seconds_per_step), env.episode_length) // every
+        hyperparams = spaces.decode(engine.task.space, state.progress.best_config)
+        key = jax.random.PRNGKey(int(state.progress.seed))
+        position, rotation = episodes.film(key, env, mode_of(state.best, hyperparams), count, every)
+        frames = render.render_frames(render.scene(env.system), position, rotation)
+        path = path or self.path / "policy.gif"
+        render.save_gif(frames, path, seconds_per_frame=every * env.seconds_per_step)
+        return path
+
+
+def run(options: Options, task: Task | None = None, strategy: Strategy | None = None) -> Result:
+    """Trains one population and leaves a run folder.
+
+    Args:
+      options: the settings, with one seed.
+      task: instead of the one that `options` describes.
+      strategy: instead of the one that `options` names.
+
+    Raises:
+      BadInput: settings, folder or versions cannot be used; nothing was changed.
+      PopulationLost: all members failed in one round; the checkpoint before it is usable.
+    """
+    if len(options.seed) > 1:
+        raise BadInput(f"seed: {len(options.seed)} seeds, give one or call run_seeds", "seed")
+    return run_seeds(options, task, strategy)[0]
+
+
+def run_seeds(options: Options, task: Task | None = None, strategy: Strategy | None = None) -> list[Result]:
+    """`run` for every seed in turn, each in its own folder, with one compilation for all."""
+    versions.check()
+    stores = [RunStore(folder(options, seed)) for seed in options.seed]
+    for store in stores:
+        store.check(options)
+    task = task or make_task(options)
+    arrangement = arrange(options.pop_size, options.max_parallel, options.devices)
+    engine = make_engine(options, task, strategy or make_strategy(options, task), arrangement)
+    return [_run_one(engine, arrangement, seed, store) for seed, store in zip(options.seed, stores, strict=True)]
+
+
+def _run_one(engine: Engine, arrangement: Arrangement, seed: int, store: RunStore) -> Result:
+    options = engine.options
+    title = f"{options.env_name}, {options.strategy}, {options.pop_size} members, seed {seed}"
+    with Display(title, options.max_timesteps, options.verbose) as display:
+        display.notice(store.open(options.model_copy(update={"seed": (seed,)})))
+        for line in [*store.stamp(environment(arrangement)), *arrangement_notices(options, arrangement)]:
+            display.notice(line)
+        state = train_population(engine, seed, store, display)
+        display.phase("evaluating", f"{options.report_episodes} fresh episodes for the report")
+        if store.read_json("report.json") is None:
+            store.write_json("report.json", report(engine, state))
+        result = _result(options, store, lambda: (engine, state))
+        display.phase("drawing")
+        written = result.draw()
+        if options.render and getattr(engine.task.context[0], "system", None) is not None:
+            written.append(result.render())
+        display.done([*summary(result.report), *(f"  {path}" for path in written)])
+    return result
+
+
+def summary(found: dict) -> list[str]:
+    """The final report in words."""
+    return [
+        f"best untrained member: {found['untrained_mean']:.1f} (sd {found['untrained_sd']:.1f}) on fresh episodes",
+        f"reported member {found['member']} of round {found['round']}: {found['mean']:.1f} (sd {found['sd']:.1f}) on "
+        f"{found['episodes']} fresh episodes",
+    ]
+
+
+def environment(arrangement: Arrangement) -> dict:
+    """What the same bits depend on, beside the settings."""
+    names = ("jax", "jaxlib", "brax", "optax", "numpy")
+    found = {name: __import__(name).__version__ for name in names}
+    device = jax.devices()[0]
+    return {"python": platform.python_version(), **found, "device": device.device_kind, **arrangement._asdict()}
+
+
+def arrangement_notices(options: Options, arrangement: Arrangement) -> list[str]:
+    """What a person may want to know about how the population is spread."""
+    if jax.default_backend() != "cpu":
+        return []
+    best = cpu_devices(options.pop_size)
+    lines = []
+    if arrangement.devices < best and options.devices is None:
+        lines.append(
+            f"one core works; for {best} call jax.config.update('jax_num_cpu_devices', {best}) before JAX's first operation"
+        )
+    if options.max_parallel not in ("auto", 1):
+        lines.append("max_parallel: a CPU trains members one at a time, which is faster there")
+    return lines
+
+
+def _result(options: Options, store: RunStore, load) -> Result:
+    return Result(options, store.path, store.records(), store.read_json("report.json"), load)
+
+
+def open_run(path: str | Path) -> Result:
+    """Opens a run folder, finished or not.
+
+    Raises:
+      BadInput: the folder holds no run.
+    """
+    store = RunStore(Path(path))
+    if not store.rounds():
+        raise BadInput(f"{path} holds no run with a finished round, give a folder such as runs/.../seed_0")
+    options = load_options({}, store.path / "options.yaml")
+
+    def load() -> tuple[Engine, RunState]:
+        task = make_task(options)
+        arrangement = arrange(options.pop_size, options.max_parallel)
+        engine = make_engine(options, task, make_strategy(options, task), arrangement)
+        state, _ = store.restore(shapes_like(blank_state(engine, options.seed[0])))
+        return engine, state
+
+    return _result(options, store, load)
+
+
+def dry_run(options: Options) -> str:
+    return ""

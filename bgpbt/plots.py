@@ -1,0 +1,192 @@
+"""Draw the records of a run: its learning curve and its hyperparameter schedule, as PNG files.
+
+Figures are built without pyplot, so drawing neither needs a screen nor touches the state of a notebook. The colours
+also differ in lightness and line width, so that they are told apart with any kind of colour vision and in grey print.
+"""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from bgpbt.records import best_member, lineage, members_only, with_parent
+
+WINNER, BEST, MEDIAN, MEMBER, FAINT = "#7b1fa2", "#f5a700", "#222222", "#9aa0a6", "#d9dce0"
+MAX_PANELS = 15
+Limits = tuple[float, float, bool]
+
+
+def learning_curve(
+    records: pd.DataFrame, path: str | Path, *, title: str, report: dict | None = None, winner: tuple[int, int] | None = None
+) -> Figure:
+    """Draw fitness against timesteps: every member, the population's spread and best, and the winner's lineage.
+
+    `winner` is a round and a member, by default the best one of the last round.
+    `report` (keys `mean`, `sd`, `episodes`, `untrained_mean`) adds the final agent's return on fresh episodes.
+    """
+    rows = members_only(records)
+    figure = Figure(figsize=(8, 4.8), layout="constrained")
+    widths = [12, 1] if report else [1]
+    axes, *side = figure.subplots(1, len(widths), sharey=True, squeeze=False, width_ratios=widths)[0]
+    _draw_members(axes, with_parent(records), rows)
+    _draw_population(axes, rows)
+    line = _lineage(rows, winner)
+    style = {"color": WINNER, "lw": 1.8, "marker": "o", "ms": 2.5, "zorder": 6, "label": "winner's lineage"}
+    axes.plot(line["timesteps"], line["fitness"], **style)
+    _dress(axes, rows)
+    axes.set(xlabel="timesteps per member", ylabel="fitness (mean episode return)")
+    for panel in side:
+        _draw_report(panel, report)
+    _finish(figure, path, title)
+    return figure
+
+
+def hyperparameter_schedule(
+    records: pd.DataFrame, path: str | Path, *, space_limits: dict[str, Limits], title: str, winner: tuple[int, int] | None = None
+) -> Figure:
+    """Draw hyperparameters against timesteps, one panel each; `space_limits` maps names to (low, high, is_log).
+
+    `winner` is a round and a member, by default the best one of the last round.
+    """
+    rows, steps = members_only(records), with_parent(records)
+    line = _lineage(rows, winner)
+    names = [name for name in space_limits if name in rows]
+    if not names:
+        raise ValueError("no hyperparameter of `space_limits` is a column of the records")
+    if len(names) > MAX_PANELS:
+        title = f"{title} (first {MAX_PANELS} of {len(names)} hyperparameters)"
+        names = names[:MAX_PANELS]
+    columns = min(len(names), 3 if len(names) <= 9 else 4)
+    lines = -(-len(names) // columns)
+    figure = Figure(figsize=(max(2.9 * columns, 5), 1.9 * lines + 1.1), layout="constrained")
+    for place, name in enumerate(names):
+        axes = figure.add_subplot(lines, columns, place + 1)
+        _draw_schedule(axes, rows, steps, line, name)
+        _scale(axes, rows[name], *space_limits[name])
+        _dress(axes, rows)
+        axes.set_title(name, loc="left", fontsize=9.5, color=MEDIAN)
+        if place + columns < len(names):
+            axes.tick_params(labelbottom=False)
+        if place >= columns * (lines - 1):
+            axes.set_xlabel("timesteps per member", fontsize=8.5, color=MEDIAN)
+    _finish(figure, path, title)
+    return figure
+
+
+def _lineage(rows: pd.DataFrame, winner: tuple[int, int] | None) -> pd.DataFrame:
+    """The winner's lineage; empty where every member of the last round failed."""
+    if winner is None:
+        member = best_member(rows)
+        winner = None if member is None else (int(rows["round"].max()), member)
+    return rows.iloc[:0] if winner is None else lineage(rows, *winner)
+
+
+def _draw_members(axes: Axes, steps: pd.DataFrame, rows: pd.DataFrame) -> None:
+    """A family tree: each step leads from the parent's fitness to the child's, and ends where weights were dropped."""
+    alpha = min(0.8, 12 / rows["member"].nunique())
+    known = steps.dropna(subset=["fitness", "fitness_before"])
+    start, end = known[["timesteps_before", "fitness_before"]], known[["timesteps", "fitness"]]
+    segments = list(zip(start.to_numpy(), end.to_numpy(), strict=True))
+    axes.add_collection(LineCollection(segments, colors=MEMBER, linewidths=0.7, alpha=alpha, label="members"))
+    axes.plot(rows["timesteps"], rows["fitness"], ls="", marker="o", ms=1.6, mew=0, color=MEMBER, alpha=alpha)
+    replaced = steps[steps["parent"] != steps["member"]]
+    dropped = rows.merge(replaced[["round_before", "member"]].rename(columns={"round_before": "round"}))
+    style = {"ls": "", "marker": "o", "ms": 3.5, "mew": 0.8, "mfc": "white", "mec": MEMBER}
+    if len(dropped):
+        axes.plot(dropped["timesteps"], dropped["fitness"], **style, zorder=3, label="replaced")
+    failed = rows[rows["fitness"].isna()]
+    style = {"ls": "", "marker": "x", "ms": 5, "color": MEDIAN, "transform": axes.get_xaxis_transform()}
+    if len(failed):
+        axes.plot(failed["timesteps"], [0.03] * len(failed), **style, label="failed")
+
+
+def _draw_population(axes: Axes, rows: pd.DataFrame) -> None:
+    by_round = rows.groupby("round")
+    time, fitness = by_round["timesteps"].max(), by_round["fitness"]
+    band = {"color": MEDIAN, "alpha": 0.18, "lw": 0, "zorder": 2.5, "label": "25–75%"}
+    axes.fill_between(time, fitness.quantile(0.25), fitness.quantile(0.75), **band)
+    axes.plot(time, fitness.max(), color=BEST, lw=3.6, marker="o", ms=3.6, mew=0, zorder=4, label="best")
+    axes.plot(time, fitness.median(), color=MEDIAN, lw=1.6, marker="o", ms=1.6, zorder=5, label="median")
+    untrained = rows.loc[rows["timesteps"] == 0, "fitness"].median()
+    if rows["fitness"].isna().all():
+        axes.set_yticks([])
+        axes.text(0.5, 0.5, "every fitness is NaN", transform=axes.transAxes, ha="center", color=MEDIAN)
+    elif pd.notna(untrained):
+        axes.axhline(untrained, color=MEDIAN, lw=0.9, ls=(0, (1, 2)), label="untrained")
+
+
+def _draw_report(axes: Axes, report: dict) -> None:
+    axes.errorbar([0], [report["mean"]], yerr=[report["sd"]], fmt="D", ms=6, capsize=4, color=WINNER)
+    axes.plot([0], [report["untrained_mean"]], ls="", marker="D", ms=6, mfc="white", mec=MEDIAN)
+    axes.set_xlim(-1, 1)
+    axes.set_xticks([0], [f"{report['episodes']} fresh\nepisodes\n(± sd)"])
+    axes.tick_params(left=False, labelleft=False, bottom=False, labelsize=8.5)
+    axes.spines[["top", "right", "bottom", "left"]].set_visible(False)
+
+
+def _draw_schedule(axes: Axes, rows: pd.DataFrame, steps: pd.DataFrame, line: pd.DataFrame, name: str) -> None:
+    """Values hold from one evaluation to the next; a dot marks a value which is not the parent's."""
+    start, old, end, new = (steps[column] for column in ("timesteps_before", f"{name}_before", "timesteps", name))
+    bends = [((t0, v0), (t0, v1), (t1, v1)) for t0, v0, t1, v1 in zip(start, old, end, new, strict=True)]
+    axes.add_collection(LineCollection(bends, colors=MEMBER, linewidths=0.7, alpha=0.7, label="members"))
+    explored = steps[old != new]
+    dot = {"ls": "", "marker": "o", "mew": 0}
+    axes.plot(explored["timesteps_before"], explored[name], **dot, ms=2.2, color=MEMBER, label="changed by explore")
+    axes.plot(line["timesteps"], line[name], color=WINNER, lw=2, drawstyle="steps-pre", label="winner's lineage")
+    own = explored.merge(line[["round", "member"]], on=["round", "member"])
+    axes.plot(own["timesteps_before"], own[name], **dot, ms=4.5, color=WINNER)
+    if steps.empty:
+        axes.plot(rows["timesteps"], rows[name], **dot, ms=4.5, color=MEMBER)
+
+
+def _scale(axes: Axes, values: pd.Series, low: float, high: float, is_log: bool) -> None:
+    """Show the range as light lines, with ticks that people would choose."""
+    for limit in (low, high):
+        axes.axhline(limit, color=FAINT, lw=1.2, zorder=0.5)
+    whole = all(float(value).is_integer() for value in (low, high, *values.dropna()))
+    if is_log:
+        axes.set_yscale("log", base=2 if whole else 10)
+        wide = high / low > 20
+        axes.yaxis.set_major_locator(LogLocator(base=2) if whole else LogLocator(subs=(1,) if wide else (1, 2, 5)))
+        axes.yaxis.set_minor_locator(NullLocator())
+        if whole or not wide or low >= 1e-3:
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(4, integer=whole))
+
+
+def _dress(axes: Axes, rows: pd.DataFrame) -> None:
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_major_locator(MaxNLocator(5) if rows["timesteps"].any() else FixedLocator([0]))
+    for place, time in enumerate(rows.groupby("generation")["timesteps"].max().iloc[:-1]):
+        axes.axvline(time, color=MEMBER, lw=0.8, ls="--", zorder=0.5, label="_" * place + "next generation")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(MEMBER)
+    axes.tick_params(color=MEMBER, labelcolor=MEDIAN, labelsize=8.5)
+
+
+def _finish(figure: Figure, path: str | Path, title: str) -> None:
+    """Add title and legend; write beside `path` and rename, so that nobody ever reads half a picture."""
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=4 if len(labels) <= 8 else 5,
+        frameon=False,
+        fontsize=8.5,
+        columnspacing=1.4,
+    )
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", color=MEDIAN)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        figure.savefig(beside, format="png", dpi=200)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,293 @@
+"""All that knows the population axis `P`: how members are spread over devices and chunks, and how they inherit.
+
+A task is written for one member. On an accelerator the whole population is vmapped; on a CPU every core is a device of
+its own and walks its members one after another, which keeps a member's data in the cache (`docs/design.md` has the
+measurements). Members never depend on their neighbours: every key is folded from seed, purpose, round and member.
+"""
+
+import enum
+import math
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from bgpbt import space as spaces
+from bgpbt.types import Array, Decision, Key, PyTree, Task, TrainState
+
+AXIS = "pop"
+
+
+class Purpose(enum.IntEnum):
+    """What a random key is for; folded into it, so that no two purposes share a stream."""
+
+    configure = 0
+    initialise = 1
+    train = 2
+    evaluate = 3
+    decide = 4
+    inherit = 5
+    report = 6
+
+
+class Arrangement(NamedTuple):
+    """How the members are spread."""
+
+    devices: int  # the population is split evenly over these
+    chunk: int  # members vmapped at once on each; divides the members of a device
+
+
+def usable_cores() -> int:
+    """Cores this process may use: its affinity and its container's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, min(cores, int(quota) // int(period)))
+    except (OSError, ValueError):
+        return cores
+
+
+def largest_divisor(number: int, ceiling: int) -> int:
+    """The largest divisor of `number` that is at most `ceiling`."""
+    return next(d for d in range(min(number, ceiling), 0, -1) if number % d == 0)
+
+
+def cpu_devices(pop_size: int) -> int:
+    """How many CPU devices serve a population best: one for every core that gets the same number of members."""
+    return largest_divisor(pop_size, usable_cores())
+
+
+def arrange(pop_size: int, max_parallel: int | str = "auto", devices: int | None = None) -> Arrangement:
+    """Chooses devices and chunk for the present backend.
+
+    Args:
+      pop_size: members.
+      max_parallel: most members vmapped at once per device, or "auto": one on a CPU, all on an accelerator. A CPU takes
+        one whatever the ceiling, because larger chunks are slower there.
+      devices: exact number of devices; None: as many as divide the population (on a CPU, not above the usable cores).
+    """
+    on_cpu = jax.default_backend() == "cpu"
+    if devices is None:
+        available = jax.device_count()
+        devices = largest_divisor(pop_size, min(available, usable_cores()) if on_cpu else available)
+    local = pop_size // devices
+    ceiling = 1 if on_cpu else local if max_parallel == "auto" else max_parallel
+    return Arrangement(devices, largest_divisor(local, ceiling))
+
+
+def make_mesh(arrangement: Arrangement) -> Mesh:
+    """A one-axis mesh over the first `arrangement.devices` devices."""
+    return Mesh(jax.devices()[: arrangement.devices], (AXIS,))
+
+
+def map_members(f: Callable, arrangement: Arrangement, mesh: Mesh) -> Callable:
+    """Turns `f(shared, member) -> out` into `g(shared, members) -> outs` over leading axes `P`. Not jitted.
+
+    `shared` goes in unbatched, so that what all members agree on (a trip count) stays a scalar.
+    """
+
+    def on_device(shared, members):
+        local = jax.tree.leaves(members)[0].shape[0]
+        one = partial(f, shared)
+        # A chunk of one is a plain map: under `vmap`, even of size 1, a traced branch becomes a select of all branches.
+        if arrangement.chunk == 1:
+            return jax.lax.map(one, members) if local > 1 else _map_one(one, members)
+        if arrangement.chunk == local:
+            return jax.vmap(one)(members)
+        chunks = jax.tree.map(lambda x: x.reshape(-1, arrangement.chunk, *x.shape[1:]), members)
+        outs = jax.lax.map(jax.vmap(one), chunks)
+        return jax.tree.map(lambda x: x.reshape(local, *x.shape[2:]), outs)
+
+    specs = (PartitionSpec(), PartitionSpec(AXIS))
+    return jax.shard_map(on_device, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(AXIS), check_vma=False)
+
+
+def _map_one(f: Callable, members):
+    return jax.tree.map(lambda x: x[None], f(jax.tree.map(lambda x: x[0], members)))
+
+
+def member_key(seed: Array, purpose: Purpose, round_: Array, member: Array) -> Key:
+    """The key of one member for one purpose in one round."""
+    key = jax.random.PRNGKey(seed)
+    for part in (int(purpose), round_, member):
+        key = jax.random.fold_in(key, part)
+    return key
+
+
+def shrink_perturb(weights: PyTree, fresh: PyTree, shrink: Array, perturb: Array) -> PyTree:
+    """shrink * weights + perturb * fresh (Ash and Adams, 2020); a factor of 0 removes its part even where it is NaN."""
+
+    def blend(old, new):
+        return jnp.where(shrink == 0, 0, shrink * old) + jnp.where(perturb == 0, 0, perturb * new)
+
+    return jax.tree.map(blend, weights, fresh)
+
+
+def all_finite(tree: PyTree) -> Array:
+    """Whether every float of one member is finite. Shape `[]`, bool."""
+    floats = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.floating)]
+    return jnp.stack([jnp.all(jnp.isfinite(x)) for x in floats]).all() if floats else jnp.array(True)
+
+
+class Programs(NamedTuple):
+    """The compiled programs of a run; none of them knows the strategy. `seed`, `round`: [] int32; `config`: [P, D]."""
+
+    configure: Callable  # (seed, members [P]) -> config
+    hyperparams: Callable  # (config) -> natural values by name, each [P]
+    init: Callable  # (seed, members [P], config) -> population
+    train: Callable  # (seed, round, updates, members, active [P], population, config) -> population, metrics; donates
+    evaluate: Callable  # (seed, round, purpose, draws [P], population, config) -> returns [P, E], steps [P], finite [P]
+    pick: Callable  # (population, member) -> that member without its world
+    repeat: Callable  # (member state, population) -> a population of its copies, in the worlds of `population`
+    merge: Callable  # (population, population, index [P] into both) -> population
+    inherit: Callable  # (seed, round, population, best, decision) -> population; donates the population
+
+
+def make_programs(task: Task, pop_size: int, arrangement: Arrangement) -> Programs:
+    """Builds the programs for a task and an arrangement. Nothing is compiled before its first call."""
+    mesh = make_mesh(arrangement)
+    sharded = NamedSharding(mesh, PartitionSpec(AXIS))
+    replicated = NamedSharding(mesh, PartitionSpec())
+    over = partial(map_members, arrangement=arrangement, mesh=mesh)
+    jit = partial(jax.jit, out_shardings=sharded)
+
+    def configure_one(seed, member):
+        return spaces.sample(member_key(seed, Purpose.configure, 0, member), task.space)
+
+    def init_one(seed, inputs):
+        member, config = inputs
+        return task.init(member_key(seed, Purpose.initialise, 0, member), spaces.decode(task.space, config))
+
+    def train_one(shared, inputs):
+        seed, round_, updates = shared
+        member, active, state, config = inputs
+        key = member_key(seed, Purpose.train, round_, member)
+        hyperparams = spaces.decode(task.space, config)
+
+        def train(state):
+            return task.train(key, state, hyperparams, updates, ())
+
+        def idle(state):
+            _, metrics = jax.eval_shape(train, state)
+            return state, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), metrics)
+
+        # The trip count stays unbatched: an idle member of a vmapped chunk is held afterwards, not step by step.
+        state, metrics = jax.lax.cond(active, train, idle, state)
+        weights, world = all_finite(state._replace(world=())), all_finite(state.world)
+        return state, metrics | {"weights_finite": weights, "world_finite": world}
+
+    def evaluate_one(seed_round, inputs):
+        seed, round_, purpose = seed_round
+        draw, state, config = inputs
+        key = jax.random.PRNGKey(seed)
+        for part in (purpose, round_, draw):
+            key = jax.random.fold_in(key, part)
+        returns, steps = task.evaluate(key, state, spaces.decode(task.space, config))
+        return returns, steps, all_finite(state._replace(world=()))
+
+    def refresh_one(seed_round, inputs):
+        seed, round_ = seed_round
+        member, replaced, state = inputs
+        key = member_key(seed, Purpose.inherit, round_, member)
+        return jax.lax.cond(replaced, lambda s: task.refresh(key, s), lambda s: s, state)
+
+    def fresh_one(seed_round, inputs):
+        seed, round_ = seed_round
+        member, config, wanted = inputs
+
+        def draw():
+            key = member_key(seed, Purpose.initialise, round_, member)
+            return task.init(key, spaces.decode(task.space, config))._replace(world=())
+
+        return jax.lax.cond(wanted, draw, lambda: jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(draw)))
+
+    def inherit(seed, round_, population: TrainState, best: TrainState, decision: Decision):
+        members = jnp.arange(pop_size)
+        blended = jnp.any((decision.shrink != 1) | (decision.perturb != 0), axis=1)
+        fresh = over(fresh_one)((seed, round_), (members, decision.config, blended))
+        state = gather(task, population, best, fresh, decision)
+        replaced = blended | jnp.any(decision.parents != members[:, None], axis=1)
+        return over(refresh_one)((seed, round_), (members, replaced, state))
+
+    return Programs(
+        configure=jit(lambda seed, members: over(configure_one)(seed, members)),
+        hyperparams=jax.jit(partial(spaces.decode, task.space)),
+        init=jit(lambda seed, members, config: over(init_one)(seed, (members, config))),
+        train=jit(
+            lambda seed, round_, updates, members, active, population, config: over(train_one)(
+                (seed, round_, updates), (members, active, population, config)
+            ),
+            donate_argnames="population",
+        ),
+        evaluate=jit(
+            lambda seed, round_, purpose, draws, population, config: over(evaluate_one)(
+                (seed, round_, purpose), (draws, population, config)
+            )
+        ),
+        pick=jax.jit(
+            lambda population, member: jax.tree.map(lambda x: x[member], population._replace(world=())),
+            out_shardings=replicated,
+        ),
+        repeat=jit(
+            lambda state, population: jax.tree.map(
+                lambda x: jnp.broadcast_to(x, (pop_size, *x.shape)), state._replace(world=())
+            )._replace(world=population.world)
+        ),
+        merge=jit(lambda a, b, take: jax.tree.map(lambda x, y: jnp.concatenate([x, y])[take], a, b)),
+        inherit=jit(inherit, donate_argnames="population"),
+    )
+
+
+def gather(task: Task, population: TrainState, best: TrainState, fresh: TrainState, decision: Decision) -> TrainState:
+    """Inheritance as one gather along `P`, then shrink-perturb. Worlds stay where they are.
+
+    Weights and moments of a block come from the block's parent; where the weights are not whole, the moments are fresh.
+    What the blocks share comes from the parent of the first one.
+
+    Args:
+      task: names the blocks.
+      population: shape `[P, ...]`.
+      best: the saved best, parent number P.
+      fresh: a fresh initialisation of every member for its next configuration. Shape `[P, ...]`.
+      decision: parents, shrink and perturb.
+    """
+
+    def take(part: PyTree, saved: PyTree, parents: Array) -> PyTree:
+        own = jnp.minimum(parents, decision.parents.shape[0] - 1)
+
+        def leaf(x, y):
+            from_best = (parents == decision.parents.shape[0]).reshape(-1, *(1,) * (x.ndim - 1))
+            return jnp.where(from_best, y, x[own])
+
+        return jax.tree.map(leaf, part, saved)
+
+    params, moments = {}, {}
+    for b, block in enumerate(task.blocks):
+        parents, shrink, perturb = decision.parents[:, b], decision.shrink[:, b], decision.perturb[:, b]
+        whole = (shrink == 1) & (perturb == 0)
+        inherited = take(population.params[block], best.params[block], parents)
+        params[block] = jax.vmap(shrink_perturb)(inherited, fresh.params[block], shrink, perturb)
+        kept = take(population.moments[block], best.moments[block], parents)
+        moments[block] = jax.vmap(_choose)(whole, kept, fresh.moments[block])
+    restart = (decision.shrink[:, 0] == 0) & (decision.perturb[:, 0] > 0)
+    shared = jax.vmap(_choose)(~restart, take(population.shared, best.shared, decision.parents[:, 0]), fresh.shared)
+    return TrainState(params, moments, shared, population.world)
+
+
+def _choose(condition: Array, yes: PyTree, no: PyTree) -> PyTree:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
+
+
+def memory_bytes(task: Task, pop_size: int) -> int:
+    """Bytes of a population's state, without running or compiling anything."""
+    shapes = jax.eval_shape(
+        lambda key, config: task.init(key, spaces.decode(task.space, config)),
+        jax.eval_shape(lambda: jax.random.PRNGKey(0)),
+        jax.ShapeDtypeStruct((len(task.space),), jnp.float32),
+    )
+    return pop_size * sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(shapes))

@@ -1,0 +1,123 @@
+"""Search spaces as data, and their coding in the unit cube (BG-PBT, Wan et al., 2022, as `docs/design.md` states it).
+
+A float is linear, or linear in its logarithm. An integer with n values has n equal bins with centres (k + 0.5) / n; a
+logarithmic one takes ln of [low - 0.5, high + 0.5]. Decoding rounds and clips: every value lies in its range, always.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Array = jax.Array
+_HALF = 0.49999  # just under half a step, so that no coordinate of the cube rounds out of the range
+
+
+class Float(NamedTuple):
+    """A real number in [low, high]."""
+
+    low: float
+    high: float
+    default: float
+    log: bool = False
+    complement: bool = False  # perturbed through 1 - value: a factor on 0.97 would always leave [0.9, 1]
+    group: str = "hyperparameter"
+
+
+class Integer(NamedTuple):
+    """A whole number in [low, high]; with `doubling` only low, 2 low, 4 low, ..., high."""
+
+    low: int
+    high: int
+    default: int
+    log: bool = False
+    doubling: bool = False
+    group: str = "hyperparameter"  # or the name of the block of weights whose architecture it describes
+
+
+class Categorical(NamedTuple):
+    """One of `choices`; decoded to its index."""
+
+    choices: tuple
+    default: int
+    group: str = "hyperparameter"
+
+
+Dimension = Float | Integer | Categorical
+SearchSpace = dict[str, Dimension]
+
+
+def _bins(dim: Integer | Categorical) -> tuple[int, int]:
+    """The first and the last whole number on the dimension's scale."""
+    if isinstance(dim, Categorical):
+        return 0, len(dim.choices) - 1
+    return (0, round(math.log2(dim.high / dim.low))) if dim.doubling else (dim.low, dim.high)
+
+
+def _ends(dim: Dimension) -> tuple[float, float]:
+    """The values at 0 and 1 on the scale that the cube is linear in."""
+    if isinstance(dim, Float):
+        low, high = dim.low, dim.high
+    else:
+        first, last = _bins(dim)
+        low, high = first - _HALF, last + _HALF
+    return (math.log(low), math.log(high)) if _is_log(dim) else (low, high)
+
+
+def _is_log(dim: Dimension) -> bool:
+    return not isinstance(dim, Categorical) and dim.log
+
+
+def limits(dim: Dimension) -> tuple[float, float]:
+    """The smallest and the largest natural value."""
+    return (0, len(dim.choices) - 1) if isinstance(dim, Categorical) else (dim.low, dim.high)
+
+
+def decode_dimension(dim: Dimension, unit: Array) -> Array:
+    """Natural value of a coordinate in [0, 1]. Float dtype of `unit` for floats, int32 otherwise."""
+    low, high = _ends(dim)
+    x = low + jnp.clip(unit, 0, 1) * (high - low)
+    x = jnp.exp(x) if _is_log(dim) else x
+    if isinstance(dim, Float):
+        return jnp.clip(x, dim.low, dim.high)
+    index = jnp.clip(jnp.round(x), *_bins(dim)).astype(jnp.int32)
+    return dim.low * 2**index if isinstance(dim, Integer) and dim.doubling else index
+
+
+def encode_dimension(dim: Dimension, value: Array | float) -> Array:
+    """Coordinate in [0, 1] of a natural value; bins are met at their centre."""
+    low, high = _ends(dim)
+    x = jnp.asarray(value, jnp.result_type(float))
+    if isinstance(dim, Integer) and dim.doubling:
+        x = jnp.log2(x / dim.low)
+    elif _is_log(dim):
+        x = jnp.log(x)
+    return jnp.clip((x - low) / (high - low), 0, 1)
+
+
+def decode(space: SearchSpace, config: Array) -> dict[str, Array]:
+    """Natural values by name. `config`: shape `[..., D]`; each value: shape `[...]`."""
+    return {name: decode_dimension(dim, config[..., i]) for i, (name, dim) in enumerate(space.items())}
+
+
+def encode(space: SearchSpace, values: Mapping[str, Array | float]) -> Array:
+    """The inverse of `decode`. Shape `[..., D]`."""
+    return jnp.stack([encode_dimension(dim, values[name]) for name, dim in space.items()], axis=-1)
+
+
+def defaults(space: SearchSpace) -> dict[str, float]:
+    """The default of every dimension, in natural units."""
+    return {name: dim.default for name, dim in space.items()}
+
+
+def sample(key: Array, space: SearchSpace) -> Array:
+    """A configuration uniform in the cube. The key is consumed. Shape `[D]`."""
+    return jax.random.uniform(key, (len(space),))
+
+
+def group_mask(space: SearchSpace, group: str) -> np.ndarray:
+    """Which dimensions belong to a group. Shape `[D]`, bool."""
+    return np.array([dim.group == group for dim in space.values()], bool).reshape(len(space))

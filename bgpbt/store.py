@@ -1,0 +1,209 @@
+"""A run on disk: settings, records, the last two checkpoints, figures. The only module that knows Orbax.
+
+    options.yaml          the settings, which `-c` repeats
+    records.csv           one row per round and member, appended
+    checkpoints/round_N   `RunState` after round N and the records of that round; the last two complete ones
+    report.json           the final evaluation on fresh episodes
+    *.png, *.gif          pictures
+
+A checkpoint commits by a rename, before its records are appended; at resume the records are cut to the checkpoint's
+round, and rows that a kill left out are taken from the checkpoint.
+"""
+
+import contextlib
+import json
+import logging
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+import pandas as pd
+
+from bgpbt.options import BadInput, Options, load_options
+from bgpbt.types import RunState
+
+KEPT = 2
+# Settings that may differ when a run is continued: they change what is shown or how long, never a member.
+FREE = {"existing_policy", "verbose", "save_dir", "exp_name", "no_cache", "render", "seed", "report_episodes"}
+
+
+def folder(options: Options, seed: int) -> Path:
+    """Where a run lives: `save_dir/[exp_name/]env_backend_strategy_mode/seed_N`."""
+    name = f"{options.env_name}_{options.backend}_{options.strategy}_{options.search_mode}"
+    if options.freeze:
+        name += f"_frozen_{options.freeze}"
+    parts = [options.exp_name] if options.exp_name else []
+    return Path(options.save_dir).expanduser().joinpath(*parts, name, f"seed_{seed}")
+
+
+class RunStore:
+    """The folder of one run (one seed)."""
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+        self.checkpoints = self.path / "checkpoints"
+
+    def check(self, options: Options) -> None:
+        """Raises BadInput where the folder cannot be used as asked; changes nothing.
+
+        A folder to resume must hold the same settings; every folder must be writable, with some space left.
+        """
+        above = next(p for p in (self.path, *self.path.resolve().parents) if p.exists())
+        if not above.is_dir():
+            raise BadInput(f"save_dir: {above} is a file, give a folder", "save_dir")
+        if not os.access(above, os.W_OK | os.X_OK):
+            raise BadInput(f"save_dir: no permission to write in {above}, give another folder", "save_dir")
+        if shutil.disk_usage(above).free < 50_000_000:
+            raise BadInput(f"save_dir: less than 50 MB are free in {above}, give another folder", "save_dir")
+        if options.existing_policy == "resume" and (self.path / "options.yaml").exists():
+            self._check_same(options)
+
+    def _check_same(self, options: Options) -> None:
+        saved = load_options({}, self.path / "options.yaml").model_dump()
+        here = options.model_dump()
+        differ = [f"{name} {saved[name]} there, {here[name]} here" for name in here if name not in FREE and saved[name] != here[name]]
+        if differ:
+            advice = "give the same, another -n, or -exist overwrite"
+            raise BadInput(f"{self.path} holds a run of other settings ({'; '.join(differ)}); {advice}", "existing_policy")
+
+    def open(self, options: Options) -> str:
+        """Creates or clears the folder and saves the settings. Returns a line that says what was done."""
+        line = f"new run in {self.path}"
+        if self.path.exists() and options.existing_policy == "overwrite":
+            reached = f"round {self.rounds()[-1]}" if self.rounds() else "no round finished"
+            line = f"overwrite: removed the run in {self.path} ({reached})"
+            shutil.rmtree(self.path)
+        elif self.rounds():
+            return f"resume: the run in {self.path}"
+        elif options.existing_policy == "resume":
+            line = f"nothing to resume, {line}"
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        options.save(self.path / "options.yaml")
+        return line
+
+    def stamp(self, environment: dict) -> list[str]:
+        """Saves versions and devices; says what has changed since a run to be resumed began."""
+        before = self.read_json("environment.json")
+        if before is None:
+            self.write_json("environment.json", environment)
+            return []
+        return [
+            f"{name} was {before.get(name)} and is {now}: the run goes on, but not to the same bits"
+            for name, now in environment.items()
+            if before.get(name) != now
+        ]
+
+    def rounds(self) -> list[int]:
+        """Rounds with a committed checkpoint, ascending."""
+        found = self.checkpoints.glob("round_*") if self.checkpoints.is_dir() else []
+        return sorted(int(p.name[6:]) for p in found if p.name[6:].isdigit())
+
+    def save(self, state: RunState, rows: pd.DataFrame) -> None:
+        """Commits a checkpoint with the rows of its round, appends these, and drops all checkpoints but the last two."""
+        name = f"round_{int(state.progress.round):06d}"
+        beside = self.checkpoints / f"{name}.partial"
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir()
+        rows.to_csv(beside / "rows.csv", index=False)
+        with _quiet_orbax() as ocp:
+            ocp.save((beside / "state").resolve(), _named(state))
+        os.replace(beside, self.checkpoints / name)
+        rows.to_csv(self.path / "records.csv", mode="a", header=not (self.path / "records.csv").exists(), index=False)
+        for old in self.rounds()[:-KEPT]:
+            shutil.rmtree(self.checkpoints / f"round_{old:06d}")
+
+    def restore(self, like: RunState) -> tuple[RunState | None, list[str]]:
+        """The last readable checkpoint, or None; records and checkpoints after it are removed.
+
+        Args:
+          like: tree of arrays or shapes, with shardings, that the checkpoint must fit.
+
+        Returns:
+          The state, and a line for every checkpoint that was damaged.
+        """
+        said = []
+        for number in reversed(self.rounds()):
+            path = self.checkpoints / f"round_{number:06d}"
+            try:
+                rows = _read_rows(path / "rows.csv")
+                with _quiet_orbax() as ocp:
+                    leaves = ocp.load((path / "state").resolve(), _named(like))
+            except Exception as error:  # whatever a damaged file makes Orbax and its readers raise
+                said.append(f"the checkpoint of round {number} is damaged ({type(error).__name__}): the one before is used")
+                shutil.rmtree(path)
+                continue
+            self._cut(rows)
+            return _put_back(like, leaves), said
+        return None, said
+
+    def records(self) -> pd.DataFrame:
+        """The records so far; floats are read back to the bit."""
+        return _read_rows(self.path / "records.csv")
+
+    def _cut(self, rows: pd.DataFrame) -> None:
+        """Keeps the records before those of a checkpoint and appends the checkpoint's own, whatever a kill left there."""
+        path = self.path / "records.csv"
+        if path.exists():
+            written = pd.read_csv(path, float_precision="round_trip", on_bad_lines="skip")
+            before = written[pd.to_numeric(written["round"], errors="coerce") < rows["round"].min()]
+            rows = pd.concat([before.astype(rows.dtypes, errors="ignore"), rows]) if len(before) else rows
+        beside = path.with_suffix(".partial")
+        rows.to_csv(beside, index=False)
+        os.replace(beside, path)
+
+    def write_json(self, name: str, content: dict) -> None:
+        """Writes beside and renames."""
+        beside = self.path / f"{name}.partial"
+        beside.write_text(json.dumps(content, indent=2) + "\n")
+        os.replace(beside, self.path / name)
+
+    def read_json(self, name: str) -> dict | None:
+        """The content, or None where the file does not exist."""
+        path = self.path / name
+        return json.loads(path.read_text()) if path.exists() else None
+
+
+def _read_rows(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, float_precision="round_trip")
+
+
+def _path_name(path) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator=".")
+
+
+def _named(tree) -> dict:
+    """Leaves by path. Orbax saves no array of size zero and no NumPy scalar."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {_path_name(path): np.asarray(x) if isinstance(x, np.generic) else x for path, x in leaves if math.prod(x.shape)}
+
+
+def _put_back(like, leaves: dict):
+    """The inverse of `_named`; what has no values is taken from `like`."""
+    return jax.tree_util.tree_map_with_path(lambda path, x: leaves.get(_path_name(path), x), like)
+
+
+@contextlib.contextmanager
+def _quiet_orbax() -> Iterator:
+    """Orbax's V1 interface, which becomes the top level in 1.0; it logs every call, which is nobody's business here."""
+    from orbax.checkpoint import v1 as ocp
+
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield ocp
+    finally:
+        logger.setLevel(level)
+
+
+def shapes_like(tree):
+    """Shapes, dtypes and shardings of a tree of arrays, for `restore`; what is empty stays."""
+
+    def shape(x):
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding) if isinstance(x, jax.Array) and x.size else x
+
+    return jax.tree.map(shape, tree)

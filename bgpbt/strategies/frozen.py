@@ -1,0 +1,16 @@
+"""The frozen control: is it the schedule, or the selection? Weights are still copied, configurations never change."""
+
+import jax.numpy as jnp
+
+from bgpbt.types import Source, Strategy
+
+
+def frozen(strategy: Strategy) -> Strategy:
+    """Wraps any strategy: every slot keeps its own configuration for ever and only weights travel."""
+
+    def step(key, state, outcome):
+        state, decision = strategy.step(key, state, outcome)
+        source = jnp.full_like(decision.source, Source.previous)
+        return state, decision._replace(config=outcome.config, source=source)
+
+    return Strategy(init=strategy.init, step=step)

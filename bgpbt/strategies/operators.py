@@ -1,0 +1,97 @@
+"""Operators that strategies share: who inherits from whom, and what becomes of a configuration. `P` members, `D` dimensions."""
+
+import jax
+import jax.numpy as jnp
+
+from bgpbt import space as spaces
+from bgpbt.space import Categorical, Dimension, Float, Integer, SearchSpace
+from bgpbt.types import Array, Decision, Key, Outcome
+
+
+def rank(fitness: Array) -> Array:
+    """Members from best to worst; NaN last, ties by index. Shape `[P]`, int32."""
+    return jnp.argsort(jnp.where(jnp.isnan(fitness), -jnp.inf, fitness), descending=True, stable=True)
+
+
+def replaced_count(pop_size: int, quantile_fraction: float) -> int:
+    """How many members truncation replaces: the share rounded down, at least one."""
+    return max(int(pop_size * quantile_fraction), 1)
+
+
+def truncation(key: Key, fitness: Array, quantile_fraction: float) -> Array:
+    """Selects a parent for every member: the worst share inherits from members of the best share, drawn uniformly.
+
+    A failed member always inherits, beyond the share, and never is a parent.
+
+    Args:
+      key: PRNG key, consumed.
+      fitness: larger is better, NaN = failed. Shape `[P]`.
+      quantile_fraction: share replaced, in (0, 0.5].
+
+    Returns:
+      Index of each member's parent, its own where it survives. Shape `[P]`, int32.
+    """
+    number = len(fitness)
+    count = replaced_count(number, quantile_fraction)
+    order = rank(fitness)
+    place = jnp.argsort(order)
+    failed = jnp.isnan(fitness)
+    donors = jnp.minimum(count, jnp.sum(~failed))
+    drawn = order[jax.random.randint(key, (number,), 0, jnp.maximum(donors, 1))]
+    # With many failures the last share may reach into the best one: a donor stays.
+    inherits = failed | ((place >= number - count) & (place >= donors))
+    return jnp.where(inherits, drawn, jnp.arange(number)).astype(jnp.int32)
+
+
+def _perturb_dimension(key: Key, dim: Dimension, unit: Array, scale: float) -> Array:
+    """The coordinate after a factor of 1 - scale or 1 + scale on the natural value; a category is drawn anew."""
+    up = jax.random.bernoulli(key)
+    value = spaces.decode_dimension(dim, unit)
+    factor = jnp.where(up, 1 + scale, 1 - scale)
+    match dim:
+        case Categorical():
+            return jax.random.uniform(key)
+        case Integer(doubling=True):
+            value = jnp.where(up, value * 2, value // 2)
+        case Integer():
+            moved = jnp.round(value * factor)
+            value = jnp.where(up, jnp.maximum(moved, value + 1), jnp.minimum(moved, value - 1))
+        case Float(complement=True):
+            value = 1 - (1 - value) * factor
+        case Float():
+            value = value * factor
+    return spaces.encode_dimension(dim, jnp.clip(value, *spaces.limits(dim)))
+
+
+def perturb(key: Key, space: SearchSpace, config: Array, scale: float) -> Array:
+    """Perturbs every hyperparameter of one member by itself: a key each, a factor each, clipped to its range.
+
+    Integers move by at least one step, doubling ones to a neighbour. Architecture dimensions stay with their weights.
+
+    Args:
+      key: PRNG key, consumed.
+      space: the search space.
+      config: in the unit cube. Shape `[D]`.
+      scale: factors are 1 - scale and 1 + scale.
+    """
+    keys = jax.random.split(key, len(space))
+    moved = [_perturb_dimension(k, dim, config[i], scale) for i, (k, dim) in enumerate(zip(keys, space.values(), strict=True))]
+    return jnp.where(spaces.group_mask(space, "hyperparameter"), jnp.stack(moved), config)
+
+
+def resample(key: Key, space: SearchSpace, config: Array) -> Array:
+    """Draws every hyperparameter anew from the prior; architecture dimensions stay. Shape `[D]`."""
+    return jnp.where(spaces.group_mask(space, "hyperparameter"), spaces.sample(key, space), config)
+
+
+def whole(outcome: Outcome, config: Array, parents: Array, num_blocks: int, source: Array) -> Decision:
+    """A decision in which every member inherits all blocks, unchanged, from one parent. `parents`: shape `[P]`."""
+    shape = (len(parents), num_blocks)
+    return Decision(
+        config=config,
+        parents=jnp.broadcast_to(parents[:, None], shape).astype(jnp.int32),
+        shrink=jnp.ones(shape),
+        perturb=jnp.zeros(shape),
+        active=outcome.active,
+        source=source.astype(jnp.int32),
+    )

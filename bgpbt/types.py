@@ -1,0 +1,118 @@
+"""The contract between a task, a strategy and the engine. Everything here is data; nothing here computes.
+
+Shapes: `P` members, `D` search dimensions, `B` blocks of weights, `E` episodes, `G` environments of a member.
+"""
+
+import enum
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from bgpbt.space import SearchSpace
+
+Array = jax.Array
+Key = jax.Array
+PyTree = Any
+Metrics = dict[str, Array]
+Hyperparams = dict[str, Array]  # a decoded configuration: name -> traced scalar in natural units
+
+
+class TrainState(NamedTuple):
+    """What a member is. The field decides what inheritance does to a leaf, so a task never has to say."""
+
+    params: dict[str, PyTree]  # block -> weights: come from the block's parent, shrunk and perturbed
+    moments: dict[str, PyTree]  # block -> what its optimizer keeps: come with the weights, fresh where those are not whole
+    shared: PyTree  # what all blocks read (observation normaliser): comes from the parent of the first block
+    world: PyTree  # environments, running episodes, data positions: never inherited, drawn afresh by `refresh`
+
+
+class Task(NamedTuple):
+    """A learning problem, written for ONE member; `bgpbt.population` adds the axis `P`."""
+
+    name: str
+    space: SearchSpace  # the searched dimensions: name -> Float | Integer | Categorical
+    blocks: tuple[str, ...]  # sub-trees of `params` that can be inherited separately
+    timesteps_per_update: int  # the smallest amount of training, in the unit of `timesteps`
+    init: Callable[[Key, Hyperparams], TrainState]
+    train: Callable[[Key, TrainState, Hyperparams, Array, PyTree], tuple[TrainState, Metrics]]
+    # (key, state, hyperparams, updates [] int32, extra): `extra` is a teacher and its progress, or (). Metrics: `loss` [];
+    # `env_steps` [] int32 simulated; `episode_returns` [E] where the fitness comes from training
+    evaluate: Callable[[Key, TrainState, Hyperparams], tuple[Array, Array]]
+    # fresh deterministic episodes: returns [E], simulated steps [] int32
+    refresh: Callable[[Key, TrainState], TrainState]  # new environments, after inheriting
+    fitness_from_training: bool = False  # `metrics["episode_returns"]` instead of `evaluate`
+    context: Any = None  # what drawing needs and training does not (the PPO task: its `Env` and policy)
+
+
+class Source(enum.IntEnum):
+    """Where a configuration came from; goes into the records."""
+
+    initial = 0
+    previous = 1
+    random = 2
+    perturbed = 3
+    resampled = 4
+    gp = 5
+    mixed = 6
+    distilled = 7
+
+
+class Outcome(NamedTuple):
+    """What a strategy sees after a round, and once for the untrained population, so that first differences exist."""
+
+    config: Array  # [P, D] in the unit cube
+    fitness: Array  # [P] larger is better, NaN = failed
+    episode_returns: Array  # [P, E] what the fitness is the mean of, NaN-padded
+    timesteps: Array  # [P] int32, the slot has trained so far; never falls
+    age: Array  # [P] int32, steps since the weights were last fresh; inherited with them
+    active: Array  # [P] bool, took part in this round
+
+
+class Decision(NamedTuple):
+    """What a strategy answers."""
+
+    config: Array  # [P, D] next configurations
+    parents: Array  # [P, B] int32, member each block is inherited from; own index = keep, P = the saved best
+    shrink: Array  # [P, B] 1 = keep the inherited weights, 0 = a fresh start
+    perturb: Array  # [P, B] how much of a fresh initialisation is added, 0 = none
+    active: Array  # [P] bool, False: idle in the next round, spends no steps
+    source: Array  # [P] int32, a `Source`
+
+
+class Strategy(NamedTuple):
+    """A population method: two pure functions. `step` is called from the host after every round and jits itself."""
+
+    init: Callable[[Key, Outcome], PyTree]  # sees the untrained population
+    step: Callable[[Key, PyTree, Outcome], tuple[PyTree, Decision]]
+
+
+class Progress(NamedTuple):
+    """The part of a run that lives on the host: counters and the round to come. NumPy, a few kilobytes."""
+
+    seed: np.ndarray  # [] int64
+    round: np.ndarray  # [] int64, rounds finished; 0 = the untrained population has been evaluated
+    generation: np.ndarray  # [] int64
+    config: np.ndarray  # [P, D] float32, of the round to come
+    parents: np.ndarray  # [P, B] int64, whom each member's weights came from at the last inheritance
+    source: np.ndarray  # [P] int64
+    active: np.ndarray  # [P] bool
+    timesteps: np.ndarray  # [P] int64
+    age: np.ndarray  # [P] int64
+    env_steps_total: np.ndarray  # [] int64, everything simulated that a selection saw or training used
+    best_fitness: np.ndarray  # [] float64, of the saved best; -inf before there is one
+    best_round: np.ndarray  # [] int64
+    best_member: np.ndarray  # [] int64
+    best_age: np.ndarray  # [] int64
+    best_config: np.ndarray  # [D] float32
+    untrained: np.ndarray  # [] int64, the initial candidate that was best before training
+
+
+class RunState(NamedTuple):
+    """The checkpoint: all that the next round depends on."""
+
+    progress: Progress
+    population: TrainState  # [P, ...]
+    best: TrainState  # one member without its world
+    strategy: PyTree

@@ -1,0 +1,187 @@
+import sys
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+
+from bgpbt.plots import FAINT, MAX_PANELS, WINNER, hyperparameter_schedule, learning_curve
+from bgpbt.records import best_member, lineage, replacements
+
+SPACE = {
+    "learning_rate": (1e-4, 1e-3, True),
+    "entropy_cost": (1e-6, 1e-1, True),
+    "discounting": (0.9, 0.9999, False),
+    "batch_size": (2, 32, True),
+}
+REPORT = {"mean": 50.0, "sd": 5.0, "episodes": 128, "untrained_mean": 1.0}
+
+
+def make_records(members=4, rounds=5, space=SPACE):
+    """From round 2 on the worst member takes the best one's weights and explores."""
+    rng = np.random.default_rng(0)
+    values = {name: rng.uniform(low, high, members) for name, (low, high, _) in space.items()}
+    fitness, rows = rng.normal(0, 1, members), []
+    for round in range(rounds + 1):
+        parents = np.arange(members)
+        if round >= 2 and members > 1:
+            worst, best = int(np.argmin(fitness)), int(np.argmax(fitness))
+            parents[worst] = best
+            for name, (low, _, _) in space.items():
+                values[name][worst] = (values[name][best] + low) / 2
+        fitness = 10 * round + rng.normal(0, 2, members)
+        hyperparameters = pd.DataFrame(values | ({"batch_size": [8] * members} if "batch_size" in values else {}))
+        rows.append(
+            hyperparameters.assign(
+                round=round, generation=0, member=range(members), parent=parents, fitness=fitness, timesteps=100 * round
+            )
+        )
+    return pd.concat(rows)
+
+
+@pytest.fixture
+def records():
+    return make_records()
+
+
+def line(axes, label):
+    return next(line for line in axes.lines if line.get_label() == label)
+
+
+def tree(axes):
+    return next(item for item in axes.collections if isinstance(item, LineCollection))
+
+
+def is_png(path):
+    return path.read_bytes().startswith(b"\x89PNG") and path.read_bytes().rstrip().endswith(b"IEND\xaeB`\x82")
+
+
+def test_learning_curve_draws_members_population_and_winner(records, tmp_path):
+    path = tmp_path / "curve.png"
+    axes, side = learning_curve(records, path, title="ant", report=REPORT).axes
+    assert is_png(path)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("timesteps per member", "fitness (mean episode return)")
+    by_round = records.groupby("round")["fitness"]
+    assert line(axes, "median").get_ydata() == pytest.approx(by_round.median().to_numpy())
+    assert line(axes, "best").get_ydata() == pytest.approx(by_round.max().to_numpy())
+    band = next(item for item in axes.collections if item.get_label() == "25–75%").get_paths()[0].vertices
+    ends = by_round.quantile([0.25, 0.75])[5].tolist()
+    assert sorted(set(band[band[:, 0] == 500, 1])) == pytest.approx(ends)
+    winner = line(axes, "winner's lineage")
+    assert winner.get_color() == WINNER
+    assert winner.get_ydata() == pytest.approx(lineage(records, 5, best_member(records))["fitness"].to_numpy())
+    assert line(axes, "untrained").get_ydata()[0] == pytest.approx(by_round.median()[0])
+    assert len(line(axes, "replaced").get_xdata()) == len(replacements(records)) == 4
+    assert "fresh" in side.get_xticklabels()[0].get_text() and side.lines[0].get_ydata() == [50.0]
+
+
+def test_members_branch_off_from_their_parents(records, tmp_path):
+    (axes,) = learning_curve(records, tmp_path / "curve.png", title="ant").axes
+    segments = tree(axes).get_segments()
+    assert len(segments) == 4 * 5
+    fitness = {(row.round, row.member): row.fitness for row in records.itertuples()}
+    drawn = sorted((start[1], end[1]) for start, end in segments)
+    true = sorted((fitness[r.round - 1, r.parent], r.fitness) for r in records.itertuples() if r.round)
+    assert np.array(drawn) == pytest.approx(np.array(true))
+
+
+def test_a_given_winner_is_drawn(records, tmp_path):
+    other = (best_member(records) + 1) % 4
+    (axes,) = learning_curve(records, tmp_path / "curve.png", title="ant", winner=other).axes
+    expected = records.query("round == 5 and member == @other")["fitness"].item()
+    assert line(axes, "winner's lineage").get_ydata()[-1] == expected
+
+
+def test_failed_and_rejected_members(records, tmp_path):
+    records = records.reset_index(drop=True)
+    records.loc[(records["round"] == 3) & (records["member"] == 2), "fitness"] = np.nan
+    rejected = records.iloc[:1].assign(member=-1, parent=-1, fitness=1e6)
+    (axes,) = learning_curve(pd.concat([records, rejected]), tmp_path / "curve.png", title="ant").axes
+    assert line(axes, "failed").get_xdata().tolist() == [300]
+    assert axes.get_ylim()[1] < 1e3
+    (axes,) = learning_curve(records.fillna({"fitness": 0.0}), tmp_path / "curve.png", title="ant").axes
+    assert "failed" not in [line.get_label() for line in axes.lines]
+
+
+def test_schedule_draws_a_panel_per_hyperparameter(records, tmp_path):
+    path = tmp_path / "schedule.png"
+    panels = hyperparameter_schedule(records, path, space_limits=SPACE, title="ant").axes
+    assert is_png(path)
+    assert [axes.get_title(loc="left") for axes in panels] == list(SPACE)
+    assert [axes.get_yscale() for axes in panels] == ["log", "log", "linear", "log"]
+    winner = lineage(records, 5, best_member(records))
+    for axes, (name, (low, high, _)) in zip(panels, SPACE.items(), strict=True):
+        assert line(axes, "winner's lineage").get_ydata() == pytest.approx(winner[name].to_numpy())
+        assert line(axes, "winner's lineage").get_drawstyle() == "steps-pre"
+        assert [item.get_ydata()[0] for item in axes.lines if item.get_color() == FAINT] == [low, high]
+        assert len(tree(axes).get_segments()) == 4 * 5
+    explored = [len(line(axes, "changed by explore").get_xdata()) for axes in panels]
+    assert explored == [4, 4, 4, 0]  # the batch size never changes
+    # A value is explored when its round starts, which is when the round before ends.
+    assert line(panels[0], "changed by explore").get_xdata().tolist() == [100, 200, 300, 400]
+
+
+def test_whole_hyperparameters_have_whole_ticks(records, tmp_path):
+    panel = hyperparameter_schedule(
+        records, tmp_path / "s.png", space_limits={"batch_size": SPACE["batch_size"]}, title=""
+    ).axes[0]
+    panel.figure.canvas.draw()
+    low, high = panel.get_ylim()
+    shown = [tick.label1.get_text() for tick in panel.yaxis.get_major_ticks() if low <= tick.get_loc() <= high]
+    assert shown == ["2", "4", "8", "16", "32"]
+
+
+def test_schedule_stays_legible_with_many_hyperparameters(tmp_path):
+    space = {f"value_{i}": (0.1, 1.0, False) for i in range(MAX_PANELS + 3)}
+    records = make_records(members=2, rounds=2, space=space)
+    figure = hyperparameter_schedule(records, tmp_path / "s.png", space_limits=space, title="ant")
+    assert len(figure.axes) == MAX_PANELS
+    assert figure.get_suptitle() == "ant (first 15 of 18 hyperparameters)"
+    with pytest.raises(ValueError, match="no hyperparameter"):
+        hyperparameter_schedule(records, tmp_path / "s.png", space_limits={"other": (0, 1, False)}, title="ant")
+
+
+def test_generations_are_parted_where_the_earlier_one_ends(records, tmp_path):
+    records["generation"] = (records["round"] > 3).astype(int)
+    (axes,) = learning_curve(records, tmp_path / "curve.png", title="ant").axes
+    assert line(axes, "next generation").get_xdata() == [300, 300]
+
+
+@pytest.mark.parametrize(("members", "rounds"), [(1, 0), (1, 1), (1, 3), (3, 0)])
+@pytest.mark.parametrize("failed", [False, True])
+def test_small_and_failed_runs_are_drawn_too(members, rounds, failed, tmp_path):
+    records = make_records(members, rounds)
+    if failed:
+        records["fitness"] = np.nan
+    learning_curve(records, tmp_path / "curve.png", title="ant", report=REPORT if rounds else None)
+    space = {"learning_rate": SPACE["learning_rate"]}
+    (panel,) = hyperparameter_schedule(records, tmp_path / "schedule.png", space_limits=space, title="ant").axes
+    dots = [item for item in panel.lines if item.get_marker() == "o" and len(item.get_xdata()) == members]
+    assert rounds or dots  # without a step there is no line: show the points
+    assert is_png(tmp_path / "curve.png") and is_png(tmp_path / "schedule.png")
+
+
+def test_a_picture_is_replaced_whole_or_not_at_all(records, tmp_path, monkeypatch):
+    path = tmp_path / "new" / "curve.png"
+    learning_curve(records, path, title="ant")
+    before = path.read_bytes()
+
+    def break_off(figure, target, **_):
+        assert target != path
+        target.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Figure, "savefig", break_off)
+    with pytest.raises(OSError, match="disk full"):
+        learning_curve(records, path, title="other")
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_drawing_leaves_pyplot_alone(records, tmp_path):
+    before, loaded = dict(matplotlib.rcParams), "matplotlib.pyplot" in sys.modules
+    learning_curve(records, tmp_path / "curve.png", title="ant")
+    assert dict(matplotlib.rcParams) == before
+    assert ("matplotlib.pyplot" in sys.modules) == loaded

@@ -1,0 +1,73 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from bgpbt.records import best_member, lineage, members_only, replacements, with_parent
+
+# Parents of three members in rounds 0 to 4. Member 1 takes over 2's weights in round 2, which had taken 0's in round 1;
+# then 0 takes 1's in round 3, while 1 and 2 swap in the last round.
+PARENTS = [[0, 1, 2], [0, 1, 0], [0, 2, 2], [1, 1, 2], [0, 2, 1]]
+FITNESS = [[1.0, 2.0, 3.0], [4.0, 1.0, 2.0], [2.0, 5.0, 6.0], [7.0, 6.0, 5.0], [6.0, 8.0, np.nan]]
+
+
+@pytest.fixture
+def records():
+    rows = [
+        {"round": r, "member": m, "parent": PARENTS[r][m], "fitness": FITNESS[r][m], "timesteps": 100 * r}
+        for r in range(5)
+        for m in range(3)
+    ]
+    rejected = {"round": 0, "member": -1, "parent": -1, "fitness": 99.0, "timesteps": 0}
+    return pd.DataFrame([rejected, *rows]).sample(frac=1, random_state=0)
+
+
+@pytest.mark.parametrize(
+    ("round", "member", "path"),
+    [(4, 0, [0, 2, 1, 0, 0]), (4, 1, [0, 2, 2, 2, 1]), (4, 2, [0, 2, 1, 1, 2]), (1, 1, [1, 1]), (0, 2, [2])],
+)
+def test_lineage_follows_a_chain_of_copies(records, round, member, path):
+    # For example, as round/member: 4/0 <- 3/0 <- 2/1 <- 1/2 <- 0/0.
+    line = lineage(records, round, member)
+    assert line["round"].tolist() == list(range(round + 1))
+    assert line["member"].tolist() == path
+    assert line["fitness"].tolist() == pytest.approx([FITNESS[r][m] for r, m in enumerate(path)], nan_ok=True)
+
+
+def test_lineage_of_an_unknown_member_is_refused(records):
+    with pytest.raises(KeyError, match="member 3 in round 4"):
+        lineage(records, 4, 3)
+    with pytest.raises(KeyError, match="member -1 in round 0"):
+        lineage(records, 0, -1)
+
+
+def test_lineage_needs_no_parent_in_round_zero(records):
+    records["parent"] = records["parent"].astype(float).mask(records["round"] == 0)
+    assert lineage(records, 4, 0)["member"].tolist() == [0, 2, 1, 0, 0]
+
+
+def test_replacements_are_the_rows_with_another_parent(records):
+    found = replacements(records)[["round", "member", "parent"]]
+    assert found.to_numpy().tolist() == [[1, 2, 0], [2, 1, 2], [3, 0, 1], [4, 1, 2], [4, 2, 1]]
+
+
+def test_best_member_leaves_out_failures_and_rejected_candidates(records):
+    assert best_member(records) == 1
+    assert [best_member(records, round) for round in range(5)] == [2, 0, 2, 0, 1]
+    assert best_member(records.assign(fitness=np.nan)) is None
+    assert best_member(records.assign(fitness=records["fitness"].replace(8.0, np.inf))) == 0
+
+
+def test_members_only_leaves_the_records_as_they_were(records):
+    before = records.copy()
+    rows = members_only(records)
+    assert len(rows) == 15 and (rows["member"] >= 0).all()
+    pd.testing.assert_frame_equal(records, before)
+
+
+def test_with_parent_joins_the_parents_row_of_the_round_before(records):
+    steps = with_parent(records)
+    assert len(steps) == 12
+    for step in steps.itertuples():
+        assert (step.round_before, step.member_before) == (step.round - 1, step.parent)
+        assert step.fitness_before == FITNESS[step.round - 1][step.parent]
+        assert step.timesteps_before == step.timesteps - 100
