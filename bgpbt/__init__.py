@@ -6,7 +6,7 @@ The names below are loaded on first use, so that importing the package neither i
 _API = ("Result", "dry_run", "make_strategy", "make_task", "open_run", "run", "run_seeds")
 _OPTIONS = ("BadInput", "NotAvailable", "Options", "PopulationLost", "load_options")
 
-__all__ = [*_API, *_OPTIONS]  # noqa: PLE0604
+__all__ = [*_API, *_OPTIONS]
 
 
 def __getattr__(name: str):

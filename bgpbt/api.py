@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jax
-import numpy as np
 import pandas as pd
 
 from bgpbt import plots, records, versions
@@ -15,11 +14,13 @@ from bgpbt.controller import Engine, blank_state, make_engine, report, train_pop
 from bgpbt.display import Display
 from bgpbt.networks.mlp import MLP
 from bgpbt.options import BadInput, Options, load_options
+from bgpbt.plan import describe, make_plan
 from bgpbt.population import Arrangement, arrange, cpu_devices
 from bgpbt.store import RunStore, folder, shapes_like
 from bgpbt.strategies import STRATEGIES, frozen
 from bgpbt.tasks import episodes
-from bgpbt.tasks.ppo import BLOCKS, hyperparameter_space, ppo
+from bgpbt.tasks.learner import BLOCKS
+from bgpbt.tasks.ppo import hyperparameter_space, ppo
 from bgpbt.types import RunState, Strategy, Task
 from envs import ENVS
 
@@ -109,14 +110,16 @@ class Result:
         env, mode_of = engine.task.context
         if env.system is None:
             raise BadInput(f"{env.name} has no bodies to draw")
-        every = max(1, round(1 / FRAMES_PER_SECOND / env.seconds_per_step))
-        count = min(round(GIF_SECONDS / env.seconds_per_step), env.episode_length) // every
+        per_decision = env.seconds_per_step * env.action_repeat
+        decisions = max(1, round(1 / FRAMES_PER_SECOND / per_decision))
+        seconds = decisions * per_decision
+        count = max(2, round(min(GIF_SECONDS, env.episode_length * env.seconds_per_step) / seconds))
         hyperparams = spaces.decode(engine.task.space, state.progress.best_config)
         key = jax.random.PRNGKey(int(state.progress.seed))
-        position, rotation = episodes.film(key, env, mode_of(state.best, hyperparams), count, every)
+        position, rotation = episodes.film(key, env, mode_of(state.best, hyperparams), count, decisions)
         frames = render.render_frames(render.scene(env.system), position, rotation)
         path = path or self.path / "policy.gif"
-        render.save_gif(frames, path, seconds_per_frame=every * env.seconds_per_step)
+        render.save_gif(frames, path, seconds_per_frame=seconds)
         return path
 
 
@@ -220,11 +223,24 @@ def open_run(path: str | Path) -> Result:
         task = make_task(options)
         arrangement = arrange(options.pop_size, options.max_parallel)
         engine = make_engine(options, task, make_strategy(options, task), arrangement)
-        state, _ = store.restore(shapes_like(blank_state(engine, options.seed[0])))
+        state, _, _ = store.read(shapes_like(blank_state(engine, options.seed[0])))
+        if state is None:
+            raise BadInput(f"{path} holds no readable checkpoint")
         return engine, state
 
     return _result(options, store, load)
 
 
 def dry_run(options: Options) -> str:
-    return ""
+    """Validates all that a run would and says what it would do; compiles and writes nothing.
+
+    Raises:
+      BadInput: as `run`.
+    """
+    versions.check()
+    paths = [folder(options, seed) for seed in options.seed]
+    for path in paths:
+        RunStore(path).check(options)
+    arrangement = arrange(options.pop_size, options.max_parallel, options.devices)
+    plan = make_plan(options, make_task(options), arrangement)
+    return describe(options, plan, arrangement, [str(path) for path in paths])

@@ -15,7 +15,8 @@ import pandas as pd
 from bgpbt import space as spaces
 from bgpbt.display import Display
 from bgpbt.options import Options, PopulationLost
-from bgpbt.population import Arrangement, Programs, Purpose, make_programs
+from bgpbt.plan import updates_of_round
+from bgpbt.population import Arrangement, Programs, Purpose, compile_ahead, make_programs
 from bgpbt.store import RunStore, shapes_like
 from bgpbt.types import Decision, Outcome, Progress, RunState, Source, Strategy, Task, TrainState
 
@@ -41,8 +42,9 @@ class Measured(NamedTuple):
 
 
 def make_engine(options: Options, task: Task, strategy: Strategy, arrangement: Arrangement) -> Engine:
-    """Builds the programs; nothing is compiled before its first call."""
-    return Engine(options, task, strategy, make_programs(task, options.pop_size, arrangement))
+    """Builds the programs and starts to compile them."""
+    programs = make_programs(task, options.pop_size, arrangement)
+    return Engine(options, task, strategy, compile_ahead(programs, task, options.pop_size, arrangement))
 
 
 def train_population(engine: Engine, seed: int, store: RunStore, display: Display) -> RunState:
@@ -68,11 +70,6 @@ def train_population(engine: Engine, seed: int, store: RunStore, display: Displa
 def finished(options: Options, progress: Progress) -> bool:
     """Whether every member has trained `max_timesteps`."""
     return bool(np.all(progress.timesteps >= options.max_timesteps))
-
-
-def updates_of_round(options: Options, task: Task, timesteps: int) -> int:
-    """Whole updates in the round that starts at `timesteps`."""
-    return max(options.t_ready_at(timesteps) // task.timesteps_per_update, 1)
 
 
 def _resume(engine: Engine, seed: int, store: RunStore, display: Display) -> RunState | None:
@@ -228,7 +225,15 @@ def _round(engine: Engine, state: RunState, display: Display) -> tuple[RunState,
     state = state._replace(progress=progress._replace(active=active))
     display.phase("compiling" if progress.round == 0 else "training", f"round {int(progress.round) + 1}")
     population, measured = _train(
-        engine, int(progress.seed), int(progress.round) + 1, updates, active, state.population, progress.config, 0, display
+        engine,
+        int(progress.seed),
+        int(progress.round) + 1,
+        updates,
+        active,
+        state.population,
+        progress.config,
+        0,
+        display,
     )
     return _conclude(engine, state, population, measured, updates, display)
 
@@ -375,7 +380,12 @@ def _in_words(decision: Decision, size: int) -> list[str]:
 
 
 def _rows(
-    engine: Engine, progress: Progress, number: int, config: np.ndarray, measured: Measured, slots: np.ndarray | None = None
+    engine: Engine,
+    progress: Progress,
+    number: int,
+    config: np.ndarray,
+    measured: Measured,
+    slots: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """The records of a round: the configurations it was trained with and where they and the weights came from."""
     size = engine.options.pop_size

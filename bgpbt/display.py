@@ -25,9 +25,7 @@ class Display:
     The panel refreshes from a thread of its own, so its clocks go on while the main thread waits for the device.
     """
 
-    def __init__(
-        self, title: str, max_timesteps: int, verbose: bool = False, console: Console | None = None, clock=monotonic
-    ):
+    def __init__(self, title: str, max_timesteps: int, verbose: bool = False, console: Console | None = None, clock=monotonic):
         # A variable such as FORCE_COLOR, common in CI, must not bring control characters into a log file.
         self._console = console or Console(force_terminal=None if sys.stdout.isatty() else False)
         self._title, self._max_timesteps, self._verbose, self._clock = title, max_timesteps, verbose, clock

@@ -163,8 +163,8 @@ class Options(BaseModel):
     perturb_scale: Annotated[float, BeforeValidator(partial(_share, end=1.0, bracket=")"))] = _search(
         0.2, "perturbed values are multiplied by 1 - scale or 1 + scale"
     )
-    freeze: Annotated[Literal["sampled", "default"] | None, BeforeValidator(_unless("none", None, lambda v: v))] = (
-        _search(None, "control: only weights are copied, configurations stay as sampled or default", bare="sampled")
+    freeze: Annotated[Literal["sampled", "default"] | None, BeforeValidator(_unless("none", None, lambda v: v))] = _search(
+        None, "control: only weights are copied, configurations stay as sampled or default", bare="sampled"
     )
     n_init: MaybeCount = _search(None, "initial candidates; none: 24 for bgpbt, else the population", "-ni")
 

@@ -21,7 +21,12 @@ Limits = tuple[float, float, bool]
 
 
 def learning_curve(
-    records: pd.DataFrame, path: str | Path, *, title: str, report: dict | None = None, winner: tuple[int, int] | None = None
+    records: pd.DataFrame,
+    path: str | Path,
+    *,
+    title: str,
+    report: dict | None = None,
+    winner: tuple[int, int] | None = None,
 ) -> Figure:
     """Draw fitness against timesteps: every member, the population's spread and best, and the winner's lineage.
 
@@ -46,7 +51,12 @@ def learning_curve(
 
 
 def hyperparameter_schedule(
-    records: pd.DataFrame, path: str | Path, *, space_limits: dict[str, Limits], title: str, winner: tuple[int, int] | None = None
+    records: pd.DataFrame,
+    path: str | Path,
+    *,
+    space_limits: dict[str, Limits],
+    title: str,
+    winner: tuple[int, int] | None = None,
 ) -> Figure:
     """Draw hyperparameters against timesteps, one panel each; `space_limits` maps names to (low, high, is_log).
 

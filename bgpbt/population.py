@@ -6,15 +6,16 @@ measurements). Members never depend on their neighbours: every key is folded fro
 """
 
 import enum
-import math
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from bgpbt import space as spaces
@@ -243,6 +244,41 @@ def make_programs(task: Task, pop_size: int, arrangement: Arrangement) -> Progra
     )
 
 
+def compile_ahead(programs: Programs, task: Task, pop_size: int, arrangement: Arrangement) -> Programs:
+    """Compiles the four large programs side by side, in threads, which XLA allows; each call waits for its own.
+
+    A compiled program refuses arguments of other types or places, so that it cannot be compiled a second time.
+    """
+    mesh = make_mesh(arrangement)
+    scalar, members = np.int32(0), np.arange(pop_size, dtype=np.int32)
+    config, active = np.zeros((pop_size, len(task.space)), np.float32), np.ones(pop_size, bool)
+    blocks = (pop_size, len(task.blocks))
+
+    def placed(tree, spec):
+        sharding = NamedSharding(mesh, spec)
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
+
+    population = placed(jax.eval_shape(programs.init, np.uint32(0), members, config), PartitionSpec(AXIS))
+    best = placed(jax.eval_shape(programs.pick, population, scalar), PartitionSpec())
+    zeros = np.zeros(blocks, np.float32)
+    decision = Decision(config, np.zeros(blocks, np.int32), zeros, zeros, active, members)
+    arguments = {
+        "init": (np.uint32(0), members, config),
+        "evaluate": (np.uint32(0), scalar, scalar, members, population, config),
+        "train": (np.uint32(0), scalar, scalar, members, active, population, config),
+        "inherit": (np.uint32(0), scalar, population, best, decision),
+    }
+    workers = ThreadPoolExecutor(max_workers=len(arguments), thread_name_prefix="compile")
+
+    def start(name: str) -> Callable:
+        compiled = workers.submit(lambda: getattr(programs, name).lower(*arguments[name]).compile())
+        return lambda *args: compiled.result()(*args)
+
+    started = {name: start(name) for name in arguments}
+    workers.shutdown(wait=False)
+    return programs._replace(**started)
+
+
 def gather(task: Task, population: TrainState, best: TrainState, fresh: TrainState, decision: Decision) -> TrainState:
     """Inheritance as one gather along `P`, then shrink-perturb. Worlds stay where they are.
 
@@ -281,13 +317,3 @@ def gather(task: Task, population: TrainState, best: TrainState, fresh: TrainSta
 
 def _choose(condition: Array, yes: PyTree, no: PyTree) -> PyTree:
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
-
-
-def memory_bytes(task: Task, pop_size: int) -> int:
-    """Bytes of a population's state, without running or compiling anything."""
-    shapes = jax.eval_shape(
-        lambda key, config: task.init(key, spaces.decode(task.space, config)),
-        jax.eval_shape(lambda: jax.random.PRNGKey(0)),
-        jax.ShapeDtypeStruct((len(task.space),), jnp.float32),
-    )
-    return pop_size * sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(shapes))

@@ -12,9 +12,7 @@ def members_only(records: pd.DataFrame) -> pd.DataFrame:
     """The rows of real members by round and member; a fitness that is not finite becomes NaN, no parent oneself."""
     rows = records[records["member"] >= 0].sort_values(["round", "member"]).reset_index(drop=True)
     fitness = rows["fitness"].astype(float)
-    return rows.assign(
-        fitness=fitness.where(np.isfinite(fitness)), parent=rows["parent"].fillna(rows["member"]).astype(int)
-    )
+    return rows.assign(fitness=fitness.where(np.isfinite(fitness)), parent=rows["parent"].fillna(rows["member"]).astype(int))
 
 
 def with_parent(records: pd.DataFrame) -> pd.DataFrame:

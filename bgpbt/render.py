@@ -151,9 +151,10 @@ def save_gif(frames: np.ndarray, path: str | Path, *, seconds_per_frame: float) 
         raise ValueError(f"expected uint8 frames [T, H, W, 3], got {frames.dtype} {frames.shape}")
     if seconds_per_frame < SHORTEST_FRAME - 1e-6:
         raise ValueError(f"{seconds_per_frame} s is too short for a GIF frame: the least is {SHORTEST_FRAME} s")
-    # Each colour counts once, however often it occurs: else floor and sky would leave a small robot without colours.
-    colours = np.unique(frames[:: math.ceil(len(frames) / 12)].reshape(-1, 3), axis=0)
-    palette = Image.fromarray(colours[:, None]).quantize(255, Image.Quantize.MEDIANCUT, kmeans=3)
+    # Floor and sky would leave hardly a colour to a small robot, if each colour counted as often as it occurs.
+    colours, counts = np.unique(frames[:: math.ceil(len(frames) / 12)].reshape(-1, 3), axis=0, return_counts=True)
+    sample = np.repeat(colours, np.ceil(np.sqrt(counts)).astype(int), axis=0)
+    palette = Image.fromarray(sample[:, None]).quantize(255, Image.Quantize.MEDIANCUT, kmeans=3)
     images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     ends = np.round(np.arange(len(frames) + 1) * seconds_per_frame * 100).astype(int)
     encoded, durations = io.BytesIO(), (10 * np.diff(ends)).tolist()
@@ -231,7 +232,8 @@ def _radiance(kinds, shapes, scene: Scene, eye: Vector, ray: Vector) -> Vector:
     slant = _dot(normal, SUN)
     lit = _each(shade, slant > 0, kinds, shapes)
     light = AMBIENT * (0.75 + 0.25 * normal[2]) + (1 - AMBIENT) * jnp.where(lit, slant, 0.0)
-    haze = 1 - jnp.exp(-((distance / (4 * scene.distance)) ** 2))
+    # Haze begins behind the robot, so that its colours and shadow stay strong.
+    haze = 1 - jnp.exp(-((jnp.maximum(distance / scene.distance - 1.5, 0) / 3.5) ** 2))
     height = jnp.clip(2.5 * ray[2], 0, 1)
     sky = tuple(h + height * (z - h) for h, z in zip(HORIZON, ZENITH, strict=True))
     return tuple(light * c * (1 - haze) + haze * s for c, s in zip(colour, sky, strict=True))

@@ -65,7 +65,9 @@ class RunStore:
     def _check_same(self, options: Options) -> None:
         saved = load_options({}, self.path / "options.yaml").model_dump()
         here = options.model_dump()
-        differ = [f"{name} {saved[name]} there, {here[name]} here" for name in here if name not in FREE and saved[name] != here[name]]
+        differ = [
+            f"{name} {saved[name]} there, {here[name]} here" for name in here if name not in FREE and saved[name] != here[name]
+        ]
         if differ:
             advice = "give the same, another -n, or -exist overwrite"
             raise BadInput(f"{self.path} holds a run of other settings ({'; '.join(differ)}); {advice}", "existing_policy")
@@ -104,17 +106,17 @@ class RunStore:
 
     def save(self, state: RunState, rows: pd.DataFrame) -> None:
         """Commits a checkpoint with the rows of its round, appends these, and drops all checkpoints but the last two."""
-        name = f"round_{int(state.progress.round):06d}"
-        beside = self.checkpoints / f"{name}.partial"
+        final = self._checkpoint(int(state.progress.round))
+        beside = final.with_suffix(".partial")
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir()
         rows.to_csv(beside / "rows.csv", index=False)
         with _quiet_orbax() as ocp:
             ocp.save((beside / "state").resolve(), _named(state))
-        os.replace(beside, self.checkpoints / name)
+        os.replace(beside, final)
         rows.to_csv(self.path / "records.csv", mode="a", header=not (self.path / "records.csv").exists(), index=False)
         for old in self.rounds()[:-KEPT]:
-            shutil.rmtree(self.checkpoints / f"round_{old:06d}")
+            shutil.rmtree(self._checkpoint(old))
 
     def restore(self, like: RunState) -> tuple[RunState | None, list[str]]:
         """The last readable checkpoint, or None; records and checkpoints after it are removed.
@@ -125,20 +127,29 @@ class RunStore:
         Returns:
           The state, and a line for every checkpoint that was damaged.
         """
-        said = []
+        state, rows, damaged = self.read(like)
+        for number in damaged:
+            shutil.rmtree(self._checkpoint(number))
+        if state is not None:
+            self._cut(rows)
+        return state, [f"the checkpoint of round {number} is damaged: the one before is used" for number in damaged]
+
+    def read(self, like: RunState) -> tuple[RunState | None, pd.DataFrame | None, list[int]]:
+        """The last readable checkpoint, the records of its round, and the rounds whose checkpoints are damaged."""
+        damaged = []
         for number in reversed(self.rounds()):
-            path = self.checkpoints / f"round_{number:06d}"
+            path = self._checkpoint(number)
             try:
                 rows = _read_rows(path / "rows.csv")
                 with _quiet_orbax() as ocp:
                     leaves = ocp.load((path / "state").resolve(), _named(like))
-            except Exception as error:  # whatever a damaged file makes Orbax and its readers raise
-                said.append(f"the checkpoint of round {number} is damaged ({type(error).__name__}): the one before is used")
-                shutil.rmtree(path)
-                continue
-            self._cut(rows)
-            return _put_back(like, leaves), said
-        return None, said
+                return _put_back(like, leaves), rows, damaged
+            except Exception:  # whatever a damaged file makes Orbax and its readers raise
+                damaged.append(number)
+        return None, None, damaged
+
+    def _checkpoint(self, number: int) -> Path:
+        return self.checkpoints / f"round_{number:06d}"
 
     def records(self) -> pd.DataFrame:
         """The records so far; floats are read back to the bit."""

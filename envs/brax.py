@@ -1,5 +1,7 @@
 """Brax environments (Freeman et al., 2021) behind the interface of `envs.base`. https://github.com/google/brax"""
 
+import contextlib
+import io
 import warnings
 
 import jax
@@ -38,13 +40,15 @@ def make(name: str, *, backend: str = "spring", episode_length: int = 1000, acti
       episode_length: environment steps until an episode is cut off.
       action_repeat: environment steps per action; their rewards are summed, up to and including a terminal one.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Brax announces at import that its physics are no longer maintained
+    # Brax warns at import that its physics are no longer maintained, MJX prints that it found no Warp.
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
         from brax import envs as brax_envs
         from brax.envs.base import State
 
         brax_env = brax_envs.get_environment(name, backend=backend)
-    metrics = jax.eval_shape(brax_env.reset, jax.eval_shape(lambda: jax.random.PRNGKey(0))).metrics
+    # Brax's own `observation_size` would run a reset operation by operation, and compile each of them.
+    shapes = jax.eval_shape(brax_env.reset, jax.eval_shape(lambda: jax.random.PRNGKey(0)))
 
     def wrap(state) -> EnvState:
         wrapped = EnvState((state.pipeline_state, state.info), state.obs, state.reward, state.done > 0.5)
@@ -55,7 +59,7 @@ def make(name: str, *, backend: str = "spring", episode_length: int = 1000, acti
 
     def step_once(state: EnvState, action) -> EnvState:
         pipeline_state, info = state.physics
-        zeros = {name: jnp.zeros(m.shape, m.dtype) for name, m in metrics.items()}
+        zeros = {name: jnp.zeros(m.shape, m.dtype) for name, m in shapes.metrics.items()}
         done = state.terminated.astype(state.obs.dtype)
         return wrap(brax_env.step(State(pipeline_state, state.obs, state.reward, done, zeros, dict(info)), action))
 
@@ -78,7 +82,7 @@ def make(name: str, *, backend: str = "spring", episode_length: int = 1000, acti
     drawable = name != "fast"
     return Env(
         name=name,
-        observation_size=brax_env.observation_size,
+        observation_size=shapes.obs.shape[-1],
         action_size=brax_env.action_size,
         episode_length=episode_length,
         action_repeat=action_repeat,

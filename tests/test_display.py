@@ -51,9 +51,7 @@ def test_plain_output_has_one_line_per_round_and_slow_phase(clock):
     display, file = plain(clock)
     with display:
         display.notice("run folder [red]runs/ant")
-        train(
-            display, clock, 2, replacements=["member 3 <- member 5, perturbed"], bad=["member 2 turned NaN: replaced"]
-        )
+        train(display, clock, 2, replacements=["member 3 <- member 5, perturbed"], bad=["member 2 turned NaN: replaced"])
         display.done(["best 1,300.0"])
     text = file.getvalue()
     assert text.replace("\n", "").isprintable()  # no control character but newlines

@@ -124,9 +124,9 @@ def test_schedule_draws_a_panel_per_hyperparameter(records, tmp_path):
 
 
 def test_whole_hyperparameters_have_whole_ticks(records, tmp_path):
-    panel = hyperparameter_schedule(
-        records, tmp_path / "s.png", space_limits={"batch_size": SPACE["batch_size"]}, title=""
-    ).axes[0]
+    panel = hyperparameter_schedule(records, tmp_path / "s.png", space_limits={"batch_size": SPACE["batch_size"]}, title="").axes[
+        0
+    ]
     panel.figure.canvas.draw()
     low, high = panel.get_ylim()
     shown = [tick.label1.get_text() for tick in panel.yaxis.get_major_ticks() if low <= tick.get_loc() <= high]

@@ -99,7 +99,7 @@ def play(key: Array, env: Env, act: Callable[[Array], Array], count: int) -> tup
     return total, clock * (count * env.action_repeat)
 
 
-def film(key: Array, env: Env, act: Callable[[Array], Array], count: int, every: int) -> tuple[Array, Array]:
+def film(key: Array, env: Env, act: Callable[[Array], Array], count: int, decisions: int) -> tuple[Array, Array]:
     """Poses of one episode, for drawing; an episode that ends early starts again.
 
     Args:
@@ -107,12 +107,11 @@ def film(key: Array, env: Env, act: Callable[[Array], Array], count: int, every:
       env: an environment with bodies.
       act: an observation `[O]` to an action `[A]`.
       count: number of frames T.
-      every: environment steps between two frames; at least the action repeat is taken.
+      decisions: actions between two frames.
 
     Returns:
       Positions `[T, L, 3]` and rotations `[T, L, 4]` of the bodies.
     """
-    decisions = max(1, every // env.action_repeat)
 
     def decide(_, state):
         return env.step(state, act(state.obs))

@@ -1,0 +1,133 @@
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bgpbt import space as spaces
+from bgpbt.space import Categorical, Float, Integer
+from bgpbt.tasks.ppo import architecture_space, hyperparameter_space
+
+SPACE = hyperparameter_space(2048) | architecture_space()
+EVERY = {
+    **SPACE,
+    "linear": Integer(-3, 7, 0),
+    "log_from_one": Integer(1, 1000, 10, log=True),
+    "wide": Float(1e-8, 1e8, 1.0, log=True),
+    "negative": Float(-2.0, -0.1, -1.0),
+    "choice": Categorical(("a", "b", "c"), 1),
+    "one_choice": Categorical(("only",), 0),
+    "one_value": Integer(4, 4, 4),
+}
+WHOLE = {name: dim for name, dim in EVERY.items() if not isinstance(dim, Float)}
+
+
+def values_of(dim) -> list[int]:
+    if isinstance(dim, Categorical):
+        return list(range(len(dim.choices)))
+    if dim.doubling:
+        return [dim.low * 2**i for i in range(round(math.log2(dim.high / dim.low)) + 1)]
+    return list(range(dim.low, dim.high + 1))
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_every_bin_is_met_by_its_own_code(name):
+    dim, values = WHOLE[name], np.array(values_of(WHOLE[name]))
+    unit = spaces.encode_dimension(dim, values)
+    decoded = spaces.decode_dimension(dim, unit)
+    np.testing.assert_array_equal(decoded, values)
+    assert decoded.dtype == jnp.int32
+
+
+@pytest.mark.parametrize("name", [name for name, dim in WHOLE.items() if not (isinstance(dim, Integer) and dim.log)])
+def test_bins_are_equal_and_met_at_their_centre(name):
+    dim, values = WHOLE[name], np.array(values_of(WHOLE[name]))
+    number = len(values)
+    centres = (np.arange(number) + 0.5) / number
+    np.testing.assert_allclose(spaces.encode_dimension(dim, values), centres, atol=1e-4)
+    inside = ((np.arange(number)[:, None] + np.array([0.02, 0.5, 0.98])) / number).astype(np.float32)
+    np.testing.assert_array_equal(spaces.decode_dimension(dim, inside), np.repeat(values[:, None], 3, axis=1))
+
+
+def test_logarithmic_integers_as_documented():
+    dim = Integer(2, 16, 4, log=True)
+    codes = [round(float(spaces.encode_dimension(dim, value)), 2) for value in (2, 4, 8, 16)]
+    assert codes == [0.12, 0.41, 0.70, 0.99]
+
+
+def test_doubling_takes_the_powers_only():
+    units = jnp.linspace(0, 1, 1001)
+    found = np.unique(spaces.decode_dimension(Integer(64, 1024, 1024, doubling=True), units))
+    assert found.tolist() == [64, 128, 256, 512, 1024]
+
+
+def test_a_logarithmic_float_is_linear_in_its_logarithm():
+    dim = Float(1e-4, 1e-2, 1e-3, log=True)
+    np.testing.assert_allclose(spaces.decode_dimension(dim, jnp.array([0, 0.25, 0.5, 1])), [1e-4, 10**-3.5, 1e-3, 1e-2], rtol=1e-5)
+    linear = Float(0.1, 0.4, 0.2)
+    np.testing.assert_allclose(spaces.decode_dimension(linear, jnp.array([0, 0.5, 1])), [0.1, 0.25, 0.4], rtol=1e-6)
+
+
+def test_floats_survive_the_round_trip():
+    units = jnp.asarray(np.random.default_rng(0).uniform(size=200), jnp.float32)
+    for dim in EVERY.values():
+        if isinstance(dim, Float):
+            np.testing.assert_allclose(spaces.encode_dimension(dim, spaces.decode_dimension(dim, units)), units, atol=2e-6)
+
+
+def test_every_value_lies_in_its_range():
+    """At the ends, beside them, at random and outside the cube, in float32."""
+    ends = np.array([0, 1, np.nextafter(np.float32(0), 1), np.nextafter(np.float32(1), 0), -1, 2, 1e30], np.float32)
+    units = np.concatenate([ends, np.random.default_rng(1).uniform(size=5000).astype(np.float32)])
+    values = jax.jit(lambda x: spaces.decode(EVERY, x))(np.repeat(units[:, None], len(EVERY), axis=1))
+    for name, dim in EVERY.items():
+        low, high = (np.asarray(end, values[name].dtype) for end in spaces.limits(dim))
+        found = np.asarray(values[name])
+        assert found.min() == pytest.approx(low) and found.max() == pytest.approx(high), name
+        assert (found >= low).all() and (found <= high).all(), name
+        assert found.dtype == (np.float32 if isinstance(dim, Float) else np.int32)
+
+
+def test_codes_lie_in_the_cube():
+    for dim in EVERY.values():
+        low, high = spaces.limits(dim)
+        codes = np.asarray(spaces.encode_dimension(dim, np.array([low, high], float)))
+        assert (codes >= 0).all() and (codes <= 1).all() and codes[0] <= codes[1]
+
+
+def test_defaults_are_values_of_the_space():
+    defaults = spaces.defaults(SPACE)
+    assert (defaults["batch_size"], defaults["unroll_length"], defaults["policy_depth"]) == (1024, 5, 2)
+    found = spaces.decode(SPACE, spaces.encode(SPACE, defaults))
+    assert list(found) == list(SPACE)
+    for name, value in defaults.items():
+        assert float(found[name]) == pytest.approx(value, rel=1e-5)
+
+
+def test_a_whole_population_decodes_at_once():
+    config = np.random.default_rng(2).uniform(size=(5, 3, len(SPACE))).astype(np.float32)
+    values = spaces.decode(SPACE, config)
+    assert all(value.shape == (5, 3) for value in values.values())
+    one = spaces.decode(SPACE, config[4, 2])
+    assert all(values[name][4, 2] == one[name] for name in SPACE)
+    assert spaces.encode(SPACE, values).shape == config.shape
+
+
+def test_samples_fill_the_cube():
+    draws = jax.vmap(lambda key: spaces.sample(key, SPACE))(jax.random.split(jax.random.PRNGKey(0), 500))
+    assert draws.shape == (500, len(SPACE)) and draws.min() >= 0 and draws.max() <= 1
+    np.testing.assert_allclose(draws.mean(axis=0), 0.5, atol=0.06)
+    np.testing.assert_allclose(draws.std(axis=0), 12**-0.5, atol=0.03)
+    assert np.abs(np.corrcoef(draws.T) - np.eye(len(SPACE))).max() < 0.2
+
+
+def test_group_mask():
+    mask = spaces.group_mask(SPACE, "policy")
+    assert [name for name, inside in zip(SPACE, mask, strict=True) if inside] == [
+        "policy_depth",
+        "policy_width",
+        "policy_spectral_norm",
+    ]
+    assert sum(spaces.group_mask(SPACE, group) for group in ("hyperparameter", "policy", "value")).tolist() == [1] * len(SPACE)
+    assert spaces.group_mask({}, "policy").shape == (0,)

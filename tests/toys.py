@@ -1,0 +1,111 @@
+"""Tiny tasks and outcomes for tests, cheap to compile. Shapes: `P` members, `D` search dimensions, `E` episodes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bgpbt.space import Categorical, Float, Integer, SearchSpace
+from bgpbt.types import Outcome, Task, TrainState
+
+EPISODES = 3
+SPACE: SearchSpace = {
+    "rate": Float(1e-3, 0.5, 0.05, log=True),
+    "weight": Float(0.0, 1.0, 0.5),
+    "decay": Float(0.9, 0.999, 0.95, complement=True),
+    "repeat": Integer(1, 4, 2, log=True),
+    "batch": Integer(2, 32, 8, doubling=True),
+    "kind": Categorical(("plain", "heavy"), 0),
+    "first_width": Integer(1, 4, 2, group="first"),
+}
+
+
+def quadratic() -> Task:
+    """The toy of Jaderberg et al. (2017): maximise 1.2 - |x|^2 by gradients of a surrogate that the member weighs.
+
+    Two blocks (`first` of the size `first_width`, `second`), momentum as moments, running statistics as what is shared,
+    and a world that the gradient's noise comes from, so that each field of `TrainState` matters.
+    """
+
+    def mask(h):
+        return (jnp.arange(4) < h["first_width"]).astype(jnp.result_type(float))
+
+    def world(key):
+        return {"noise": jax.random.normal(key, (4,)), "clock": jnp.zeros((), jnp.int32)}
+
+    def init(key, h):
+        key_first, key_second, key_world = jax.random.split(key, 3)
+        params = {
+            "first": {"x": (1.0 + jax.random.uniform(key_first, (4,))) * mask(h)},
+            "second": {"x": 1.0 + jax.random.uniform(key_second, (2,)), "bias": jnp.zeros(())},
+        }
+        moments = {b: {"momentum": jax.tree.map(jnp.zeros_like, p), "count": jnp.zeros((), jnp.int32)} for b, p in params.items()}
+        shared = {"count": jnp.zeros((), jnp.int32), "mean": jnp.zeros(4)}
+        return TrainState(params, moments, shared, world(key_world))
+
+    def objective(params):
+        return sum(jnp.sum(x**2) for x in jax.tree.leaves(params))
+
+    def update(key, state, h):
+        kind = jnp.where(h["kind"] == 0, 1.0, 0.5)
+        grads = jax.tree.map(lambda x: 2 * h["weight"] * kind * x, state.params)
+        # The world enters through a factor, so that what is masked (zero) stays zero.
+        factor = 1 + 0.1 * jnp.mean(state.world["noise"]) / h["batch"]
+        params, moments = {}, {}
+        for block, moment in state.moments.items():
+            momentum = jax.tree.map(lambda m, g: h["decay"] * m + factor * g, moment["momentum"], grads[block])
+            params[block] = jax.tree.map(lambda p, m: p - h["rate"] * m, state.params[block], momentum)
+            moments[block] = {"momentum": momentum, "count": moment["count"] + 1}
+        count = state.shared["count"] + 1
+        mean = state.shared["mean"] + (state.world["noise"] - state.shared["mean"]) / count
+        noise = 0.5 * state.world["noise"] + jax.random.normal(key, (4,))
+        return TrainState(params, moments, {"count": count, "mean": mean}, {"noise": noise, "clock": state.world["clock"] + 1})
+
+    def train(key, state, h, updates, extra):
+        del extra
+        steps = updates * h["repeat"]
+        state = jax.lax.fori_loop(0, steps, lambda i, s: update(jax.random.fold_in(key, i), s, h), state)
+        loss = objective(state.params)
+        return state, {"loss": loss, "env_steps": 10 * steps, "episode_returns": jnp.full(EPISODES, 1.2 - loss)}
+
+    def evaluate(key, state, h):
+        del h
+        noise = 0.01 * jax.random.normal(key, (EPISODES,))
+        return 1.2 - objective(state.params) + noise, jnp.full((), EPISODES, jnp.int32)
+
+    return Task(
+        name="quadratic",
+        space=SPACE,
+        blocks=("first", "second"),
+        timesteps_per_update=10,
+        init=init,
+        train=train,
+        evaluate=evaluate,
+        refresh=lambda key, state: state._replace(world=world(key)),
+    )
+
+
+def outcome(fitness, config=None, space: SearchSpace = SPACE, active=None) -> Outcome:
+    """What a strategy sees, from fitnesses `[P]`; configurations are drawn where none are given."""
+    fitness = np.asarray(fitness, np.float32)
+    size = len(fitness)
+    if config is None:
+        config = np.random.default_rng(size).uniform(size=(size, len(space)))
+    return Outcome(
+        config=np.asarray(config, np.float32),
+        fitness=fitness,
+        episode_returns=np.repeat(fitness[:, None], EPISODES, axis=1),
+        timesteps=np.full(size, 100, np.int32),
+        age=np.full(size, 100, np.int32),
+        active=np.ones(size, bool) if active is None else np.asarray(active),
+    )
+
+
+def bits(tree) -> list[bytes]:
+    """The leaves of a tree as bytes: equal only where every bit is, the sign of zero and NaN included."""
+    return [np.asarray(x).tobytes() for x in jax.tree.leaves(tree)]
+
+
+def same_bits(a, b) -> bool:
+    """Whether two trees have the same structure, dtypes and bits."""
+    kinds = [[(x.dtype, x.shape) for x in jax.tree.leaves(tree)] for tree in (a, b)]
+    return jax.tree.structure(a) == jax.tree.structure(b) and kinds[0] == kinds[1] and bits(a) == bits(b)
