@@ -94,7 +94,7 @@ class Result:
         curve, schedule = self.path / "learning_curve.png", self.path / "hyperparameter_schedule.png"
         plots.learning_curve(self.records, curve, title=title, report=self.report, winner=winner)
         space = hyperparameter_space(options.num_envs)
-        limits = {name: (*map(float, spaces.limits(d)), d.log or getattr(d, "doubling", False)) for name, d in space.items()}
+        limits = {name: (*map(float, spaces.limits(dim)), _drawn_log(dim)) for name, dim in space.items()}
         plots.hyperparameter_schedule(self.records, schedule, space_limits=limits, title=title, winner=winner)
         return [curve, schedule]
 
@@ -121,6 +121,13 @@ class Result:
         path = path or self.path / "policy.gif"
         render.save_gif(frames, path, seconds_per_frame=seconds)
         return path
+
+
+def _drawn_log(dim: spaces.Dimension) -> bool:
+    """Whether a schedule of this dimension reads best on a logarithmic axis; 0.9 to 0.9999 does not."""
+    complement = isinstance(dim, spaces.Float) and dim.complement
+    doubling = isinstance(dim, spaces.Integer) and dim.doubling
+    return (dim.log and not complement) or doubling
 
 
 def run(options: Options, task: Task | None = None, strategy: Strategy | None = None) -> Result:

@@ -15,7 +15,7 @@ import pandas as pd
 from bgpbt import space as spaces
 from bgpbt.display import Display
 from bgpbt.options import Options, PopulationLost
-from bgpbt.plan import updates_of_round
+from bgpbt.plan import PROGRAMS, updates_of_round
 from bgpbt.population import Arrangement, Programs, Purpose, compile_ahead, make_programs
 from bgpbt.store import RunStore, shapes_like
 from bgpbt.types import Decision, Outcome, Progress, RunState, Source, Strategy, Task, TrainState
@@ -53,9 +53,12 @@ def train_population(engine: Engine, seed: int, store: RunStore, display: Displa
     Raises:
       PopulationLost: every member failed in the same round; the checkpoint before it stays.
     """
+    display.phase("compiling", f"{len(PROGRAMS)} programs side by side")
+    for name in PROGRAMS:
+        getattr(engine.programs, name).wait()
     state = _resume(engine, seed, store, display)
     if state is None:
-        display.phase("compiling", "the population's first episodes")
+        display.phase("evaluating", "the untrained population")
         start = _first_candidates if engine.options.candidates > engine.options.pop_size else _first_population
         state, rows = start(engine, seed, display)
         store.save(state, rows)
@@ -87,7 +90,7 @@ def _resume(engine: Engine, seed: int, store: RunStore, display: Display) -> Run
 def blank_state(engine: Engine, seed: int) -> RunState:
     """An untrained state: the shapes and the placement that a checkpoint is read into."""
     config = first_configs(engine, seed)[: engine.options.pop_size]
-    nothing = Measured(np.zeros((len(config), 1)), np.zeros(len(config)), [], 0, 0.0, 0.0)
+    nothing = Measured(np.zeros((len(config), 1)), np.zeros(len(config)), [""] * len(config), 0, 0.0, 0.0)
     return _untrained_state(engine, seed, _initialise(engine, seed, 0, config), config, nothing, 0)
 
 
@@ -107,10 +110,14 @@ def _initialise(engine: Engine, seed: int, group: int, config: np.ndarray) -> Tr
     return engine.programs.init(np.uint32(seed), members, config)
 
 
-def _evaluate(engine: Engine, seed: int, round_: int, population: TrainState, config: np.ndarray, purpose=Purpose.evaluate):
-    """Returns `[P, E]`, steps and whether the weights are finite `[P]`. All members meet the same start states."""
+def _evaluate(engine: Engine, seed: int, round_: int, active, population: TrainState, config, purpose=Purpose.evaluate):
+    """Returns `[P, E]`, steps, and whether the weights are finite `[P]`.
+
+    In a round all members meet the same start states, which takes the luck of the start out of the ranking.
+    """
     draws = np.arange(len(config), dtype=np.int32) * (purpose == Purpose.report)
-    out = engine.programs.evaluate(np.uint32(seed), np.int32(round_), np.int32(purpose), draws, population, config)
+    scalars = np.uint32(seed), np.int32(round_), np.int32(purpose)
+    out = engine.programs.evaluate(*scalars, draws, active, population, config)
     returns, steps, finite = (np.asarray(x) for x in out)
     return returns.astype(np.float64), int(steps.sum(dtype=np.int64)), finite
 
@@ -119,10 +126,10 @@ def _first_population(engine: Engine, seed: int, display: Display) -> tuple[RunS
     """Round 0: the untrained population, evaluated."""
     config = first_configs(engine, seed)
     population = _initialise(engine, seed, 0, config)
-    measured = _measure_untrained(engine, seed, population, config)
+    measured = _measure_untrained(engine, seed, np.ones(len(config), bool), population, config)
     state = _untrained_state(engine, seed, population, config, measured, measured.env_steps)
     state = state._replace(progress=state.progress._replace(untrained=np.array(_argmax(measured.fitness))))
-    display.detail(f"best untrained member {int(state.progress.untrained)}: {np.nanmax(measured.fitness):.1f}")
+    _say_untrained(display, measured.fitness)
     return state, _rows(engine, state.progress, 0, config, measured)
 
 
@@ -136,10 +143,10 @@ def _first_candidates(engine: Engine, seed: int, display: Display) -> tuple[RunS
         candidates = np.arange(size) + group * size
         active = candidates < number
         population = _initialise(engine, seed, group, config)
-        before.append(_measure_untrained(engine, seed, population, config))
+        before.append(_measure_untrained(engine, seed, active, population, config))
         display.phase("training", f"initial candidates {candidates[0]} to {min(candidates[-1], number - 1)} of {number}")
         population, measured = _train(engine, seed, 1, updates, active, population, config, group)
-        after.append(measured._replace(fitness=np.where(active, measured.fitness, np.nan)))
+        after.append(measured)
         total += before[-1].env_steps + measured.env_steps
         pool = np.concatenate([keep, candidates])
         order = np.argsort(-_rank_key(np.concatenate([m.fitness for m in after])[pool]), kind="stable")
@@ -147,6 +154,7 @@ def _first_candidates(engine: Engine, seed: int, display: Display) -> tuple[RunS
         kept = population if kept is None else engine.programs.merge(kept, population, take.astype(np.int32))
         keep = pool[take]
     fitness0 = np.concatenate([m.fitness for m in before])
+    _say_untrained(display, fitness0)
     untrained = _join(before, keep)
     state = _untrained_state(engine, seed, kept, configs[keep], untrained, total - sum(m.env_steps for m in after))
     state = state._replace(progress=state.progress._replace(untrained=np.array(_argmax(fitness0[:number]))))
@@ -172,18 +180,21 @@ def _join(parts: list[Measured], keep) -> Measured:
     )
 
 
-def _measure_untrained(engine: Engine, seed: int, population: TrainState, config: np.ndarray) -> Measured:
+def _say_untrained(display: Display, fitness: np.ndarray) -> None:
+    if not np.isnan(fitness).all():
+        display.notice(f"untrained: best {np.nanmax(fitness):,.1f}, median {np.nanmedian(fitness):,.1f}")
+
+
+def _measure_untrained(engine: Engine, seed: int, active, population: TrainState, config: np.ndarray) -> Measured:
     began = time.monotonic()
-    returns, steps, finite = _evaluate(engine, seed, 0, population, config)
-    return _measured(returns, [("weights", finite)], steps, began, 0.0)
+    returns, steps, finite = _evaluate(engine, seed, 0, active, population, config)
+    checks = [("weights", finite), ("returns", np.isfinite(returns).all(axis=1))]
+    return _measured(returns, checks, active, steps, began, 0.0)
 
 
-def _measured(returns: np.ndarray, checks: list, env_steps: int, began: float, train_seconds: float) -> Measured:
-    """Fitness is the mean of the returns; a member that fails any check has none."""
-    padded = np.isnan(returns)
-    usable = ~padded.all(axis=1) & np.all(np.isfinite(returns) | padded, axis=1)
-    checks = [*checks, ("returns", usable)]
-    failures = [" and ".join(name for name, good in checks if not good[i]) for i in range(len(returns))]
+def _measured(returns: np.ndarray, checks: list, active, env_steps: int, began: float, train_seconds: float) -> Measured:
+    """Fitness is the mean of the returns; a member that fails a check has none, and an idle one fails none."""
+    failures = [" and ".join(name for name, good in checks if active[i] and not good[i]) for i in range(len(returns))]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nothing
         mean = np.nanmean(returns, axis=1)
@@ -205,6 +216,7 @@ def _untrained_state(
         active=np.ones(size, bool),
         timesteps=np.zeros(size, np.int64),
         age=np.zeros(size, np.int64),
+        fitness=measured.fitness,
         env_steps_total=np.array(env_steps),
         best_fitness=np.array(-np.inf),
         best_round=np.array(0),
@@ -223,7 +235,7 @@ def _round(engine: Engine, state: RunState, display: Display) -> tuple[RunState,
     updates = updates_of_round(engine.options, engine.task, int(progress.timesteps.max()))
     active = progress.active & (progress.timesteps < engine.options.max_timesteps)
     state = state._replace(progress=progress._replace(active=active))
-    display.phase("compiling" if progress.round == 0 else "training", f"round {int(progress.round) + 1}")
+    display.phase("training", f"round {int(progress.round) + 1}")
     population, measured = _train(
         engine,
         int(progress.seed),
@@ -252,14 +264,16 @@ def _train(
     env_steps = int(metrics["env_steps"].sum(dtype=np.int64))
     checks = [("loss", np.isfinite(metrics["loss"])), ("environments", metrics["world_finite"])]
     if engine.task.fitness_from_training:
-        returns = metrics["episode_returns"].astype(np.float64)
-        finite = metrics["weights_finite"]
+        returns, finite = metrics["episode_returns"].astype(np.float64), metrics["weights_finite"]
+        usable = np.isfinite(returns).any(axis=1)  # NaN: no episode ended there
     else:
         if display:
             display.phase("evaluating", f"round {round_}")
-        returns, steps, finite = _evaluate(engine, seed, round_, population, config)
+        returns, steps, finite = _evaluate(engine, seed, round_, active, population, config)
+        usable = np.isfinite(returns).all(axis=1)
         env_steps += steps
-    return population, _measured(returns, [("weights", finite), *checks], env_steps, began, train_seconds)
+    checks = [("weights", finite), *checks, ("returns", usable)]
+    return population, _measured(returns, checks, active, env_steps, began, train_seconds)
 
 
 def _conclude(
@@ -275,10 +289,12 @@ def _conclude(
         age=progress.age + trained,
         env_steps_total=progress.env_steps_total + measured.env_steps,
     )
+    measured = measured._replace(fitness=np.where(progress.active, measured.fitness, progress.fitness))
+    progress = progress._replace(fitness=measured.fitness)
     rows = _rows(engine, progress, number, progress.config, measured)
     if np.isnan(measured.fitness[progress.active]).all():
         why = ", ".join(sorted({f for f in measured.failures if f}))
-        raise PopulationLost(f"all members failed in round {number} (not finite: {why}); round {number - 1} is saved")
+        raise PopulationLost(f"all members failed in round {number} (not finite: {why}); the last complete round stays saved")
     progress, best = _keep_best(engine, progress, population, state.best, measured.fitness)
     outcome = _outcome(progress, measured)
     state = RunState(progress, population, best, state.strategy)
@@ -424,7 +440,8 @@ def report(engine: Engine, state: RunState) -> dict:
         returns = np.array([])
         call = 0
         while len(returns) < engine.options.report_episodes:
-            out, _, _ = _evaluate(engine, seed, call, copies, np.tile(config, (size, 1)), Purpose.report)
+            everyone = np.ones(size, bool)
+            out, _, _ = _evaluate(engine, seed, call, everyone, copies, np.tile(config, (size, 1)), Purpose.report)
             returns, call = np.append(returns, out.ravel()), call + 1
         found[name] = returns
     best, start = found["best"], found["untrained"]

@@ -8,7 +8,7 @@ measurements). Members never depend on their neighbours: every key is folded fro
 import enum
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -142,7 +142,9 @@ class Programs(NamedTuple):
     hyperparams: Callable  # (config) -> natural values by name, each [P]
     init: Callable  # (seed, members [P], config) -> population
     train: Callable  # (seed, round, updates, members, active [P], population, config) -> population, metrics; donates
-    evaluate: Callable  # (seed, round, purpose, draws [P], population, config) -> returns [P, E], steps [P], finite [P]
+    evaluate: (
+        Callable  # (seed, round, purpose, draws [P], active [P], population, config) -> returns [P, E], steps [P], finite [P]
+    )
     pick: Callable  # (population, member) -> that member without its world
     repeat: Callable  # (member state, population) -> a population of its copies, in the worlds of `population`
     merge: Callable  # (population, population, index [P] into both) -> population
@@ -184,12 +186,19 @@ def make_programs(task: Task, pop_size: int, arrangement: Arrangement) -> Progra
 
     def evaluate_one(seed_round, inputs):
         seed, round_, purpose = seed_round
-        draw, state, config = inputs
+        draw, active, state, config = inputs
         key = jax.random.PRNGKey(seed)
         for part in (purpose, round_, draw):
             key = jax.random.fold_in(key, part)
-        returns, steps = task.evaluate(key, state, spaces.decode(task.space, config))
-        return returns, steps, all_finite(state._replace(world=()))
+
+        def evaluate(state):
+            return task.evaluate(key, state, spaces.decode(task.space, config))
+
+        def idle(state):
+            returns, steps = jax.eval_shape(evaluate, state)
+            return jnp.full(returns.shape, jnp.nan, returns.dtype), jnp.zeros(steps.shape, steps.dtype)
+
+        return *jax.lax.cond(active, evaluate, idle, state), all_finite(state._replace(world=()))
 
     def refresh_one(seed_round, inputs):
         seed, round_ = seed_round
@@ -226,8 +235,8 @@ def make_programs(task: Task, pop_size: int, arrangement: Arrangement) -> Progra
             donate_argnames="population",
         ),
         evaluate=jit(
-            lambda seed, round_, purpose, draws, population, config: over(evaluate_one)(
-                (seed, round_, purpose), (draws, population, config)
+            lambda seed, round_, purpose, draws, active, population, config: over(evaluate_one)(
+                (seed, round_, purpose), (draws, active, population, config)
             )
         ),
         pick=jax.jit(
@@ -242,6 +251,20 @@ def make_programs(task: Task, pop_size: int, arrangement: Arrangement) -> Progra
         merge=jit(lambda a, b, take: jax.tree.map(lambda x, y: jnp.concatenate([x, y])[take], a, b)),
         inherit=jit(inherit, donate_argnames="population"),
     )
+
+
+class Ahead:
+    """A program that is being compiled in the background; a call waits for it."""
+
+    def __init__(self, compiled: Future):
+        self._compiled = compiled
+
+    def wait(self) -> None:
+        """Returns when the program is compiled; raises what the compiler raised."""
+        self._compiled.result()
+
+    def __call__(self, *args):
+        return self._compiled.result()(*args)
 
 
 def compile_ahead(programs: Programs, task: Task, pop_size: int, arrangement: Arrangement) -> Programs:
@@ -264,15 +287,14 @@ def compile_ahead(programs: Programs, task: Task, pop_size: int, arrangement: Ar
     decision = Decision(config, np.zeros(blocks, np.int32), zeros, zeros, active, members)
     arguments = {
         "init": (np.uint32(0), members, config),
-        "evaluate": (np.uint32(0), scalar, scalar, members, population, config),
+        "evaluate": (np.uint32(0), scalar, scalar, members, active, population, config),
         "train": (np.uint32(0), scalar, scalar, members, active, population, config),
         "inherit": (np.uint32(0), scalar, population, best, decision),
     }
     workers = ThreadPoolExecutor(max_workers=len(arguments), thread_name_prefix="compile")
 
-    def start(name: str) -> Callable:
-        compiled = workers.submit(lambda: getattr(programs, name).lower(*arguments[name]).compile())
-        return lambda *args: compiled.result()(*args)
+    def start(name: str) -> Ahead:
+        return Ahead(workers.submit(lambda: getattr(programs, name).lower(*arguments[name]).compile()))
 
     started = {name: start(name) for name in arguments}
     workers.shutdown(wait=False)

@@ -100,6 +100,7 @@ class Progress(NamedTuple):
     active: np.ndarray  # [P] bool
     timesteps: np.ndarray  # [P] int64
     age: np.ndarray  # [P] int64
+    fitness: np.ndarray  # [P] float64, last measured; an idle member keeps its own
     env_steps_total: np.ndarray  # [] int64, everything simulated that a selection saw or training used
     best_fitness: np.ndarray  # [] float64, of the saved best; -inf before there is one
     best_round: np.ndarray  # [] int64

@@ -183,9 +183,7 @@ class Numbered:
 
     def step(self, state, action):
         count = state.info["count"] + 1
-        return state.replace(
-            obs=state.obs + action[0], reward=count, done=jnp.where(count == 2, 1.0, 0.0), info={"count": count}
-        )
+        return state.replace(obs=state.obs + action[0], reward=count, done=jnp.where(count == 2, 1.0, 0.0), info={"count": count})
 
 
 @pytest.fixture

@@ -153,9 +153,7 @@ def our_loss(params, transition, noise, *, entropy_cost, discounting, reward_sca
 @pytest.fixture(scope="module")
 def brax_ppo():
     """Brax's networks, and its loss and ours as compiled functions of weights, transitions and noise."""
-    network = brax_networks.make_ppo_networks(
-        OBS, ACT, policy_hidden_layer_sizes=(16, 16), value_hidden_layer_sizes=(16, 16)
-    )
+    network = brax_networks.make_ppo_networks(OBS, ACT, policy_hidden_layer_sizes=(16, 16), value_hidden_layer_sizes=(16, 16))
 
     def theirs(params, transition, key):
         return brax_losses.compute_ppo_loss(params, None, transition, key, network, **HYPERPARAMS)[0]

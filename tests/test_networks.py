@@ -57,11 +57,14 @@ def gradient(layers, vectors, arch):
 def adam_steps(layers, vectors, arch):
     """Five optimizer steps; returns weights and moments."""
     adam = optax.scale_by_adam()
-    state = adam.init(layers)
-    for _ in range(5):
+
+    def step(_, carry):
+        layers, vectors, state = carry
         grads, vectors = gradient(layers, vectors, arch)
         direction, state = adam.update(grads, state)
-        layers = jax.tree.map(lambda p, d: p - 1e-2 * d, layers, direction)
+        return jax.tree.map(lambda p, d: p - 1e-2 * d, layers, direction), vectors, state
+
+    layers, _, state = jax.lax.fori_loop(0, 5, step, (layers, vectors, adam.init(layers)))
     return layers, state
 
 

@@ -15,7 +15,7 @@ P = 8
 SEED = np.uint32(5)
 MEMBERS = np.arange(P, dtype=np.int32)
 TASK = quadratic()
-ARRANGEMENTS = [(1, 1), (1, 4), (1, 2), (1, 8), (2, 1), (2, 2), (2, 4), (4, 1), (4, 2)]
+ARRANGEMENTS = [(1, 4), (1, 2), (2, 1), (2, 2), (4, 1), (4, 2)]  # beside one device that walks its members
 
 needs_four_devices = pytest.mark.skipif(jax.device_count() < 4, reason="JAX was started with fewer than 4 devices")
 
@@ -100,7 +100,7 @@ def test_map_members_hands_every_member_in_order():
         return shared * x["a"] + x["b"], jnp.sum(x["b"])
 
     x = {"a": jnp.arange(8.0), "b": jnp.arange(24.0).reshape(8, 3)}
-    for devices, chunk in ARRANGEMENTS:
+    for devices, chunk in [*ARRANGEMENTS, (1, 1), (1, 8)]:
         if devices > jax.device_count():
             continue
         arrangement = Arrangement(devices, chunk)
@@ -118,16 +118,17 @@ def round_trip(programs, config):
     people = programs.inherit(SEED, np.int32(1), people, best, decision)
     active = np.arange(P) != 5
     people, metrics = programs.train(SEED, np.int32(2), np.int32(3), MEMBERS, active, people, decision.config)
-    evaluated = programs.evaluate(SEED, np.int32(2), np.int32(Purpose.evaluate), np.zeros(P, np.int32), people, decision.config)
+    evaluated = programs.evaluate(SEED, np.int32(2), np.int32(Purpose.evaluate), np.zeros(P, np.int32), np.ones(P, bool), people, decision.config)
     return jax.tree.map(np.asarray, (people, metrics, evaluated))
 
 
 @needs_four_devices
-@pytest.mark.parametrize("arrangement", ARRANGEMENTS[1:])
+@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
 def test_all_arrangements_agree(programs, config, arrangement):
+    """Three of them through all programs, the others in training: every program maps its members in the same way."""
     other = make_programs(TASK, P, Arrangement(*arrangement))
-    np.testing.assert_array_equal(other.configure(SEED, MEMBERS), config)
-    expected, found = round_trip(programs, config), round_trip(other, config)
+    run = round_trip if arrangement in [(1, 4), (2, 2), (4, 2)] else trained
+    expected, found = (jax.tree.map(np.asarray, run(p, config)) for p in (programs, other))
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5), expected, found)
 
 
@@ -135,13 +136,12 @@ def test_the_same_arrangement_repeats_to_the_bit(programs, config):
     assert same_bits(round_trip(programs, config), round_trip(programs, config))
 
 
-def test_members_do_not_depend_on_the_size_of_the_population(config):
+def test_members_do_not_depend_on_the_size_of_the_population(programs, config):
     small = make_programs(TASK, 4, Arrangement(1, 1))
-    large = make_programs(TASK, P, Arrangement(1, 1))
     few = small.configure(SEED, MEMBERS[:4])
     np.testing.assert_array_equal(few, config[:4])
     found, expected = (
-        jax.tree.map(np.asarray, trained(p, c, members=m)) for p, c, m in ((small, few, MEMBERS[:4]), (large, config, MEMBERS))
+        jax.tree.map(np.asarray, trained(p, c, members=m)) for p, c, m in ((small, few, MEMBERS[:4]), (programs, config, MEMBERS))
     )
     assert same_bits(found, jax.tree.map(lambda x: x[:4], expected))
 
@@ -174,7 +174,8 @@ def table(programs, config, people):
     decision = table_decision(config)
     after = programs.inherit(SEED, np.int32(1), copy(people), best, decision)
     fresh = [
-        TASK.init(population.member_key(SEED, Purpose.initialise, 1, m), spaces.decode(SPACE, decision.config[m])) for m in range(P)
+        TASK.init(population.member_key(SEED, Purpose.initialise, 1, m), spaces.decode(SPACE, decision.config[m]))
+        for m in range(P)
     ]
     return people, after, best, fresh
 
@@ -219,7 +220,9 @@ def test_parent_p_is_the_saved_best(table):
 def test_blended_weights_are_shrunk_and_perturbed_and_their_moments_fresh(table):
     before, after, _, fresh = table
     found, parent, new = member(after, 5), member(before, 0), fresh[5]
-    jax.tree.map(lambda x, p, f: np.testing.assert_allclose(x, 0.4 * p + 0.1 * f, rtol=1e-6), found.params, parent.params, new.params)
+    jax.tree.map(
+        lambda x, p, f: np.testing.assert_allclose(x, 0.4 * p + 0.1 * f, rtol=1e-6), found.params, parent.params, new.params
+    )
     assert same_bits(found.moments, jax.tree.map(np.asarray, new.moments))
 
 
@@ -314,14 +317,14 @@ def test_evaluation_leaves_the_population_and_draws_by_number(programs, config, 
     args = (SEED, np.int32(1), np.int32(Purpose.evaluate))
     same = programs.repeat(programs.pick(people, np.int32(2)), people)
     one_config = np.tile(config[2], (P, 1))
-    returns, steps, finite = programs.evaluate(*args, np.zeros(P, np.int32), same, one_config)
+    returns, steps, finite = programs.evaluate(*args, np.zeros(P, np.int32), np.ones(P, bool), same, one_config)
     np.testing.assert_array_equal(returns, np.tile(returns[0], (P, 1)))  # all meet the same episodes
     np.testing.assert_array_equal(steps, 3)
     assert np.asarray(finite).all()
-    drawn, _, _ = programs.evaluate(*args, MEMBERS, same, one_config)
+    drawn, _, _ = programs.evaluate(*args, MEMBERS, np.ones(P, bool), same, one_config)
     assert len(np.unique(drawn)) == drawn.size
     for purpose, round_ in ((Purpose.report, 1), (Purpose.evaluate, 2)):
-        other, _, _ = programs.evaluate(SEED, np.int32(round_), np.int32(purpose), np.zeros(P, np.int32), same, one_config)
+        other, _, _ = programs.evaluate(SEED, np.int32(round_), np.int32(purpose), np.zeros(P, np.int32), np.ones(P, bool), same, one_config)
         assert (np.asarray(other) != np.asarray(returns)).all()
     assert not any(x.is_deleted() for x in jax.tree.leaves(people))
 
@@ -351,10 +354,6 @@ def test_all_finite_looks_at_floats_only():
         assert not bool(all_finite(tree | {"a": jnp.array([1.0, bad])}))
 
 
-def test_memory_is_that_of_the_arrays(people):
-    assert population.memory_bytes(TASK, P) == sum(x.nbytes for x in jax.tree.leaves(people))
-
-
 def test_natural_values_by_name(programs, config):
     values = programs.hyperparams(config)
-    assert list(values) == list(SPACE) and all(v.shape == (P,) for v in values.values())
+    assert set(values) == set(SPACE) and all(v.shape == (P,) for v in values.values())

@@ -64,7 +64,9 @@ def test_doubling_takes_the_powers_only():
 
 def test_a_logarithmic_float_is_linear_in_its_logarithm():
     dim = Float(1e-4, 1e-2, 1e-3, log=True)
-    np.testing.assert_allclose(spaces.decode_dimension(dim, jnp.array([0, 0.25, 0.5, 1])), [1e-4, 10**-3.5, 1e-3, 1e-2], rtol=1e-5)
+    np.testing.assert_allclose(
+        spaces.decode_dimension(dim, jnp.array([0, 0.25, 0.5, 1])), [1e-4, 10**-3.5, 1e-3, 1e-2], rtol=1e-5
+    )
     linear = Float(0.1, 0.4, 0.2)
     np.testing.assert_allclose(spaces.decode_dimension(linear, jnp.array([0, 0.5, 1])), [0.1, 0.25, 0.4], rtol=1e-6)
 

@@ -121,6 +121,8 @@ def film(key: Array, env: Env, act: Callable[[Array], Array], count: int, decisi
         state = jax.lax.fori_loop(0, decisions, decide, state)
         return jax.lax.cond(state.terminated, lambda: env.reset(key), lambda: state), pose
 
-    key_start, *keys = jax.random.split(key, count + 1)
-    _, poses = jax.jit(lambda state, keys: jax.lax.scan(frame, state, keys))(env.reset(key_start), jnp.stack(keys))
-    return poses
+    @jax.jit
+    def record(keys):
+        return jax.lax.scan(frame, env.reset(keys[0]), keys[1:])[1]
+
+    return record(jax.random.split(key, count + 1))

@@ -67,7 +67,17 @@ def test_rank(fitness, expected):
 
 @pytest.mark.parametrize(
     ("size", "share", "count"),
-    [(8, 0.125, 1), (8, 0.25, 2), (8, 0.3, 2), (8, 0.5, 4), (7, 0.5, 3), (20, 0.15, 3), (10, 0.3, 3), (4, 0.1, 1), (100, 0.29, 29)],
+    [
+        (8, 0.125, 1),
+        (8, 0.25, 2),
+        (8, 0.3, 2),
+        (8, 0.5, 4),
+        (7, 0.5, 3),
+        (20, 0.15, 3),
+        (10, 0.3, 3),
+        (4, 0.1, 1),
+        (100, 0.29, 29),
+    ],
 )
 def test_replaced_count(size, share, count):
     assert replaced_count(size, share) == count
@@ -128,6 +138,10 @@ def test_categories_are_drawn_anew():
 
 def test_no_value_is_a_trap():
     """From either end of its range, every dimension can move inwards: `gae_lambda` may be exactly 1."""
-    for dim in (Float(0.9, 1.0, 0.95, complement=True), Float(0.9, 0.999, 0.95, complement=True), Float(0.05, 20.0, 1.0, log=True)):
+    for dim in (
+        Float(0.9, 1.0, 0.95, complement=True),
+        Float(0.9, 0.999, 0.95, complement=True),
+        Float(0.05, 20.0, 1.0, log=True),
+    ):
         assert len(explored(dim, dim.low)) == 2
         assert len(explored(dim, dim.high)) == 2, f"no way back from {dim.high}"

@@ -1,0 +1,63 @@
+"""Speed and size of the product: `python scripts/benchmark.py NAME [--json FILE]`, one measurement a call.
+
+Repeats are interleaved, figures are medians, and each bar stands beside the figure that has to meet it.
+"""
+
+import argparse
+import dataclasses
+import importlib
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import main as command_line
+from scripts.benchmarks import figures
+from scripts.benchmarks.cases import small_options
+
+NAMES = {
+    "population": "training speed beside Brax's own PPO and bare environments",
+    "end_to_end": "command to finished result beside eight Brax runs, everything cold",
+    "padding": "mixed architectures beside equal ones",
+    "startup": "command to first finished round, cold and warm; peak memory",
+    "control": "everything outside training and evaluation as a share of a round",
+    "compile": "the original settings as one program, compiled without running",
+    "size": "an accelerator: latency of an optimizer step, 1 to 64 members",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags."""
+    words = "\n".join(f"  {name:12}{what}" for name, what in NAMES.items())
+    result = argparse.ArgumentParser(description=__doc__, epilog=words, formatter_class=argparse.RawDescriptionHelpFormatter)
+    result.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
+    result.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    result.add_argument("--repeats", type=int, default=None, help="measurements of each figure, default 5 (startup and control 3)")
+    result.add_argument("--quick", action="store_true", help="tiny, in seconds: shows that it works, its figures mean nothing")
+    result.add_argument("--members", type=int, nargs="+", metavar="P", help="size: only these populations")
+    return result
+
+
+def main(argv: list[str]) -> int:
+    """Measures, prints, writes. Exit code 2 where the machine cannot answer."""
+    args = parser().parse_args(argv)
+    command_line.choose_devices(small_options(args.quick))
+    module = importlib.import_module(f"scripts.benchmarks.{args.name}")
+    machine = figures.machine()
+    print(f"{args.name}: {NAMES[args.name]}\n{figures.sentence(machine)}", flush=True)
+    more = {"members": args.members} if args.name == "size" and args.members else {}
+    repeats = args.repeats or (1 if args.quick else getattr(module, "REPEATS", 5))
+    try:
+        result = module.run(args.quick, repeats, lambda text: print(text, file=sys.stderr, flush=True), **more)
+    except figures.CannotMeasure as error:
+        print(f"benchmark.py: {error}", file=sys.stderr)
+        return 2
+    result = dataclasses.replace(result, machine=machine)
+    figures.show(result)
+    if args.json:
+        figures.write(result, args.json)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""The measurements of `scripts/benchmark.py`: each file is one of them, or what several of them share."""

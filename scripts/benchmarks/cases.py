@@ -1,0 +1,160 @@
+"""The product's programs as a benchmark calls them, and what they are compared with inside this process."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from bgpbt import space as spaces
+from bgpbt.networks.mlp import MLP
+from bgpbt.options import Options
+from bgpbt.population import AXIS, Arrangement, Programs, Purpose, make_mesh, make_programs, map_members
+from bgpbt.space import Integer, SearchSpace
+from bgpbt.tasks.learner import BLOCKS
+from bgpbt.tasks.ppo import ROLLOUT_LENGTH, hyperparameter_space, ppo
+from bgpbt.types import Task
+from envs import ENVS, Env
+
+SMALL = {"env_name": "ant", "backend": "spring", "num_envs": 64, "policy_layers": (64, 64), "value_layers": (64, 64)}
+TINY = {"env_name": "inverted_pendulum", "backend": "spring", "num_envs": 32, "policy_layers": (8, 8), "value_layers": (8, 8)}
+DRAWS = range(1000, 1005)  # seeds of random configurations
+FULL_UNROLL = {"unroll_length": ROLLOUT_LENGTH}  # with the defaults: batch ratio 2^-1, 4 epochs
+SLOWEST = {"unroll_length": 5, "num_update_epochs": 16}  # and the smallest batch
+
+
+def small_options(quick: bool, **changes) -> Options:
+    """8 members of 64 ants with 2x64 networks, or in seconds something tiny. Only the task matters, not the strategy."""
+    sizes = TINY | {"pop_size": 2, "episode_length": 100} if quick else SMALL | {"pop_size": 8}
+    return Options(**(sizes | {"strategy": "random", "t_ready": 24_000, "eval_episodes": 4} | changes))
+
+
+def make_env(options: Options) -> Env:
+    """The environment of the options."""
+    return ENVS[options.env_name](
+        backend=options.backend, episode_length=options.episode_length, action_repeat=options.action_repeat
+    )
+
+
+def variant(options: Options, *, space: SearchSpace | None = None, sizes: dict[str, tuple[int, int]] | None = None, **changes):
+    """The PPO task with other dimensions or networks than an option can ask for.
+
+    Args:
+      options: everything else.
+      space: searched dimensions instead of the nine hyperparameters.
+      sizes: depth and width of each block's network, with spectral norm built and on where it is not searched.
+      changes: further arguments of `ppo`.
+    """
+    env = make_env(options)
+    space = space or hyperparameter_space(options.num_envs)
+    outputs, mlps, fixed = {"policy": 2 * env.action_size, "value": 1}, {}, {}
+    for block in BLOCKS:
+        layers = getattr(options, f"{block}_layers")
+        depth, width = sizes[block] if sizes else (len(layers), layers[0])
+        fixed |= {f"{block}_depth": depth, f"{block}_width": width, f"{block}_spectral_norm": int(bool(sizes))}
+        mlps[block] = MLP(env.observation_size, outputs[block], depth, width, 256, spectral_norm=bool(sizes))
+    fixed = {name: value for name, value in fixed.items() if name not in space}
+    return ppo(
+        env,
+        num_envs=options.num_envs,
+        space=space,
+        fixed=fixed,
+        eval_episodes=options.eval_episodes,
+        normalize_advantage=options.normalize_advantage,
+        **(mlps | {"fitness": options.fitness} | changes),
+    )
+
+
+def without_learning(options: Options) -> Task:
+    """The same task, whose number of epochs may also be 0: what is left is acting and estimating advantages."""
+    return variant(options, space=hyperparameter_space(options.num_envs) | {"num_update_epochs": Integer(0, 16, 4)})
+
+
+def equal_config(task: Task, pop_size: int, **values: float) -> np.ndarray:
+    """All members at the defaults, `values` instead of some. Shape `[P, D]`."""
+    config = np.asarray(spaces.encode(task.space, spaces.defaults(task.space) | values), np.float32)
+    return np.tile(config, (pop_size, 1))
+
+
+def slowest_config(task: Task, pop_size: int, num_envs: int) -> np.ndarray:
+    """The corner with most optimizer steps: batch ratio 2^-5, unroll 5, 16 epochs."""
+    return equal_config(task, pop_size, batch_size=num_envs // 32, **SLOWEST)
+
+
+class Trainer:
+    """A population that is trained by the product's own program, call after call, as the controller would."""
+
+    def __init__(self, programs: Programs, task: Task, config: np.ndarray):
+        self._programs, self.config, self.task = programs, config, task
+        self._members, self._round = np.arange(len(config), dtype=np.int32), count(1)
+        self._population = programs.init(np.uint32(0), self._members, config)
+
+    def train(self, updates: int) -> float:
+        """Seconds of a call with so many updates of every member."""
+        active = np.ones(len(self.config), bool)
+        began = time.monotonic()
+        arguments = (np.uint32(0), np.int32(next(self._round)), np.int32(updates), self._members, active)
+        self._population, metrics = self._programs.train(*arguments, self._population, self.config)
+        jax.block_until_ready((self._population, metrics))
+        return time.monotonic() - began
+
+    def evaluate(self) -> tuple[float, int]:
+        """Seconds and simulated steps of the product's evaluation."""
+        draws = np.zeros(len(self.config), np.int32)
+        began = time.monotonic()
+        arguments = (np.uint32(0), np.int32(next(self._round)), np.int32(Purpose.evaluate), draws, np.ones(len(self.config), bool))
+        out = jax.block_until_ready(self._programs.evaluate(*arguments, self._population, self.config))
+        return time.monotonic() - began, int(np.asarray(out[1]).sum(dtype=np.int64))
+
+    def steps(self, updates: int) -> int:
+        """Environment steps of all members in a call."""
+        return updates * self.task.timesteps_per_update * len(self.config)
+
+    def rate(self, updates: int) -> float:
+        """Member-environment steps per second of a call."""
+        return self.steps(updates) / self.train(updates)
+
+
+def random_trainer(programs: Programs, task: Task, pop_size: int, seed: int) -> Trainer:
+    """Members with configurations drawn from the prior, as a run with this seed would."""
+    members = np.arange(pop_size, dtype=np.int32)
+    return Trainer(programs, task, np.asarray(programs.configure(np.uint32(seed), members)))
+
+
+def trainer(task: Task, pop_size: int, arrangement: Arrangement, **values: float) -> Trainer:
+    """Equal members in programs of their own."""
+    return Trainer(make_programs(task, pop_size, arrangement), task, equal_config(task, pop_size, **values))
+
+
+def raw_stepping(options: Options, arrangement: Arrangement) -> Callable[[int], float]:
+    """Random actions in the same environments in the same arrangement, without resets: `f(decisions) -> steps/s`."""
+    env, mesh, size = make_env(options), make_mesh(arrangement), options.pop_size
+    over = partial(map_members, arrangement=arrangement, mesh=mesh)
+    sharded = NamedSharding(mesh, PartitionSpec(AXIS))
+
+    def reset(_, key):
+        return jax.vmap(env.reset)(jax.random.split(key, options.num_envs))
+
+    def play(decisions, member):
+        key, state = member
+
+        def step(i, state):
+            shape = (options.num_envs, env.action_size)
+            return jax.vmap(env.step)(state, jax.random.uniform(jax.random.fold_in(key, i), shape, minval=-1, maxval=1))
+
+        return jax.lax.fori_loop(0, decisions, step, state)
+
+    keys = jax.random.split(jax.random.PRNGKey(0), size)
+    state = jax.jit(over(reset), out_shardings=sharded)(jnp.int32(0), keys)
+    program = jax.jit(over(play), out_shardings=sharded)
+
+    def rate(decisions: int) -> float:
+        began = time.monotonic()
+        jax.block_until_ready(program(np.int32(decisions), (keys, state)))
+        return decisions * size * options.num_envs * env.action_repeat / (time.monotonic() - began)
+
+    return rate

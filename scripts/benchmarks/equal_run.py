@@ -1,0 +1,39 @@
+"""A whole run through the Python API whose members all have the configuration that Brax is given.
+
+`python -m scripts.benchmarks.equal_run CALL_AS_JSON`
+"""
+
+import json
+import sys
+
+import main as command_line
+from scripts.benchmarks.cases import FULL_UNROLL, small_options, variant
+
+
+def main(call: dict) -> None:
+    """Trains with frozen defaults, of which the unroll length is the full one."""
+    quick = call["quick"]
+    budget = {"t_ready": 1000, "report_episodes": 2} if quick else {}
+    options = small_options(
+        quick,
+        strategy="pbt",
+        quantile_fraction=0.5 if quick else 0.25,
+        freeze="default",
+        max_timesteps=call["timesteps"],
+        save_dir=call["save_dir"],
+        render=False,
+        **budget,
+    )
+    command_line.choose_devices(options)
+    import bgpbt
+    from bgpbt import cache
+    from bgpbt.tasks.ppo import hyperparameter_space
+
+    cache.enable(False)
+    space = hyperparameter_space(options.num_envs)
+    space |= {name: space[name]._replace(default=value) for name, value in FULL_UNROLL.items()}
+    bgpbt.run(options, task=variant(options, space=space))
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
