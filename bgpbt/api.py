@@ -67,7 +67,8 @@ class Result:
     path: Path
     records: pd.DataFrame  # one row per round and member
     report: dict | None  # the final evaluation on fresh episodes, None for an unfinished run
-    load: Callable[[], tuple[Engine, RunState]]  # rebuilds the task and reads the last checkpoint
+    task: Task
+    load: Callable[[], RunState]  # reads the last checkpoint
 
     @property
     def best(self) -> pd.Series:
@@ -82,9 +83,10 @@ class Result:
 
     def policy(self) -> Callable[[jax.Array], jax.Array]:
         """The reported member's deterministic policy: observations `[..., O]` to actions `[..., A]` in [-1, 1]."""
-        engine, state = self.load()
-        hyperparams = spaces.decode(engine.task.space, state.progress.best_config)
-        return jax.jit(engine.task.context[1](state.best, hyperparams))
+        return jax.jit(self._mode(self.load()))
+
+    def _mode(self, state: RunState) -> Callable[[jax.Array], jax.Array]:
+        return self.task.context[1](state.best, spaces.decode(self.task.space, state.progress.best_config))
 
     def draw(self) -> list[Path]:
         """Draws the learning curve and the hyperparameter schedule. Returns their paths."""
@@ -93,8 +95,7 @@ class Result:
         winner = (int(best["round"]), int(best["member"]))
         curve, schedule = self.path / "learning_curve.png", self.path / "hyperparameter_schedule.png"
         plots.learning_curve(self.records, curve, title=title, report=self.report, winner=winner)
-        space = hyperparameter_space(options.num_envs)
-        limits = {name: (*map(float, spaces.limits(dim)), _drawn_log(dim)) for name, dim in space.items()}
+        limits = {name: (*map(float, spaces.limits(dim)), _drawn_log(dim)) for name, dim in self.task.space.items()}
         plots.hyperparameter_schedule(self.records, schedule, space_limits=limits, title=title, winner=winner)
         return [curve, schedule]
 
@@ -106,17 +107,16 @@ class Result:
         """
         from bgpbt import render
 
-        engine, state = self.load()
-        env, mode_of = engine.task.context
+        env, _ = self.task.context
         if env.system is None:
             raise BadInput(f"{env.name} has no bodies to draw")
         per_decision = env.seconds_per_step * env.action_repeat
         decisions = max(1, round(1 / FRAMES_PER_SECOND / per_decision))
         seconds = decisions * per_decision
         count = max(2, round(min(GIF_SECONDS, env.episode_length * env.seconds_per_step) / seconds))
-        hyperparams = spaces.decode(engine.task.space, state.progress.best_config)
+        state = self.load()
         key = jax.random.PRNGKey(int(state.progress.seed))
-        position, rotation = episodes.film(key, env, mode_of(state.best, hyperparams), count, decisions)
+        position, rotation = episodes.film(key, env, self._mode(state), count, decisions)
         frames = render.render_frames(render.scene(env.system), position, rotation)
         path = path or self.path / "policy.gif"
         render.save_gif(frames, path, seconds_per_frame=seconds)
@@ -170,7 +170,7 @@ def _run_one(engine: Engine, arrangement: Arrangement, seed: int, store: RunStor
         display.phase("evaluating", f"{options.report_episodes} fresh episodes for the report")
         if store.read_json("report.json") is None:
             store.write_json("report.json", report(engine, state))
-        result = _result(options, store, lambda: (engine, state))
+        result = _result(options, store, engine.task, lambda: state)
         display.phase("drawing")
         written = result.draw()
         if options.render and getattr(engine.task.context[0], "system", None) is not None:
@@ -211,12 +211,17 @@ def arrangement_notices(options: Options, arrangement: Arrangement) -> list[str]
     return lines
 
 
-def _result(options: Options, store: RunStore, load) -> Result:
-    return Result(options, store.path, store.records(), store.read_json("report.json"), load)
+def _result(options: Options, store: RunStore, task: Task, load: Callable[[], RunState]) -> Result:
+    return Result(options, store.path, store.records(), store.read_json("report.json"), task, load)
 
 
-def open_run(path: str | Path) -> Result:
-    """Opens a run folder, finished or not.
+def open_run(path: str | Path, task: Task | None = None, strategy: Strategy | None = None) -> Result:
+    """Opens a run folder, finished or not; changes nothing there.
+
+    Args:
+      path: the folder of one seed.
+      task: the run's own, where it was not the one that its settings describe.
+      strategy: likewise.
 
     Raises:
       BadInput: the folder holds no run.
@@ -225,17 +230,17 @@ def open_run(path: str | Path) -> Result:
     if not store.rounds():
         raise BadInput(f"{path} holds no run with a finished round, give a folder such as runs/.../seed_0")
     options = load_options({}, store.path / "options.yaml")
+    found = task or make_task(options)
 
-    def load() -> tuple[Engine, RunState]:
-        task = make_task(options)
+    def load() -> RunState:
         arrangement = arrange(options.pop_size, options.max_parallel)
-        engine = make_engine(options, task, make_strategy(options, task), arrangement)
+        engine = make_engine(options, found, strategy or make_strategy(options, found), arrangement, ahead=False)
         state, _, _ = store.read(shapes_like(blank_state(engine, options.seed[0])))
         if state is None:
             raise BadInput(f"{path} holds no readable checkpoint")
-        return engine, state
+        return state
 
-    return _result(options, store, load)
+    return _result(options, store, found, load)
 
 
 def dry_run(options: Options) -> str:

@@ -41,10 +41,12 @@ class Measured(NamedTuple):
     train_seconds: float
 
 
-def make_engine(options: Options, task: Task, strategy: Strategy, arrangement: Arrangement) -> Engine:
-    """Builds the programs and starts to compile them."""
+def make_engine(options: Options, task: Task, strategy: Strategy, arrangement: Arrangement, *, ahead: bool = True) -> Engine:
+    """Builds the programs; `ahead` starts to compile the large ones, which training needs and looking at a run does not."""
     programs = make_programs(task, options.pop_size, arrangement)
-    return Engine(options, task, strategy, compile_ahead(programs, task, options.pop_size, arrangement))
+    if ahead:
+        programs = compile_ahead(programs, task, options.pop_size, arrangement)
+    return Engine(options, task, strategy, programs)
 
 
 def train_population(engine: Engine, seed: int, store: RunStore, display: Display) -> RunState:
