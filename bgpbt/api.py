@@ -235,10 +235,10 @@ def open_run(path: str | Path, task: Task | None = None, strategy: Strategy | No
     def load() -> RunState:
         arrangement = arrange(options.pop_size, options.max_parallel)
         engine = make_engine(options, found, strategy or make_strategy(options, found), arrangement, ahead=False)
-        state, _, _ = store.read(shapes_like(blank_state(engine, options.seed[0])))
-        if state is None:
-            raise BadInput(f"{path} holds no readable checkpoint")
-        return state
+        number, _ = store.last_undamaged()
+        if number is None:
+            raise BadInput(f"{path}: every checkpoint is damaged")
+        return store.read(number, shapes_like(blank_state(engine, options.seed[0])))
 
     return _result(options, store, found, load)
 

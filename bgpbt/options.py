@@ -237,6 +237,11 @@ class Options(BaseModel):
         Path(path).write_text("# python main.py -c on this file repeats the run\n" + self.to_yaml(), encoding="utf-8")
 
 
+def replaced_count(pop_size: int, quantile_fraction: float) -> int:
+    """How many members truncation replaces: the share rounded down (0.29 of 100 is 29, whatever the floats say)."""
+    return int(pop_size * quantile_fraction + 1e-9)
+
+
 def choices(name: str) -> tuple[str, ...]:
     """The words that the setting `name` can take, () where it takes something else."""
     found = get_args(Options.model_fields[name].annotation)
@@ -266,7 +271,7 @@ def _check_population(options: Options) -> None:
     size, share = options.pop_size, options.quantile_fraction
     if size < 2:
         raise BadInput(f"pop_size: {size} is no population, give at least 2", "pop_size")
-    if options.strategy != "random" and int(size * share) < 1:
+    if options.strategy != "random" and replaced_count(size, share) < 1:
         least = math.ceil(10_000 / size) / 10_000
         text = f"quantile_fraction: {share} of {size} members replaces nobody, give at least {least}"
         raise BadInput(text, "quantile_fraction")

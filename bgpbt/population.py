@@ -124,7 +124,8 @@ def shrink_perturb(weights: PyTree, fresh: PyTree, shrink: Array, perturb: Array
     """shrink * weights + perturb * fresh (Ash and Adams, 2020); a factor of 0 removes its part even where it is NaN."""
 
     def blend(old, new):
-        return jnp.where(shrink == 0, 0, shrink * old) + jnp.where(perturb == 0, 0, perturb * new)
+        blended = jnp.where(shrink == 0, 0, shrink * old) + jnp.where(perturb == 0, 0, perturb * new)
+        return jnp.where((shrink == 1) & (perturb == 0), old, blended)
 
     return jax.tree.map(blend, weights, fresh)
 

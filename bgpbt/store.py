@@ -11,6 +11,8 @@ round, and rows that a kill left out are taken from the checkpoint.
 """
 
 import contextlib
+import hashlib
+import io
 import json
 import logging
 import math
@@ -27,7 +29,8 @@ from bgpbt.options import BadInput, Options, load_options
 from bgpbt.types import RunState
 
 KEPT = 2
-# Settings that may differ when a run is continued: they change what is shown or how long, never a member.
+CHECKSUMS = "checksums.json"
+# Settings that may differ when a run is continued: they change no bit of a member (devices and chunk do, by rounding).
 FREE = {"existing_policy", "verbose", "save_dir", "exp_name", "no_cache", "render", "seed", "report_episodes"}
 
 
@@ -52,7 +55,7 @@ class RunStore:
 
         A folder to resume must hold the same settings; every folder must be writable, with some space left.
         """
-        above = next(p for p in (self.path, *self.path.resolve().parents) if p.exists())
+        above = next(p for p in (self.path, *self.path.resolve().parents) if os.path.exists(p))
         if not above.is_dir():
             raise BadInput(f"save_dir: {above} is a file, give a folder", "save_dir")
         if not os.access(above, os.W_OK | os.X_OK):
@@ -113,13 +116,14 @@ class RunStore:
         rows.to_csv(beside / "rows.csv", index=False)
         with _quiet_orbax() as ocp:
             ocp.save((beside / "state").resolve(), _named(state))
+        _write_json(beside / CHECKSUMS, _checksums(beside))
         os.replace(beside, final)
         rows.to_csv(self.path / "records.csv", mode="a", header=not (self.path / "records.csv").exists(), index=False)
         for old in self.rounds()[:-KEPT]:
             shutil.rmtree(self._checkpoint(old))
 
     def restore(self, like: RunState) -> tuple[RunState | None, list[str]]:
-        """The last readable checkpoint, or None; records and checkpoints after it are removed.
+        """The last undamaged checkpoint, or None; records and checkpoints after it are removed.
 
         Args:
           like: tree of arrays or shapes, with shardings, that the checkpoint must fit.
@@ -127,50 +131,53 @@ class RunStore:
         Returns:
           The state, and a line for every checkpoint that was damaged.
         """
-        state, rows, damaged = self.read(like)
-        for number in damaged:
-            shutil.rmtree(self._checkpoint(number))
-        if state is not None:
-            self._cut(rows)
-        return state, [f"the checkpoint of round {number} is damaged: the one before is used" for number in damaged]
+        number, damaged = self.last_undamaged()
+        said = [f"the checkpoint of round {bad} is damaged: the one before is used" for bad in damaged]
+        state = None if number is None else self.read(number, like)
+        for bad in damaged:
+            shutil.rmtree(self._checkpoint(bad))
+        self._cut(number)
+        return state, said
 
-    def read(self, like: RunState) -> tuple[RunState | None, pd.DataFrame | None, list[int]]:
-        """The last readable checkpoint, the records of its round, and the rounds whose checkpoints are damaged."""
+    def last_undamaged(self) -> tuple[int | None, list[int]]:
+        """The last round whose checkpoint is as it was written, and the later ones, which are not."""
         damaged = []
         for number in reversed(self.rounds()):
-            path = self._checkpoint(number)
-            try:
-                rows = _read_rows(path / "rows.csv")
-                with _quiet_orbax() as ocp:
-                    leaves = ocp.load((path / "state").resolve(), _named(like))
-                return _put_back(like, leaves), rows, damaged
-            except Exception:  # whatever a damaged file makes Orbax and its readers raise
-                damaged.append(number)
-        return None, None, damaged
+            if _undamaged(self._checkpoint(number)):
+                return number, damaged
+            damaged.append(number)
+        return None, damaged
+
+    def read(self, number: int, like: RunState) -> RunState:
+        """The checkpoint of a round. Raises what Orbax raises where `like` does not fit it."""
+        with _quiet_orbax() as ocp:
+            return _put_back(like, ocp.load((self._checkpoint(number) / "state").resolve(), _named(like)))
 
     def _checkpoint(self, number: int) -> Path:
         return self.checkpoints / f"round_{number:06d}"
 
     def records(self) -> pd.DataFrame:
         """The records so far; floats are read back to the bit."""
-        return _read_rows(self.path / "records.csv")
+        return pd.read_csv(self.path / "records.csv")
 
-    def _cut(self, rows: pd.DataFrame) -> None:
+    def _cut(self, number: int | None) -> None:
         """Keeps the records before those of a checkpoint and appends the checkpoint's own, whatever a kill left there."""
         path = self.path / "records.csv"
-        if path.exists():
-            written = pd.read_csv(path, float_precision="round_trip", on_bad_lines="skip")
-            before = written[pd.to_numeric(written["round"], errors="coerce") < rows["round"].min()]
-            rows = pd.concat([before.astype(rows.dtypes, errors="ignore"), rows]) if len(before) else rows
+        if number is None:
+            path.unlink(missing_ok=True)
+            return
+        rows = pd.read_csv(self._checkpoint(number) / "rows.csv")
+        whole_lines = path.read_text().rpartition("\n")[0] if path.exists() else ""
+        if whole_lines:
+            written = pd.read_csv(io.StringIO(whole_lines))
+            rows = pd.concat([written[written["round"] < rows["round"].min()], rows])
         beside = path.with_suffix(".partial")
         rows.to_csv(beside, index=False)
         os.replace(beside, path)
 
     def write_json(self, name: str, content: dict) -> None:
-        """Writes beside and renames."""
-        beside = self.path / f"{name}.partial"
-        beside.write_text(json.dumps(content, indent=2) + "\n")
-        os.replace(beside, self.path / name)
+        """Writes a file of the run, beside and renamed."""
+        _write_json(self.path / name, content)
 
     def read_json(self, name: str) -> dict | None:
         """The content, or None where the file does not exist."""
@@ -178,8 +185,23 @@ class RunStore:
         return json.loads(path.read_text()) if path.exists() else None
 
 
-def _read_rows(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, float_precision="round_trip")
+def _write_json(path: Path, content: dict) -> None:
+    beside = path.with_name(f"{path.name}.partial")
+    beside.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(beside, path)
+
+
+def _checksums(path: Path) -> dict[str, str]:
+    files = (p for p in sorted(path.rglob("*")) if p.is_file() and p.name != CHECKSUMS)
+    return {p.relative_to(path).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def _undamaged(path: Path) -> bool:
+    """Whether a checkpoint is what was written: Orbax itself would not notice every wrong bit."""
+    try:
+        return json.loads((path / CHECKSUMS).read_text()) == _checksums(path)
+    except (OSError, ValueError):
+        return False
 
 
 def _path_name(path) -> str:

@@ -79,14 +79,14 @@ def make(name: str, *, backend: str = "spring", episode_length: int = 1000, acti
         x = state.physics[0].x
         return x.pos, x.rot
 
-    drawable = name != "fast"
+    drawable = name != "fast"  # Brax's probe of speed: it has no bodies and no clock
     return Env(
         name=name,
         observation_size=shapes.obs.shape[-1],
         action_size=brax_env.action_size,
         episode_length=episode_length,
         action_repeat=action_repeat,
-        seconds_per_step=float(brax_env.dt),
+        seconds_per_step=float(brax_env.dt) if drawable else 1.0,
         reset=reset,
         step=step,
         system=brax_env.sys if drawable else None,

@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(description=__doc__, epilog=words, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
     result.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
-    result.add_argument("--repeats", type=int, default=None, help="measurements of each figure, default 5 (startup and control 3)")
+    result.add_argument("--repeats", type=int, default=None, help="measurements of each figure, default 5, 3 where they are long")
     result.add_argument("--quick", action="store_true", help="tiny, in seconds: shows that it works, its figures mean nothing")
     result.add_argument("--members", type=int, nargs="+", metavar="P", help="size: only these populations")
     return result

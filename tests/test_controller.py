@@ -52,18 +52,23 @@ def engines():
     return {}
 
 
-@pytest.fixture
-def compile_once(monkeypatch, engines):
-    """Programs are compiled once for all tests of the toy; strategies and options stay the test's own."""
+def share(monkeypatch, engines: dict) -> None:
+    """Lets runs of the same task and arrangement share programs; strategies and options stay their own."""
     make = controller.make_engine
 
-    def cached(options, task, strategy, arrangement):
-        key = (task.name, task.fitness_from_training, options.pop_size, arrangement)
+    def cached(options, task, strategy, arrangement, **_):
+        key = (task.name, options.pop_size, arrangement)
         if key not in engines:
             engines[key] = make(options, task, strategy, arrangement)
         return engines[key]._replace(options=options, task=task, strategy=strategy)
 
     monkeypatch.setattr(api, "make_engine", cached)
+
+
+@pytest.fixture
+def compile_once(monkeypatch, engines):
+    """Programs are compiled once for all tests of the toy."""
+    share(monkeypatch, engines)
 
 
 @pytest.fixture
@@ -114,11 +119,21 @@ def kill_after(number: int):
 
 
 def final_state(result):
-    return result.load()[1]
+    return result.load()
 
 
 def same_records(a: pd.DataFrame, b: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(a.drop(columns="seconds"), b.drop(columns="seconds"), check_exact=True)
+
+
+class Program:
+    """A compiled program with something done before or after it."""
+
+    def __init__(self, program, call):
+        self.wait, self.call = program.wait, call
+
+    def __call__(self, *args):
+        return self.call(*args)
 
 
 def play(options, task=None, strategy=None):
@@ -129,7 +144,7 @@ def play(options, task=None, strategy=None):
 def unbroken(tmp_path_factory, engines):
     """A whole run without incident."""
     with pytest.MonkeyPatch.context() as patch:
-        compile_once.__wrapped__(patch, engines) if hasattr(compile_once, "__wrapped__") else None
+        share(patch, engines)
         result = play(options(tmp_path_factory.mktemp("unbroken")))
         return result, final_state(result)
 
@@ -466,12 +481,11 @@ def test_of_many_candidates_the_best_go_on(tmp_path):
 # Bad members
 
 
-def poison(monkeypatch, engines_of, when: dict, everybody: bool = False):
+def poison(monkeypatch, make, when: dict):
     """`when` maps a round to (member, field): that field of the member becomes NaN before the round is trained."""
-    make = engines_of
 
-    def poisoned(*args):
-        engine = make(*args)
+    def poisoned(*args, **settings):
+        engine = make(*args, **settings)
 
         def train(seed, round_, updates, members, active, population, config):
             if int(round_) in when:
@@ -481,7 +495,7 @@ def poison(monkeypatch, engines_of, when: dict, everybody: bool = False):
                 population = population._replace(**{field: jax.tree.map(spoil, getattr(population, field))})
             return engine.programs.train(seed, round_, updates, members, active, population, config)
 
-        return engine._replace(programs=engine.programs._replace(train=train))
+        return engine._replace(programs=engine.programs._replace(train=Program(engine.programs.train, train)))
 
     monkeypatch.setattr(api, "make_engine", poisoned)
 
@@ -522,8 +536,8 @@ def test_a_broken_member_never_becomes_the_saved_best(tmp_path, monkeypatch):
     """Not even one whose returns are finite and large while its weights are not."""
     engine_of = api.make_engine
 
-    def boasting(*args):
-        engine = engine_of(*args)
+    def boasting(*args, **settings):
+        engine = engine_of(*args, **settings)
 
         def evaluate(seed, round_, purpose, draws, population, config):
             returns, steps, finite = engine.programs.evaluate(seed, round_, purpose, draws, population, config)
@@ -531,7 +545,7 @@ def test_a_broken_member_never_becomes_the_saved_best(tmp_path, monkeypatch):
                 returns = jnp.nan_to_num(returns).at[1].set(1e6)
             return returns, steps, finite
 
-        return engine._replace(programs=engine.programs._replace(evaluate=evaluate))
+        return engine._replace(programs=engine.programs._replace(evaluate=Program(engine.programs.evaluate, evaluate)))
 
     monkeypatch.setattr(api, "make_engine", boasting)
     poison(monkeypatch, api.make_engine, {2: (1, "params")})
@@ -556,7 +570,8 @@ def test_a_population_lost_leaves_a_checkpoint_that_goes_on_to_the_same_bits(tmp
         play(options(tmp_path))
     assert "\n" not in str(lost.value) and "round 2 is saved" in str(lost.value)
     path = next(tmp_path.rglob("options.yaml")).parent
-    assert bgpbt.open_run(path).records["round"].max() == 2
+    opened = bgpbt.open_run(path, quadratic())
+    assert opened.report is None and opened.records["round"].max() == int(opened.load().progress.round) == 2
     result = play(options(tmp_path))
     assert same_bits(final_state(result), unbroken[1])
     same_records(result.records, unbroken[0].records)
@@ -599,14 +614,14 @@ def test_the_report_uses_fresh_keys_and_enough_episodes(tmp_path, monkeypatch, e
     """No key of the report was seen by a selection, and none is used twice for one member."""
     engine_of, calls = api.make_engine, []
 
-    def watching(*args):
-        engine = engine_of(*args)
+    def watching(*args, **settings):
+        engine = engine_of(*args, **settings)
 
         def evaluate(seed, round_, purpose, draws, population, config):
             calls.append((int(purpose), int(round_), tuple(np.asarray(draws).tolist())))
             return engine.programs.evaluate(seed, round_, purpose, draws, population, config)
 
-        return engine._replace(programs=engine.programs._replace(evaluate=evaluate))
+        return engine._replace(programs=engine.programs._replace(evaluate=Program(engine.programs.evaluate, evaluate)))
 
     monkeypatch.setattr(api, "make_engine", watching)
     result = play(options(tmp_path, report_episodes=episodes))
@@ -636,3 +651,9 @@ def test_the_report_is_of_the_saved_best_beside_the_best_untrained(tmp_path, sai
     for name, value in result.report["hyperparameters"].items():
         assert value == pytest.approx(best[name], rel=1e-6)
     assert "best untrained member" in said.getvalue() and f"on {result.report['episodes']} fresh episodes" in said.getvalue()
+
+
+@pytest.mark.usefixtures("compile_once")
+def test_a_task_without_pictures_runs_with_the_usual_settings(tmp_path):
+    result = play(options(tmp_path, render=True))
+    assert (result.path / "learning_curve.png").exists() and not (result.path / "policy.gif").exists()

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from bgpbt import space as spaces
+from bgpbt.options import replaced_count
 from bgpbt.space import Categorical, Dimension, Float, Integer, SearchSpace
 from bgpbt.types import Array, Decision, Key, Outcome
 
@@ -11,11 +12,6 @@ from bgpbt.types import Array, Decision, Key, Outcome
 def rank(fitness: Array) -> Array:
     """Members from best to worst; NaN last, ties by index. Shape `[P]`, int32."""
     return jnp.argsort(jnp.where(jnp.isnan(fitness), -jnp.inf, fitness), descending=True, stable=True)
-
-
-def replaced_count(pop_size: int, quantile_fraction: float) -> int:
-    """How many members truncation replaces: the share rounded down, at least one."""
-    return max(int(pop_size * quantile_fraction), 1)
 
 
 def truncation(key: Key, fitness: Array, quantile_fraction: float) -> Array:
@@ -57,7 +53,9 @@ def _perturb_dimension(key: Key, dim: Dimension, unit: Array, scale: float) -> A
             moved = jnp.round(value * factor)
             value = jnp.where(up, jnp.maximum(moved, value + 1), jnp.minimum(moved, value - 1))
         case Float(complement=True):
-            value = 1 - (1 - value) * factor
+            # At exactly 1 there is nothing to multiply: the distance is taken for at least a hundredth of the range.
+            least = 0 if dim.log else 0.01 * (dim.high - dim.low)
+            value = 1 - jnp.maximum(1 - value, least) * factor
         case Float():
             value = value * factor
     return spaces.encode_dimension(dim, jnp.clip(value, *spaces.limits(dim)))

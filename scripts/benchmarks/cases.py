@@ -106,7 +106,8 @@ class Trainer:
         """Seconds and simulated steps of the product's evaluation."""
         draws = np.zeros(len(self.config), np.int32)
         began = time.monotonic()
-        arguments = (np.uint32(0), np.int32(next(self._round)), np.int32(Purpose.evaluate), draws, np.ones(len(self.config), bool))
+        head = (np.uint32(0), np.int32(next(self._round)), np.int32(Purpose.evaluate))
+        arguments = (*head, draws, np.ones(len(self.config), bool))
         out = jax.block_until_ready(self._programs.evaluate(*arguments, self._population, self.config))
         return time.monotonic() - began, int(np.asarray(out[1]).sum(dtype=np.int64))
 

@@ -31,9 +31,8 @@ def run(command: list[str], cache: Path) -> Ran:
     hidden = ("JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_COMPILATION_CACHE")
     environment = {k: v for k, v in os.environ.items() if k not in hidden} | {"XDG_CACHE_HOME": str(cache)}
     began, first, last = time.monotonic(), float("nan"), ""
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment | {"PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment | {"PYTHONUNBUFFERED": "1"}, **streams)
     for line in process.stdout:
         last = line
         if "] round 1 " in line:

@@ -44,6 +44,7 @@ class Stopwatch:
                 self.rounds[-1][name] += time.monotonic() - began
             return out
 
+        timed.wait = getattr(f, "wait", None)  # programs that are compiled in the background can be waited for
         return timed
 
     def full_rounds(self) -> list[dict[str, float]]:

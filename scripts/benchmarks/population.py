@@ -12,8 +12,18 @@ from bgpbt.api import make_task
 from bgpbt.population import arrange, make_programs, usable_cores
 from bgpbt.tasks.ppo import ROLLOUT_LENGTH
 from scripts.benchmarks import brax_ppo
-from scripts.benchmarks.cases import DRAWS, FULL_UNROLL, Trainer, equal_config, random_trainer, raw_stepping
-from scripts.benchmarks.cases import small_options, slowest_config, trainer, without_learning
+from scripts.benchmarks.cases import (
+    DRAWS,
+    FULL_UNROLL,
+    Trainer,
+    equal_config,
+    random_trainer,
+    raw_stepping,
+    slowest_config,
+    small_options,
+    trainer,
+    without_learning,
+)
 from scripts.benchmarks.figures import Bar, Figure, Result, interleave, median, ratio
 
 ROUND = 26  # updates of a call: a round of about 25,000 steps
@@ -92,7 +102,8 @@ def beside(found: dict, ours: list[float], steps: int) -> list[Figure]:
     start = found["start states"]
 
     def share(name: str, parts: list[float], note: str) -> Figure:
-        return median(f"share: {name}", "%", [100 * p / total for p, total in zip(parts, seconds["ours"], strict=True)], note=note)
+        percent = [100 * part / whole for part, whole in zip(parts, seconds["ours"], strict=True)]
+        return median(f"share: {name}", "%", percent, note=note)
 
     acting = [a - b - r for a, b, r in zip(seconds["acting"], start, seconds["raw"], strict=True)]
     learning = [a - b for a, b in zip(seconds["ours"], seconds["acting"], strict=True)]

@@ -16,8 +16,17 @@ from bgpbt.options import Options
 from bgpbt.population import Arrangement, make_programs
 from bgpbt.tasks import minibatches
 from bgpbt.tasks.ppo import ROLLOUT_LENGTH
-from scripts.benchmarks.cases import DRAWS, Trainer, equal_config, random_trainer, raw_stepping, small_options
-from scripts.benchmarks.cases import slowest_config, trainer, without_learning
+from scripts.benchmarks.cases import (
+    DRAWS,
+    Trainer,
+    equal_config,
+    random_trainer,
+    raw_stepping,
+    slowest_config,
+    small_options,
+    trainer,
+    without_learning,
+)
 from scripts.benchmarks.figures import Bar, CannotMeasure, Figure, Result, interleave, median
 
 REPEATS = 3

@@ -1,0 +1,114 @@
+"""Whether `make run` learns: `configs/ant_small.yaml` on several seeds, and the bars that its learning has to meet.
+
+The reported member's return on fresh deterministic episodes stands beside the best untrained member's. Exit code 1 where
+a bar is missed.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import main as command_line
+from bgpbt.options import Options, load_options
+from scripts.benchmarks.figures import Bar, Figure, Result, machine, sentence, show, write
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = {
+    "env_name": "inverted_pendulum",
+    "num_envs": 32,
+    "pop_size": 2,
+    "quantile_fraction": 0.5,
+    "policy_layers": "8,8",
+    "value_layers": "8,8",
+    "episode_length": 50,
+    "t_ready": 1000,
+    "max_timesteps": 3000,
+    "eval_episodes": 2,
+    "report_episodes": 4,
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags."""
+    result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    result.add_argument("--seeds", default="0,1,2,3,4", metavar="0,1,2", help="default 0,1,2,3,4")
+    result.add_argument("--save_dir", metavar="FOLDER", help="keep the runs there; default: a folder that is removed")
+    result.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    result.add_argument("--quick", action="store_true", help="tiny, in seconds: shows that it works, judges nothing")
+    return result
+
+
+def options_of(seeds: str, save_dir: str, quick: bool) -> Options:
+    """The settings of `make run` with these seeds."""
+    values = {"seed": seeds, "save_dir": save_dir, "existing_policy": "overwrite", "render": False}
+    return load_options(values | (TINY if quick else {}), ROOT / "configs" / "ant_small.yaml")
+
+
+def replacements(records) -> int:
+    """Members of the population that took their weights from another one."""
+    rows = records[(records["round"] > 0) & (records["member"] >= 0)]
+    return int((rows["parent"] != rows["member"]).sum())
+
+
+def figures_of(result) -> dict[str, float]:
+    """What one run came to; `seconds`: of training and evaluation."""
+    found = result.report
+    return {
+        "untrained": found["untrained_mean"],
+        "reported": found["mean"],
+        "difference": found["mean"] - found["untrained_mean"],
+        "replacements": replacements(result.records),
+        "rounds": int(result.records["round"].max()),
+        "seconds": float(result.records.groupby("round")["seconds"].first().sum()),
+    }
+
+
+def judge(runs: dict[int, dict[str, float]]) -> list[Figure]:
+    """The figures of every seed, then those with bars."""
+    units = {"seconds": "s"}
+    figures = [
+        Figure(f"seed {seed}: {name}", value, units.get(name, ""))
+        for seed, found in runs.items()
+        for name, value in found.items()
+    ]
+    column = {name: [found[name] for found in runs.values()] for name in ("difference", "rounds", "replacements")}
+    return [
+        *figures,
+        Figure("difference, median of the seeds", statistics.median(column["difference"]), "", Bar(">=", 1000)),
+        Figure("difference, smallest", min(column["difference"]), "", Bar(">=", 300)),
+        Figure("rounds, fewest", min(column["rounds"]), "", Bar(">=", 20)),
+        Figure("replacements, fewest", min(column["replacements"]), "", Bar(">=", 10)),
+    ]
+
+
+def main(argv: list[str]) -> int:
+    """Runs, prints, judges."""
+    args = parser().parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        options = options_of(args.seeds, args.save_dir or folder, args.quick)
+        command_line.choose_devices(options)
+        import bgpbt
+        from bgpbt import cache
+
+        cache.enable(False)
+        print(f"training {options.env_name}, seeds {', '.join(map(str, options.seed))}, in {options.save_dir}", flush=True)
+        began = time.monotonic()
+        results = bgpbt.run_seeds(options)
+        seconds = time.monotonic() - began
+        runs = {seed: figures_of(result) for seed, result in zip(options.seed, results, strict=True)}
+    figures = [*judge(runs), Figure("all seeds, with compilation and report", seconds, "s")]
+    result = Result("learning_small", {"seeds": list(options.seed)}, figures, args.quick, machine())
+    print(sentence(result.machine))
+    show(result)
+    if args.json:
+        write(result, args.json)
+    return int(bool(result.missed) and not args.quick)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,94 @@
+"""Each probe environment isolates one thing that PPO must get right. One compiled program serves them all."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bgpbt.networks.mlp import MLP
+from bgpbt.tasks import learner, normalizer
+from bgpbt.tasks.ppo import ppo
+from envs.base import Env
+from envs.probes import PROBES
+
+NAMES = tuple(PROBES)
+MLPS = {"policy": MLP(2, 2, 1, 16, 16, False), "value": MLP(2, 1, 1, 16, 16, False)}
+H = {
+    "learning_rate": 3e-3,
+    "entropy_cost": 1e-3,
+    "discounting": 0.8,
+    "gae_lambda": 0.95,
+    "clipping_epsilon": 0.2,
+    "reward_scaling": 1.0,
+    "batch_size": 16,
+    "num_update_epochs": 6,
+    "unroll_length": 5,
+} | {f"{b}_{k}": v for b in MLPS for k, v in (("depth", 1), ("width", 16), ("spectral_norm", 0))}
+
+
+def task_of(kind):
+    """PPO on the probe of a traced number: all probes share their states, so a switch chooses the step."""
+    probes = [make() for make in PROBES.values()]
+
+    def step(state, action):
+        return jax.lax.switch(kind, [probe.step for probe in probes], state, action)
+
+    env = Env("probe", 2, 1, 1000, 1, 1.0, probes[0].reset, step)
+    return ppo(env, num_envs=32, space={}, fixed=H, **MLPS)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """The member after 150 updates on every probe, its metrics, and its deterministic returns."""
+    h = {name: jnp.asarray(value) for name, value in H.items()}
+    key_init, key_train = jax.random.split(jax.random.PRNGKey(0))
+
+    @jax.jit
+    def learn(kind, updates):
+        task = task_of(kind)
+        return task.train(key_train, task.init(key_init, h), h, updates, ())
+
+    return {name: learn(kind, 150)[0] for kind, name in enumerate(NAMES)}
+
+
+def values(state, obs):
+    layers, _ = learner.layers_of(state.params, state.moments, H)
+    return learner.value(layers, normalizer.normalise(state.shared, jnp.array(obs, jnp.float32)), H)
+
+
+def modes(state, obs):
+    return task_of(0).context[1](state, {})(jnp.array(obs, jnp.float32))[:, 0]
+
+
+STARTS = [[-1.0, 0.0], [1.0, 0.0]]
+
+
+def test_a_constant_reward_is_the_value(trained):
+    np.testing.assert_allclose(values(trained["constant"], STARTS), [1, 1], atol=0.05)
+
+
+def test_the_value_follows_the_observation(trained):
+    np.testing.assert_allclose(values(trained["observed"], STARTS), [-1, 1], atol=0.1)
+
+
+def test_a_reward_one_step_away_is_discounted_once(trained):
+    both_steps = [[-1.0, 0.0], [1.0, 0.0], [-1.0, 1.0], [1.0, 1.0]]
+    np.testing.assert_allclose(values(trained["delayed"], both_steps), [0.8, 0.8, 1, 1], atol=0.05)
+
+
+def test_the_best_action_is_found(trained):
+    np.testing.assert_allclose(modes(trained["action"], STARTS), [0.5, 0.5], atol=0.1)
+
+
+def test_the_best_action_follows_the_observation(trained):
+    np.testing.assert_allclose(modes(trained["both"], STARTS), [-0.5, 0.5], atol=0.1)
+
+
+def test_an_action_that_does_not_matter_is_not_chosen(trained):
+    """Entropy is all that is left: the policy stays wide where no reward narrows it."""
+    h = {name: jnp.asarray(value) for name, value in H.items()}
+    wide, narrow = (
+        learner.policy(learner.layers_of(s.params, s.moments, h)[0], normalizer.normalise(s.shared, jnp.array(STARTS)), h).scale
+        for s in (trained["constant"], trained["action"])
+    )
+    assert np.min(wide) > 1.5 * np.max(narrow)
