@@ -112,15 +112,18 @@ def parse(tokens: list[str]) -> dict[str, Any]:
     return {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
 
 
-def choose_devices(options: Options) -> None:
-    """Gives JAX one CPU device per core to spread the population over; the user's own choice stays."""
-    if "JAX_NUM_CPU_DEVICES" in os.environ or "device_count" in os.environ.get("XLA_FLAGS", ""):
-        return
-    import jax
+def prepare_jax(options: Options) -> None:
+    """Gives JAX one CPU device per core to spread the population over, and its cache; the user's own choices stay."""
+    if "JAX_NUM_CPU_DEVICES" not in os.environ and "device_count" not in os.environ.get("XLA_FLAGS", ""):
+        import jax
 
-    from bgpbt.population import cpu_devices
+        from bgpbt.population import cpu_devices
 
-    jax.config.update("jax_num_cpu_devices", options.devices or cpu_devices(options.pop_size))
+        jax.config.update("jax_num_cpu_devices", options.devices or cpu_devices(options.pop_size))
+    from bgpbt import cache
+
+    if notice := cache.enable(options.no_cache):
+        print(f"notice: {notice}", file=sys.stderr)
 
 
 def train(tokens: list[str]) -> int:
@@ -130,12 +133,8 @@ def train(tokens: list[str]) -> int:
     options = load_options(values, config)
     for notice in notices(options, set(values)):
         print(f"notice: {notice}", file=sys.stderr)
-    choose_devices(options)
+    prepare_jax(options)
     import bgpbt  # JAX comes with it: only now, so that bad input is answered at once
-    from bgpbt import cache
-
-    if notice := cache.enable(options.no_cache):
-        print(f"notice: {notice}", file=sys.stderr)
 
     try:
         if dry_run:

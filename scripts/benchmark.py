@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     """Measures, prints, writes. Exit code 2 where the machine cannot answer."""
     args = parser().parse_args(argv)
-    command_line.choose_devices(small_options(args.quick))
+    command_line.prepare_jax(small_options(args.quick, no_cache=True))  # what is measured here was compiled here
     module = importlib.import_module(f"scripts.benchmarks.{args.name}")
     machine = figures.machine()
     print(f"{args.name}: {NAMES[args.name]}\n{figures.sentence(machine)}", flush=True)

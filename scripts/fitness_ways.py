@@ -192,7 +192,6 @@ def summarise(table: pd.DataFrame, episode: int) -> list[Figure]:
         error = table[way] - table["truth"]
         for words, part in (("whole", error[~cut]), ("cut short", error[cut])):
             figures.append(Figure(f"{way}: bias, episodes {words}", float(part.mean()), "", note=f"{len(part)} members"))
-        )
         figures.append(Figure(f"{way}: tau of error and episode length", tau(error.to_numpy(), table["length"]), ""))
         for unit in ("steps", "seconds"):
             cost = table[f"{way}_{unit}"].median() / train[unit].median() if way != "training" else 0.0
@@ -214,10 +213,7 @@ def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     values = {"seed": args.seeds, "strategy": "random"} | (TINY if args.quick else {})
     options = load_options(values, ROOT / "configs" / "ant_small.yaml")
-    command_line.choose_devices(options)
-    from bgpbt import cache
-
-    cache.enable(False)
+    command_line.prepare_jax(options)
     facts = machine()
     print(f"{options.env_name}, {options.pop_size} members, seeds {args.seeds}\n{sentence(facts)}", flush=True)
     ways = prepare(options, 4 if args.quick else args.episodes)

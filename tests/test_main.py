@@ -60,12 +60,12 @@ def engine(monkeypatch, tmp_path):
     calls = []
     fake = SimpleNamespace(
         calls=calls,
-        run=lambda options: calls.append(("run", options)),
+        run_seeds=lambda options: calls.append(("run", options)),
         dry_run=lambda options: calls.append(("dry_run", options)) or "six rounds",
         open_run=lambda path: SimpleNamespace(render=lambda: calls.append(("render", path)) or path / "best.gif"),
     )
     monkeypatch.setitem(sys.modules, "bgpbt", fake)
-    monkeypatch.setattr(main, "choose_devices", lambda options: calls.append(("devices", options)))
+    monkeypatch.setattr(main, "prepare_jax", lambda options: calls.append(("devices", options)))
     monkeypatch.chdir(tmp_path)
     return fake
 
@@ -276,14 +276,14 @@ def test_exit_codes_of_a_run(engine, capsys, monkeypatch, error, code, said):
     def fails(options):
         raise error
 
-    monkeypatch.setattr(engine, "run", fails)
+    monkeypatch.setattr(engine, "run_seeds", fails)
     assert main.main([]) == code
     err = capsys.readouterr().err
     assert said in err and err.count("\n") == 1
 
 
 def test_other_errors_are_not_hidden(engine, monkeypatch):
-    monkeypatch.setattr(engine, "run", lambda options: 1 / 0)
+    monkeypatch.setattr(engine, "run_seeds", lambda options: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main.main([])
 
@@ -337,7 +337,7 @@ def test_help_of_a_command(engine, capsys):
 
 @pytest.fixture
 def updates(monkeypatch):
-    """What `choose_devices` sets, JAX and the population module being stand-ins."""
+    """What `prepare_jax` sets, JAX and the population module being stand-ins."""
     made = {}
     monkeypatch.setitem(sys.modules, "jax", SimpleNamespace(config=SimpleNamespace(update=made.__setitem__)))
     monkeypatch.setitem(sys.modules, "bgpbt.population", SimpleNamespace(cpu_devices=lambda pop_size: pop_size // 2))
@@ -347,12 +347,12 @@ def updates(monkeypatch):
 
 
 def test_cpu_devices_follow_the_population(updates, monkeypatch):
-    main.choose_devices(Options(pop_size=8))
+    main.prepare_jax(Options(pop_size=8))
     assert updates == {"jax_num_cpu_devices": 4}
-    main.choose_devices(Options(pop_size=8, devices=2))
+    main.prepare_jax(Options(pop_size=8, devices=2))
     assert updates == {"jax_num_cpu_devices": 2}
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=false")
-    main.choose_devices(Options(pop_size=12))
+    main.prepare_jax(Options(pop_size=12))
     assert updates == {"jax_num_cpu_devices": 6}
 
 
@@ -361,12 +361,12 @@ def test_cpu_devices_follow_the_population(updates, monkeypatch):
 )
 def test_the_users_own_devices_stay(updates, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
-    main.choose_devices(Options())
+    main.prepare_jax(Options())
     assert updates == {}
 
 
 def test_jax_really_has_the_chosen_devices():
-    code = "import main; main.choose_devices(main.Options(devices=4)); import jax; print(jax.device_count())"
+    code = "import main; main.prepare_jax(main.Options(devices=4)); import jax; print(jax.device_count())"
     kept = {name: value for name, value in os.environ.items() if name not in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS")}
     environment = kept | {"JAX_PLATFORMS": "cpu"}
     words = [sys.executable, "-c", code]

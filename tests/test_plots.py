@@ -89,7 +89,7 @@ def test_members_branch_off_from_their_parents(records, tmp_path):
 
 def test_a_given_winner_is_drawn(records, tmp_path):
     other = (best_member(records) + 1) % 4
-    (axes,) = learning_curve(records, tmp_path / "curve.png", title="ant", winner=other).axes
+    (axes,) = learning_curve(records, tmp_path / "curve.png", title="ant", winner=(5, other)).axes
     expected = records.query("round == 5 and member == @other")["fitness"].item()
     assert line(axes, "winner's lineage").get_ydata()[-1] == expected
 

@@ -33,7 +33,8 @@ COUNTS = {pair: min(LADDER, key=lambda rung: abs(np.log(rung / asked))) for pair
 
 
 def hyperparams(**changes):
-    return {name: jnp.asarray(value) for name, value in (H | changes).items()}
+    """Of the dtypes that a decoded configuration has, so that one compilation serves all."""
+    return {name: np.asarray(value, np.int32 if isinstance(value, int) else np.float32) for name, value in (H | changes).items()}
 
 
 @pytest.fixture(scope="module")
@@ -79,12 +80,17 @@ def dense(layers, x):
     return x @ layers[-1]["kernel"] + layers[-1]["bias"]
 
 
+def squashing(u):
+    """ln(1 - tanh(u)^2) = -2 ln cosh(u)."""
+    return -2 * (jnp.logaddexp(u, -u) - np.log(2))
+
+
 def plain_forward(params, obs, raw_action):
     """Location, scale and log-probability of an action whose squashing is written out."""
     out = dense(params["policy"], obs)
     loc, scale = out[..., :A], jnp.log(1 + jnp.exp(out[..., A:])) + 0.001
     normal = -((raw_action - loc) ** 2) / (2 * scale**2) - jnp.log(scale) - 0.5 * np.log(2 * np.pi)
-    return loc, scale, jnp.sum(normal - jnp.log(1 - jnp.tanh(raw_action) ** 2), axis=-1)
+    return loc, scale, jnp.sum(normal - squashing(raw_action), axis=-1)
 
 
 def plain_advantages(params, experience, h):
@@ -125,10 +131,7 @@ def plain_gradient(params, piece, noise, epsilon, cost):
         ratio = jnp.exp(log_prob - log_prob_old)
         policy = -jnp.minimum(ratio * advantage, jnp.clip(ratio, 1 - epsilon, 1 + epsilon) * advantage)
         sampled = loc + scale * noise
-        entropy = jnp.sum(
-            0.5 * np.log(2 * np.pi * np.e) + jnp.log(scale) + jnp.log(1 - jnp.tanh(sampled) ** 2),
-            axis=-1,
-        )
+        entropy = jnp.sum(0.5 * np.log(2 * np.pi * np.e) + jnp.log(scale) + squashing(sampled), axis=-1)
         value = 0.25 * (dense(params["value"], obs)[:, 0] - target) ** 2
         return jnp.mean(policy + value - cost * entropy)
 
@@ -236,10 +239,10 @@ def together(weights, experience):
     pairs = [(1, 5), (1, 10), (1, 15), (2, 15), (4, 15), (8, 15), (16, 15), (16, 5)]
     epochs = [2, 3, 2, 1, 2, 4, 3, 2]
     h = {
-        **{name: jnp.full(len(pairs), value) for name, value in H.items()},
-        "batch_size": jnp.array([size for size, _ in pairs]),
-        "unroll_length": jnp.array([unroll for _, unroll in pairs]),
-        "num_update_epochs": jnp.array(epochs),
+        **{name: np.repeat(value, len(pairs)) for name, value in hyperparams().items()},
+        "batch_size": np.array([size for size, _ in pairs], np.int32),
+        "unroll_length": np.array([unroll for _, unroll in pairs], np.int32),
+        "num_update_epochs": np.array(epochs, np.int32),
     }
     keys = jax.random.split(jax.random.PRNGKey(4), len(pairs))
     vmapped = jax.jit(jax.vmap(traced.__wrapped__, in_axes=(0, None, None, None, 0)))

@@ -131,31 +131,31 @@ def trainer(task: Task, pop_size: int, arrangement: Arrangement, **values: float
     return Trainer(make_programs(task, pop_size, arrangement), task, equal_config(task, pop_size, **values))
 
 
-def raw_stepping(options: Options, arrangement: Arrangement) -> Callable[[int], float]:
+def raw_stepping(env: Env, pop_size: int, num_envs: int, arrangement: Arrangement) -> Callable[[int], float]:
     """Random actions in the same environments in the same arrangement, without resets: `f(decisions) -> steps/s`."""
-    env, mesh, size = make_env(options), make_mesh(arrangement), options.pop_size
+    mesh = make_mesh(arrangement)
     over = partial(map_members, arrangement=arrangement, mesh=mesh)
     sharded = NamedSharding(mesh, PartitionSpec(AXIS))
 
     def reset(_, key):
-        return jax.vmap(env.reset)(jax.random.split(key, options.num_envs))
+        return jax.vmap(env.reset)(jax.random.split(key, num_envs))
 
     def play(decisions, member):
         key, state = member
 
         def step(i, state):
-            shape = (options.num_envs, env.action_size)
+            shape = (num_envs, env.action_size)
             return jax.vmap(env.step)(state, jax.random.uniform(jax.random.fold_in(key, i), shape, minval=-1, maxval=1))
 
         return jax.lax.fori_loop(0, decisions, step, state)
 
-    keys = jax.random.split(jax.random.PRNGKey(0), size)
+    keys = jax.random.split(jax.random.PRNGKey(0), pop_size)
     state = jax.jit(over(reset), out_shardings=sharded)(jnp.int32(0), keys)
     program = jax.jit(over(play), out_shardings=sharded)
 
     def rate(decisions: int) -> float:
         began = time.monotonic()
         jax.block_until_ready(program(np.int32(decisions), (keys, state)))
-        return decisions * size * options.num_envs * env.action_repeat / (time.monotonic() - began)
+        return decisions * pop_size * num_envs * env.action_repeat / (time.monotonic() - began)
 
     return rate

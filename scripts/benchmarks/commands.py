@@ -33,10 +33,11 @@ def run(command: list[str], cache: Path) -> Ran:
     began, first, last = time.monotonic(), float("nan"), ""
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     process = subprocess.Popen(command, cwd=ROOT, env=environment | {"PYTHONUNBUFFERED": "1"}, **streams)
-    for line in process.stdout:
-        last = line
-        if "] round 1 " in line:
-            first = time.monotonic() - began
+    with process.stdout:
+        for line in process.stdout:
+            last = line
+            if "] round 1 " in line:
+                first = time.monotonic() - began
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:

@@ -49,6 +49,7 @@ def run(quick: bool, repeats: int, say: Callable) -> Result:
     lowered = lower(task, options.pop_size, arrangement)
     traced = time.monotonic()
     say("compiling")
+    jax.config.update("jax_enable_compilation_cache", False)  # also where the user's own variables name a cache
     compiled = lowered.compile()
     done = time.monotonic()
     analysis = compiled.memory_analysis()

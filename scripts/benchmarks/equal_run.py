@@ -24,12 +24,10 @@ def main(call: dict) -> None:
         render=False,
         **budget,
     )
-    command_line.choose_devices(options)
+    command_line.prepare_jax(options)
     import bgpbt
-    from bgpbt import cache
     from bgpbt.tasks.ppo import hyperparameter_space
 
-    cache.enable(False)
     space = hyperparameter_space(options.num_envs)
     space |= {name: space[name]._replace(default=value) for name, value in FULL_UNROLL.items()}
     bgpbt.run(options, task=variant(options, space=space))

@@ -58,7 +58,7 @@ def our_cases(options, updates: int, say: Callable) -> dict[str, Callable[[], fl
     large = options.model_copy(update={"policy_layers": (32,) * 4, "value_layers": (256,) * 5})
     default = trainer(make_task(large), size, arrangement, **FULL_UNROLL)
     acting = trainer(without_learning(options), size, arrangement, **FULL_UNROLL, num_update_epochs=0)
-    raw, few = raw_stepping(options, arrangement), max(updates // 4, 1)
+    raw, few = raw_stepping(task.context[0], size, options.num_envs, arrangement), max(updates // 4, 1)
     cases = {
         "ours": lambda: ours.rate(updates),
         "raw": lambda: raw(updates * ROLLOUT_LENGTH),

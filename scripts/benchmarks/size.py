@@ -51,9 +51,10 @@ def latency(options: Options, repeats: int, updates: int, say: Callable) -> list
         "equal defaults": Trainer(programs, task, equal_config(task, size)),
         "slowest corner": Trainer(programs, task, slowest_config(task, size, options.num_envs)),
     }
-    real = make_programs(make_task(options), size, Arrangement(1, size))
+    usual = make_task(options)
+    real = make_programs(usual, size, Arrangement(1, size))
     for seed in DRAWS[:2]:
-        drawn = random_trainer(real, make_task(options), size, seed)
+        drawn = random_trainer(real, usual, size, seed)
         natural = {name: np.asarray(v, np.float32) for name, v in real.hyperparams(drawn.config).items()}
         encoded = [equal_config(task, 1, **{name: v[i] for name, v in natural.items()})[0] for i in range(size)]
         trainers[f"random {seed}"] = Trainer(programs, task, np.stack(encoded))
@@ -74,11 +75,11 @@ def latency(options: Options, repeats: int, updates: int, say: Callable) -> list
 
 def populations(options: Options, sizes: Sequence[int], updates: int, repeats: int, say: Callable) -> list[Figure]:
     """Training and raw stepping of every size in turn."""
-    cases = {}
+    task, cases = make_task(options), {}
 
     def compiled(size: int) -> int:
-        ours = trainer(make_task(options), size, Arrangement(1, size))
-        raw = raw_stepping(options.model_copy(update={"pop_size": size}), Arrangement(1, size))
+        ours = trainer(task, size, Arrangement(1, size))
+        raw = raw_stepping(task.context[0], size, options.num_envs, Arrangement(1, size))
         cases[f"train {size}"] = lambda: ours.train(updates)
         cases[f"raw {size}"] = lambda: raw(updates * ROLLOUT_LENGTH)
         for name in (f"train {size}", f"raw {size}"):

@@ -1,0 +1,176 @@
+"""However a population is spread, its members compute the same; and every searched dimension is data, not shape."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from toys import same_bits
+
+from bgpbt import space as spaces
+from bgpbt.networks.mlp import MLP
+from bgpbt.population import Arrangement, make_programs
+from bgpbt.tasks.ppo import architecture_space, hyperparameter_space, ppo
+from envs import ENVS
+from envs.probes import PROBES
+
+SCRIPT = Path(__file__).with_name("agreement_float64.py")
+P, SEED, ONE = 8, np.uint32(1), np.int32(1)
+SPACE = hyperparameter_space(32) | architecture_space()
+MLPS = {"policy": MLP(2, 2, 2, 64, 64, True), "value": MLP(2, 1, 2, 64, 64, True)}
+MIDDLE = spaces.defaults(SPACE) | {f"{b}_{k}": v for b in MLPS for k, v in (("depth", 1), ("width", 32), ("spectral_norm", 0))}
+OTHER = {
+    "learning_rate": 1e-3,
+    "entropy_cost": 0.1,
+    "discounting": 0.9,
+    "gae_lambda": 1.0,
+    "clipping_epsilon": 0.1,
+    "reward_scaling": 0.1,
+    "batch_size": 4,
+    "num_update_epochs": 2,
+    "unroll_length": 6,
+} | {f"{b}_{k}": v for b in MLPS for k, v in (("depth", 2), ("width", 64), ("spectral_norm", 1))}
+
+
+def test_in_float64_all_arrangements_agree():
+    """Float64 belongs to a process of its own. Little optimisation by XLA: compiling is all that takes time here."""
+    flags = " ".join([os.environ.get("XLA_FLAGS", ""), "--xla_backend_optimization_level=0"])
+    variables = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}
+    variables |= {"XLA_FLAGS": flags, "PYTHONPATH": str(SCRIPT.parent.parent), "JAX_ENABLE_X64": "1"}
+    done = subprocess.run([sys.executable, SCRIPT], env=variables, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["moved"] > 1e-2
+    assert set(found["apart"]) == {"whole", "chunks of two", "four devices", "singles"}
+    for name, rounds in found["apart"].items():
+        assert len(rounds) == 4 and max(rounds) < 1e-9, (name, rounds)
+
+
+# One program of eight members on a probe, for all that follows
+
+
+@pytest.fixture(scope="module")
+def programs():
+    task = ppo(PROBES["both"](), num_envs=32, space=SPACE, fixed={}, **MLPS)
+    return make_programs(task, P, Arrangement(2 if jax.device_count() > 1 else 1, 1))
+
+
+def trained(programs, configs, members=None, updates: int = 2, spoil=None):
+    """The weights, on the host, after a round; `spoil` turns a member's weights into NaN first."""
+    members = np.zeros(P, np.int32) if members is None else members
+    people = programs.init(SEED, members, configs)
+    if spoil is not None:
+        people = people._replace(params=jax.tree.map(lambda x: x.at[spoil].set(jnp.nan), people.params))
+        people = jax.tree.map(lambda x, y: jax.device_put(x, y.sharding), people, programs.init(SEED, members, configs))
+    people, metrics = programs.train(SEED, ONE, np.int32(updates), members, np.ones(P, bool), people, configs)
+    return jax.tree.map(np.asarray, (people, metrics))
+
+
+def member(tree, index: int):
+    return jax.tree.map(lambda x: x[index], tree)
+
+
+@pytest.fixture(scope="module")
+def one_at_a_time(programs):
+    """Eight members with the same keys: the first as it is, each other with one dimension changed; and the traces it took."""
+    changes = [{}, *({name: OTHER[name]} for name in SPACE)]
+    changes += [{}] * (-len(changes) % P)
+    configs = np.stack([np.asarray(spaces.encode(SPACE, MIDDLE | change), np.float32) for change in changes])
+    outs, caches = [], []
+    for group in np.split(configs, len(configs) // P):
+        outs.append(trained(programs, group)[0])
+        caches.append((programs.train._cache_size(), programs.init._cache_size()))
+    return jax.tree.map(lambda *xs: np.concatenate(xs), *outs), caches
+
+
+def test_all_fifteen_dimensions_are_searched():
+    assert list(SPACE) == list(OTHER) and len(SPACE) == 15
+
+
+@pytest.mark.parametrize("name", list(SPACE))
+def test_every_searched_dimension_changes_the_result(one_at_a_time, name):
+    people, _ = one_at_a_time
+    index = 1 + list(SPACE).index(name)
+    blocks = [name.split("_")[0]] if name.startswith(("policy", "value_")) else ["policy", "value"]
+    for block in blocks:
+        kernels = [np.concatenate([layer["kernel"][i].ravel() for layer in people.params[block]]) for i in (0, index)]
+        if name == "entropy_cost" and block == "value":
+            continue
+        assert np.abs(kernels[0] - kernels[1]).max() > 1e-5, block
+
+
+def test_changed_values_compile_nothing(one_at_a_time):
+    _, caches = one_at_a_time
+    assert set(caches) == {(1, 1)}
+
+
+def test_equal_members_with_equal_keys_are_equal_to_the_bit(one_at_a_time):
+    people, _ = one_at_a_time
+    assert len(jax.tree.leaves(people)[0]) == 16  # none of the fifteen but the first is as it was
+    assert not any(same_bits(member(people.params, 0), member(people.params, i)) for i in range(1, 16))
+
+
+def drawn(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(size=(P, len(SPACE))).astype(np.float32)
+
+
+def test_the_same_arrangement_repeats_to_the_bit(programs):
+    members = np.arange(P, dtype=np.int32)
+    assert same_bits(trained(programs, drawn(0), members), trained(programs, drawn(0), members))
+
+
+def test_members_do_not_depend_on_their_neighbours(programs):
+    """Other configurations, other numbers, and one neighbour that is NaN."""
+    members = np.arange(P, dtype=np.int32)
+    alone = trained(programs, drawn(0), members)
+    configs = np.concatenate([drawn(0)[:4], drawn(1)[4:]])
+    neighbours = np.concatenate([members[:4], members[4:] + 10]).astype(np.int32)
+    beside = trained(programs, configs, neighbours, spoil=5)
+    for i in range(4):
+        assert same_bits(member(alone, i), member(beside, i))
+    assert not same_bits(member(alone, 4), member(beside, 4)) and np.isnan(beside[1]["loss"][5])
+
+
+# A simulator in float32: the first rollout and the first gradient
+
+
+@pytest.fixture(scope="module")
+def pendulums():
+    """Two members after one rollout that is learnt from without moving: Adam's first moment holds the first gradients."""
+    env = ENVS["inverted_pendulum"](episode_length=100)
+    space = {"entropy_cost": spaces.Float(1e-3, 1e-1, 1e-2, log=True), "batch_size": spaces.Integer(1, 16, 16, doubling=True)}
+    fixed = {name: dim.default for name, dim in hyperparameter_space(32).items() if name not in space}
+    fixed |= {"learning_rate": 0.0, "num_update_epochs": 1, "unroll_length": 15}
+    fixed |= {f"{b}_{k}": v for b in MLPS for k, v in (("depth", 1), ("width", 8), ("spectral_norm", 0))}
+    mlps = {b: MLP(env.observation_size, out, 1, 8, 8, False) for b, out in (("policy", 2 * env.action_size), ("value", 1))}
+    task = ppo(env, num_envs=32, space=space, fixed=fixed, **mlps)
+    config, members = np.array([[0.3, 0.3], [0.9, 0.9]], np.float32), np.arange(2, dtype=np.int32)
+    found = {}
+    for arrangement in [Arrangement(1, 1), Arrangement(1, 2), Arrangement(2, 1)][: 2 + (jax.device_count() > 1)]:
+        programs = make_programs(task, 2, arrangement)
+        people = programs.init(SEED, members, config)
+        found[arrangement] = jax.tree.map(
+            np.asarray, programs.train(SEED, ONE, ONE, members, np.ones(2, bool), people, config)
+        )
+    return found
+
+
+@pytest.mark.parametrize("arrangement", [Arrangement(1, 2), Arrangement(2, 1)])
+def test_the_first_rollout_and_gradient_of_a_pendulum_agree(pendulums, arrangement):
+    if arrangement not in pendulums:
+        pytest.skip("JAX was started with one device")
+    (found, metrics), (right, right_metrics) = pendulums[arrangement], pendulums[Arrangement(1, 1)]
+    np.testing.assert_allclose(metrics["episode_returns"], right_metrics["episode_returns"], rtol=1e-4)
+    np.testing.assert_allclose(found.world.env.obs, right.world.env.obs, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(found.world.clock, right.world.clock)
+    np.testing.assert_allclose(found.shared.mean, right.shared.mean, rtol=1e-4, atol=1e-5)
+    for block in MLPS:
+        momenta = [jax.tree.leaves(state.moments[block]["adam"].mu) for state in (found, right)]
+        assert max(np.abs(x).max() for x in momenta[1]) > 1e-3
+        for x, y in zip(*momenta, strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-4 * np.abs(y).max())

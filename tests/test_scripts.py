@@ -1,0 +1,216 @@
+"""The scripts: bars are judged rightly, results have their structure, and each script runs in its quick form."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scripts import benchmark, fitness_ways, learning_small
+from scripts.benchmarks import cases, commands, control, end_to_end, hlo, padding, size
+from scripts.benchmarks.figures import Bar, Figure, Result, interleave, median, met, number, ratio, show, to_json, write
+
+ROOT = Path(benchmark.__file__).parents[1]
+HLO = """HloModule jit_train
+
+%fused (p: f32[2]) -> f32[2] {
+  %p = f32[2]{0} parameter(0)
+  ROOT %n = f32[2]{0} negate(%p)
+}
+
+%step (arg: (s32[], f32[2])) -> (s32[], f32[2]) {
+  %arg = (s32[], f32[2]{0}) parameter(0)
+  %x = f32[2]{0} get-tuple-element(%arg), index=1
+  %one = s32[] constant(1)
+  %f = f32[2]{0} fusion(%x), kind=kLoop, calls=%fused
+  %d = f32[2]{0} dot(%f, %x), lhs_contracting_dims={0}
+  %c = f32[2]{0} call(%d), to_apply=%inner
+  ROOT %t = (s32[], f32[2]{0}) tuple(%one, %c)
+}
+
+%inner (q: f32[2]) -> f32[2] {
+  %q = f32[2]{0} parameter(0)
+  %a = f32[2]{0} copy(%q)
+  ROOT %b = f32[2]{0} add(%a, %a)
+}
+
+ENTRY %main (arg: f32[2]) -> f32[2] {
+  %w = (s32[], f32[2]{0}) while(%arg), condition=%cond, body=%step, metadata={op_name="jit(f)/cond/branch_1_fun/while"}
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "bar", "answer"),
+    [
+        (1.5, Bar(">=", 1.5), True),
+        (1.49, Bar(">=", 1.5), False),
+        (2.0, Bar("<=", 2), True),
+        (2.1, Bar("<=", 2), False),
+        (0.5, Bar("x", 2), True),
+        (2.0, Bar("x", 2), True),
+        (0.49, Bar("x", 2), False),
+        (2.1, Bar("x", 2), False),
+        (math.nan, Bar(">=", 1.5), False),
+        (math.inf, Bar(">=", 1.5), False),
+    ],
+)
+def test_a_figure_meets_its_bar(value, bar, answer):
+    assert met(value, bar) is answer
+
+
+def test_ratios_are_taken_within_a_repeat():
+    assert ratio("a / b", [10, 30, 50], [10, 10, 10]).value == 3
+    assert ratio("a / b", [1, 100, 2], [1, 50, 2]).value == 1  # not 2 / 2 of the medians
+
+
+def test_repeats_are_interleaved():
+    order = []
+    found = interleave({n: lambda n=n: order.append(n) or len(order) for n in "ab"}, 2, lambda text: None)
+    assert "".join(order) == "abba" and found == {"a": [1, 4], "b": [2, 3]}
+
+
+def test_a_result_names_what_it_misses_and_is_json(tmp_path, capsys):
+    figures = [Figure("free", 1.0, "s"), Figure("good", 2.0, "x", Bar(">=", 1)), median("bad", "x", [0.5, 0.4, 9], Bar(">=", 1))]
+    result = Result("population", {"members": 8}, figures, machine={"cores": 2})
+    write(result, tmp_path / "deep" / "result.json")
+    written = json.loads((tmp_path / "deep" / "result.json").read_text())
+    assert written == json.loads(json.dumps(to_json(result))) and written["missed"] == ["bad"]
+    assert [f["met"] for f in written["figures"]] == [None, True, False]
+    assert written["figures"][2] | {"note": ""} == {
+        "name": "bad", "value": 0.5, "unit": "x", "bar": ">= 1", "note": "", "repeats": [0.5, 0.4, 9], "met": False
+    }  # fmt: skip
+    show(result)
+    assert "missed" in capsys.readouterr().out
+
+
+def test_numbers_have_about_four_digits():
+    assert [number(x) for x in (36_123.4, 17.26, 0.01234, math.nan)] == ["36,123", "17.3", "0.0123", "nan"]
+
+
+def test_operations_count_what_is_executed():
+    assert hlo.per_optimizer_step(HLO) == {4: 4}  # fusion, dot, and the two of the call
+
+
+def test_a_longer_run_is_computed_from_two_shorter_ones():
+    assert end_to_end.far(20, 40, (100, 300, 1000)) == 110
+
+
+def test_a_command_is_timed_with_its_first_round_and_memory(tmp_path):
+    ran = commands.run([sys.executable, "-c", "import os; print('[0:00:01] round 1  x', os.environ['XDG_CACHE_HOME'])"], tmp_path)
+    assert 0 < ran.first_round <= ran.seconds and ran.peak_bytes > 1e6
+    with pytest.raises(RuntimeError, match="code 3: said why"):
+        commands.run([sys.executable, "-c", "print('said why'); raise SystemExit(3)"], tmp_path)
+
+
+def test_drawn_architectures_have_mean_and_largest_sizes():
+    drawn = padding.draw(8, 1000)
+    assert all(len(values) == 8 for values in drawn.values())
+    largest, mean = padding.sizes_of(drawn, np.max), padding.sizes_of(drawn, np.mean)
+    assert largest["policy"] == (drawn["policy_depth"].max(), drawn["policy_width"].max())
+    assert all(mean[block][i] <= largest[block][i] for block in mean for i in (0, 1))
+
+
+def test_sequential_steps_are_those_of_the_slowest_and_the_common_rung():
+    options = cases.small_options(False, num_envs=2048)
+    # 30,720 transitions: 32 beside 48 minibatches make 96; the most epochs count
+    hyperparams = {"batch_size": np.array([64, 64]), "unroll_length": np.array([15, 10]), "num_update_epochs": np.array([4, 16])}
+    assert size.sequential_steps(options, hyperparams) == 96 * 16
+    assert size.sequential_steps(options, {name: v[:1] for name, v in hyperparams.items()}) == 32 * 4
+
+
+def test_sizes_are_compared_with_one_member():
+    found = {"train 1": [1.0], "raw 1": [2000.0], "train 8": [1.5], "raw 8": [8000.0]}
+    figures = {f.name: f for f in size.size_figures(found, (1, 8), 1000)}
+    assert figures["8 members"].value == pytest.approx(8000 / 1.5)
+    assert figures["8 members: wall-clock against 1"].met and figures["8 members: share of raw stepping"].value < 100
+
+
+def test_the_stopwatch_keeps_full_rounds_only():
+    watch = control.Stopwatch()
+    train, save = watch.wrap("train", lambda: 1), watch.wrap("save", lambda: 2)
+    save()  # before the first round: belongs to none
+    for _ in range(4):
+        assert (train(), save()) == (1, 2)
+    rounds = watch.full_rounds()
+    assert len(rounds) == 2 and all({"train", "save", "round"} == set(r) for r in rounds)
+    assert all(r["train"] + r["save"] <= r["round"] for r in rounds)
+
+
+def test_learning_counts_replacements_and_judges_every_seed():
+    records = pd.DataFrame({"round": [0, 1, 1, 2, 2, 1], "member": [0, 0, 1, 0, 1, -1], "parent": [1, 0, 1, 1, 1, 0]})
+    assert learning_small.replacements(records) == 1
+    run = {"difference": 1200.0, "rounds": 25, "replacements": 40}
+    bars = [f for f in learning_small.judge({0: run, 1: run | {"difference": 200.0}, 2: run}) if f.bar]
+    assert [f.met for f in bars] == [True, False, True, True]
+
+
+def test_fitness_is_ranked_with_failures_last():
+    truth = np.array([1.0, 2.0, 3.0, 0.0])
+    assert fitness_ways.tau(np.array([1.0, 2.0, 3.0, np.nan]), truth) == 1
+    assert fitness_ways.tau(np.array([3.0, 2.0, 1.0, 4.0]), truth) == -1
+
+
+def test_fitness_ways_are_summarised_by_stage():
+    rows = [
+        {"seed": 1000, "round": number, "rounds": 6, "member": m, "truth": m, "length": 1000 if m else 500}
+        | {"evaluation": m, "training": -m, "concurrent": m}
+        | {f"{what}_{unit}": 2.0 for what in ("train", "evaluation", "concurrent") for unit in ("steps", "seconds")}
+        for number in (2, 4, 6)
+        for m in range(4)
+    ]
+    table = pd.DataFrame(rows)
+    assert list(fitness_ways.taus(table)["stage"]) == ["early", "middle", "late"]
+    figures = {f.name: f for f in fitness_ways.summarise(table, 1000)}
+    assert figures["training: tau, late"].value == -1 and figures["concurrent: tau, early"].value == 1
+    assert figures["evaluation: bias, episodes cut short"].note == "3 members"
+    assert figures["concurrent: tau less the evaluation's, worst stage"].note == "may be the default"
+    assert figures["training: tau less the evaluation's, worst stage"].note != "may be the default"
+
+
+def script(name: str, *flags: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-W", "ignore", f"scripts/{name}.py", *flags]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+
+
+def test_size_refuses_a_machine_without_accelerator(monkeypatch, capsys):
+    monkeypatch.setattr(benchmark.command_line, "prepare_jax", lambda options: None)
+    if cases.jax.default_backend() != "cpu":
+        pytest.skip("an accelerator is here")
+    assert benchmark.main(["size"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("benchmark.py: size needs an accelerator") and said.count("\n") == 1
+
+
+def quick(name: str, path: Path, *flags: str) -> dict:
+    """Runs a script in its quick form; returns what it wrote."""
+    done = script(name, *flags, "--quick", "--json", str(path))
+    assert done.returncode == 0, done.stderr
+    written = json.loads(path.read_text())
+    assert written["quick"] and written["machine"]["cores"] >= 1 and written["figures"]
+    assert all((f["met"] is None) == (f["bar"] is None) for f in written["figures"])
+    assert written["figures"][0]["name"] in done.stdout
+    return written
+
+
+def test_compile_runs(tmp_path):
+    written = quick("benchmark", tmp_path / "c.json", "compile")
+    figures = {f["name"]: f for f in written["figures"]}
+    assert figures["estimate / XLA's analysis"]["bar"] == "1/2 to 2"
+    assert figures["instructions per optimizer step, 96 minibatches"]["value"] > 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n in benchmark.NAMES if n != "compile"])
+def test_benchmarks_run(name, tmp_path):
+    assert quick("benchmark", tmp_path / "b.json", name)["benchmark"] == name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["learning_small", "fitness_ways"])
+def test_other_scripts_run(name, tmp_path):
+    assert quick(name, tmp_path / "s.json", "--seeds", "1000")["benchmark"] == name
