@@ -347,12 +347,12 @@ def updates(monkeypatch):
 
 
 def test_cpu_devices_follow_the_population(updates, monkeypatch):
-    main.prepare_jax(Options(pop_size=8))
+    main.prepare_jax(Options(pop_size=8, no_cache=True))
     assert updates == {"jax_num_cpu_devices": 4}
-    main.prepare_jax(Options(pop_size=8, devices=2))
+    main.prepare_jax(Options(pop_size=8, devices=2, no_cache=True))
     assert updates == {"jax_num_cpu_devices": 2}
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=false")
-    main.prepare_jax(Options(pop_size=12))
+    main.prepare_jax(Options(pop_size=12, no_cache=True))
     assert updates == {"jax_num_cpu_devices": 6}
 
 
@@ -361,7 +361,7 @@ def test_cpu_devices_follow_the_population(updates, monkeypatch):
 )
 def test_the_users_own_devices_stay(updates, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
-    main.prepare_jax(Options())
+    main.prepare_jax(Options(no_cache=True))
     assert updates == {}
 
 

@@ -118,7 +118,9 @@ def round_trip(programs, config):
     people = programs.inherit(SEED, np.int32(1), people, best, decision)
     active = np.arange(P) != 5
     people, metrics = programs.train(SEED, np.int32(2), np.int32(3), MEMBERS, active, people, decision.config)
-    evaluated = programs.evaluate(SEED, np.int32(2), np.int32(Purpose.evaluate), np.zeros(P, np.int32), np.ones(P, bool), people, decision.config)
+    evaluated = programs.evaluate(
+        SEED, np.int32(2), np.int32(Purpose.evaluate), np.zeros(P, np.int32), np.ones(P, bool), people, decision.config
+    )
     return jax.tree.map(np.asarray, (people, metrics, evaluated))
 
 
@@ -324,7 +326,9 @@ def test_evaluation_leaves_the_population_and_draws_by_number(programs, config, 
     drawn, _, _ = programs.evaluate(*args, MEMBERS, np.ones(P, bool), same, one_config)
     assert len(np.unique(drawn)) == drawn.size
     for purpose, round_ in ((Purpose.report, 1), (Purpose.evaluate, 2)):
-        other, _, _ = programs.evaluate(SEED, np.int32(round_), np.int32(purpose), np.zeros(P, np.int32), np.ones(P, bool), same, one_config)
+        other, _, _ = programs.evaluate(
+            SEED, np.int32(round_), np.int32(purpose), np.zeros(P, np.int32), np.ones(P, bool), same, one_config
+        )
         assert (np.asarray(other) != np.asarray(returns)).all()
     assert not any(x.is_deleted() for x in jax.tree.leaves(people))
 
