@@ -124,5 +124,8 @@ if __name__ == "__main__":
     others = {"whole": Arrangement(1, 4), "chunks of two": Arrangement(1, 2), "four devices": Arrangement(4, 1)}
     found = {name: [apart(a, b) for a, b in zip(run(a), reference, strict=True)] for name, a in others.items()}
     found["singles"] = [apart(a, b) for a, b in zip(run_singles(), reference, strict=True)]
-    moved = [float(np.abs(a - b).max()) for a, b in zip(*(jax.tree.leaves(r[0].params) for r in (reference[2], reference[0])), strict=True)]
+    moved = [
+        float(np.abs(a - b).max())
+        for a, b in zip(*(jax.tree.leaves(r[0].params) for r in (reference[2], reference[0])), strict=True)
+    ]
     print(json.dumps({"apart": found, "moved": max(moved)}))

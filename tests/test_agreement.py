@@ -154,9 +154,7 @@ def pendulums():
     for arrangement in [Arrangement(1, 1), Arrangement(1, 2), Arrangement(2, 1)][: 2 + (jax.device_count() > 1)]:
         programs = make_programs(task, 2, arrangement)
         people = programs.init(SEED, members, config)
-        found[arrangement] = jax.tree.map(
-            np.asarray, programs.train(SEED, ONE, ONE, members, np.ones(2, bool), people, config)
-        )
+        found[arrangement] = jax.tree.map(np.asarray, programs.train(SEED, ONE, ONE, members, np.ones(2, bool), people, config))
     return found
 
 

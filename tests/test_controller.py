@@ -379,7 +379,9 @@ def test_moments_and_statistics_move_with_the_weights(tmp_path, after_save):
     states = []
     with pytest.MonkeyPatch.context() as patch:
         train = controller._round
-        patch.setattr(controller, "_round", lambda engine, state, shown: states.append(state) or train(engine, copy(state), shown))
+        patch.setattr(
+            controller, "_round", lambda engine, state, shown: states.append(state) or train(engine, copy(state), shown)
+        )
         play(options(tmp_path))
     state = states[0]
     child = int(np.flatnonzero(state.progress.parents[:, 0] != np.arange(P))[0])

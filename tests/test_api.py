@@ -1,0 +1,93 @@
+"""The Python interface: what it builds from options, and what it refuses."""
+
+import jax
+import numpy as np
+import pytest
+from toys import quadratic
+
+import bgpbt
+from bgpbt import api
+from bgpbt.options import BadInput, Options
+from bgpbt.strategies import STRATEGIES
+from bgpbt.tasks.ppo import hyperparameter_space
+from envs import ENVS
+
+TINY = {"env_name": "inverted_pendulum", "num_envs": 32, "pop_size": 4, "quantile_fraction": 0.25, "t_ready": 480}
+
+
+def options(folder, **changes) -> Options:
+    settings = TINY | {"max_timesteps": 960, "render": False, "report_episodes": 8, "devices": 2, "save_dir": str(folder)}
+    return Options(**(settings | changes))
+
+
+def test_the_package_offers_what_it_names():
+    assert set(bgpbt.__all__) >= {"run", "run_seeds", "open_run", "dry_run", "Result", "Options", "BadInput", "PopulationLost"}
+    for name in bgpbt.__all__:
+        assert getattr(bgpbt, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        bgpbt.nonsense  # noqa: B018
+
+
+def test_run_takes_one_seed(tmp_path):
+    with pytest.raises(BadInput, match="2 seeds"):
+        bgpbt.run(options(tmp_path / "runs", seed=(0, 1)), quadratic())
+    assert not (tmp_path / "runs").exists()
+
+
+def test_open_run_refuses_what_holds_no_run(tmp_path):
+    with pytest.raises(BadInput, match="holds no run"):
+        bgpbt.open_run(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", sorted(ENVS))
+def test_every_environment_has_a_task(tmp_path, name):
+    """Shapes only: nothing is compiled."""
+    settings = options(tmp_path, env_name=name, policy_layers=(16, 16), value_layers=(8,))
+    task = api.make_task(settings)
+    env = task.context[0]
+    assert list(task.space) == list(hyperparameter_space(32)) and task.blocks == ("policy", "value")
+    assert task.timesteps_per_update == 480 == settings.update_steps
+    h = {name: np.float32(dim.default) for name, dim in task.space.items()}
+    state = jax.eval_shape(task.init, jax.random.PRNGKey(0), h)
+    kernels = {block: [layer["kernel"].shape for layer in layers] for block, layers in state.params.items()}
+    assert kernels["policy"] == [(env.observation_size, 16), (16, 16), (16, 2 * env.action_size)]
+    assert kernels["value"] == [(env.observation_size, 8), (8, 1)]
+    assert state.world.env.obs.shape == (32, env.observation_size)
+
+
+@pytest.mark.parametrize(("repeat", "length", "decisions"), [(1, 100, 100), (4, 100, 25), (3, 100, 34)])
+def test_action_repeat_counts_environment_steps(tmp_path, repeat, length, decisions):
+    changes = {"action_repeat": repeat, "episode_length": length, "t_ready": 480 * repeat, "max_timesteps": 9600}
+    task = api.make_task(options(tmp_path, **changes))
+    assert task.timesteps_per_update == 480 * repeat and task.context[0].decisions_per_episode == decisions
+
+
+@pytest.mark.parametrize("fitness", ["evaluation", "training", "concurrent"])
+def test_the_fitness_is_an_option(tmp_path, fitness):
+    task = api.make_task(options(tmp_path, fitness=fitness, eval_episodes=4))
+    assert task.fitness_from_training == (fitness != "evaluation")
+    h = {name: np.float32(dim.default) for name, dim in task.space.items()}
+    state = jax.eval_shape(task.init, jax.random.PRNGKey(0), h)
+    assert len(state.world.clock.shape) == 1 and state.world.clock.shape[0] == 32 + 4 * (fitness == "concurrent")
+
+
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
+def test_every_strategy_is_built_from_options(tmp_path, name):
+    strategy = api.make_strategy(options(tmp_path, strategy=name), quadratic())
+    assert callable(strategy.init) and callable(strategy.step)
+
+
+def test_a_whole_run_of_another_task(tmp_path):
+    """Settings, records, checkpoints, report and figures; and the same again through `open_run`."""
+    result = bgpbt.run(options(tmp_path), quadratic())
+    assert {p.name for p in result.path.iterdir()} >= {
+        "options.yaml", "records.csv", "checkpoints", "report.json", "learning_curve.png", "hyperparameter_schedule.png",
+    }  # fmt: skip
+    opened = bgpbt.open_run(result.path, quadratic())
+    assert opened.report == result.report and opened.options == result.options
+    assert opened.best.equals(result.best) and len(opened.lineage) == int(opened.best["round"]) + 1
+    assert int(opened.load().progress.round) == 2
+    before = sorted(p.stat().st_mtime_ns for p in result.path.rglob("*"))
+    bgpbt.open_run(result.path, quadratic()).load()
+    assert before == sorted(p.stat().st_mtime_ns for p in result.path.rglob("*"))
