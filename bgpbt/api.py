@@ -81,6 +81,11 @@ class Result:
         """The records that the reported member's weights passed through, oldest first: its schedule."""
         return records.lineage(self.records, int(self.best["round"]), int(self.best["member"]))
 
+    @property
+    def drawable(self) -> bool:
+        """Whether the task acts in an environment with bodies."""
+        return self.task.context is not None and self.task.context[0].system is not None
+
     def policy(self) -> Callable[[jax.Array], jax.Array]:
         """The reported member's deterministic policy: observations `[..., O]` to actions `[..., A]` in [-1, 1]."""
         return jax.jit(self._mode(self.load()))
@@ -107,9 +112,9 @@ class Result:
         """
         from bgpbt import render
 
+        if not self.drawable:
+            raise BadInput(f"{self.task.name}: there are no bodies to draw")
         env, _ = self.task.context
-        if env.system is None:
-            raise BadInput(f"{env.name} has no bodies to draw")
         per_decision = env.seconds_per_step * env.action_repeat
         decisions = max(1, round(1 / FRAMES_PER_SECOND / per_decision))
         seconds = decisions * per_decision
@@ -173,7 +178,7 @@ def _run_one(engine: Engine, arrangement: Arrangement, seed: int, store: RunStor
         result = _result(options, store, engine.task, lambda: state)
         display.phase("drawing")
         written = result.draw()
-        if options.render and getattr(engine.task.context[0], "system", None) is not None:
+        if options.render and result.drawable:
             written.append(result.render())
         display.done([*summary(result.report), *(f"  {path}" for path in written)])
     return result

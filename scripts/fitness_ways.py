@@ -161,8 +161,9 @@ def population_of(ways: Ways, seed: int, every: int, say: Callable) -> pd.DataFr
 
 
 def tau(fitness: np.ndarray, truth: np.ndarray) -> float:
-    """Kendall's tau over members; what has no fitness ranks last, as it does for a strategy."""
-    return float(kendalltau(np.where(np.isnan(fitness), -np.inf, fitness), truth).statistic)
+    """Kendall's tau over members; what has no fitness ranks last, as it does for a strategy. All equal: 0, no ranking."""
+    found = float(kendalltau(np.where(np.isnan(fitness), -np.inf, fitness), truth).statistic)
+    return 0.0 if np.isnan(found) else found
 
 
 def taus(table: pd.DataFrame) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from scripts.benchmarks.figures import Bar, Figure, Result, machine, sentence, s
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = {
-    "env_name": "inverted_pendulum",
+    "env_name": "fast",
     "num_envs": 32,
     "pop_size": 2,
     "quantile_fraction": 0.5,

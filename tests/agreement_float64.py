@@ -5,6 +5,7 @@ two, and one member for each of four devices, against one device that walks its 
 """
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 
@@ -31,7 +32,7 @@ def task():
         space[f"{block}_depth"] = Integer(1, 2, 1, group=block)
         space[f"{block}_width"] = Integer(4, 8, 4, doubling=True, group=block)
         space[f"{block}_spectral_norm"] = Integer(0, 1, 0, group=block)
-    return ppo(PROBES["both"](), num_envs=32, space=space, fixed={}, **MLPS)
+    return ppo(PROBES["delayed"](), num_envs=32, space=space, fixed={}, **MLPS)
 
 
 TASK = task()
@@ -118,12 +119,15 @@ def apart(a, b) -> float:
 
 
 if __name__ == "__main__":
-    reference = run(Arrangement(1, 1))
+    others = {"whole": Arrangement(1, 4), "chunks of two": Arrangement(1, 2), "four devices": Arrangement(4, 1)}
+    with ThreadPoolExecutor(2) as workers:  # compiling takes nearly all of the time
+        jobs = {name: workers.submit(run, arrangement) for name, arrangement in others.items()}
+        jobs |= {"singles": workers.submit(run_singles), "walked": workers.submit(run, Arrangement(1, 1))}
+        results = {name: job.result() for name, job in jobs.items()}
+    reference = results.pop("walked")
     people = reference[-1]
     assert all(x.dtype == np.float64 for x in jax.tree.leaves(people) if x.dtype.kind == "f")
-    others = {"whole": Arrangement(1, 4), "chunks of two": Arrangement(1, 2), "four devices": Arrangement(4, 1)}
-    found = {name: [apart(a, b) for a, b in zip(run(a), reference, strict=True)] for name, a in others.items()}
-    found["singles"] = [apart(a, b) for a, b in zip(run_singles(), reference, strict=True)]
+    found = {name: [apart(a, b) for a, b in zip(result, reference, strict=True)] for name, result in results.items()}
     moved = [
         float(np.abs(a - b).max())
         for a, b in zip(*(jax.tree.leaves(r[0].params) for r in (reference[2], reference[0])), strict=True)

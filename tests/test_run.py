@@ -14,7 +14,7 @@ import bgpbt
 from bgpbt import api, controller, display
 from bgpbt.networks.mlp import MLP
 from bgpbt.options import Options, PopulationLost
-from bgpbt.population import Purpose
+from bgpbt.plan import PROGRAMS
 from bgpbt.store import RunStore
 from bgpbt.tasks import minibatches
 from bgpbt.tasks.ppo import hyperparameter_space, ppo
@@ -54,7 +54,8 @@ def options(folder, **changes) -> Options:
 def engine(tmp_path_factory):
     """A pendulum whose motor, beyond 90 % of its range, is too strong for the simulator by a factor of 1e30.
 
-    Members start quiet (a narrow policy around zero), so that only one made loud meets the overload.
+    Members start quiet (a narrow policy around zero), so that only one made loud meets the overload. The ladder is short:
+    its branches are most of the time that compiling takes, and other tests are about them.
     """
     from brax import envs as brax_envs
 
@@ -70,25 +71,35 @@ def engine(tmp_path_factory):
     settings = options(tmp_path_factory.mktemp("unused"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(brax_envs, "get_environment", overloaded)
-        task = api.make_task(settings)
+        usual = api.make_task(settings)
 
     def init(key, h):
-        state = task.init(key, h)
+        state = usual.init(key, h)
         state.params["policy"][-1] = {"kernel": 0.1 * state.params["policy"][-1]["kernel"], "bias": jnp.array([0.0, -3.0])}
         return state
 
-    task = task._replace(init=init)
-    return controller.make_engine(settings, task, api.make_strategy(settings, task), api.arrange(P, "auto", 2))
+    task = usual._replace(init=init)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(minibatches, "LADDER", (2, 8))
+        made = controller.make_engine(settings, task, api.make_strategy(settings, task), api.arrange(P, "auto", 2))
+        for name in PROGRAMS:
+            getattr(made.programs, name).wait()
+    return made
 
 
 @pytest.fixture(autouse=True)
 def one_compilation(monkeypatch, request):
-    """Runs of this file use the compiled programs of `engine`."""
+    """Runs of this file use the compiled programs of `engine`, and draw nothing."""
 
     def made(options, task, strategy, arrangement, **_):
         return request.getfixturevalue("engine")._replace(options=options, strategy=strategy)
 
     monkeypatch.setattr(api, "make_engine", made)
+    monkeypatch.setattr(api.Result, "draw", lambda self: [])
+
+
+def member(tree, index: int):
+    return jax.tree.map(lambda x: x[index], tree)
 
 
 def play(engine, settings):
@@ -114,6 +125,7 @@ def unbroken(engine, tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RunStore, "save", saving)
+        patch.setattr(api.Result, "draw", lambda self: [])
         patch.setattr(
             api, "make_engine", lambda options, task, strategy, _, **__: engine._replace(options=options, strategy=strategy)
         )
@@ -150,8 +162,7 @@ def test_moments_of_adam_move_with_the_weights(unbroken):
         state = saved[number]
         child = int(np.flatnonzero(state.progress.parents[:, 0] != np.arange(P))[0])
         parent = int(state.progress.parents[child, 0])
-        of = lambda i, people: jax.tree.map(lambda x: x[i], people._replace(world=()))  # noqa: E731
-        assert same_bits(of(child, state.population), of(parent, state.population))
+        assert same_bits(*(member(state.population._replace(world=()), i) for i in (child, parent)))
         assert state.population.moments["policy"]["adam"].count[child] > 0
         assert max(np.abs(x[child]).max() for x in jax.tree.leaves(state.population.moments["policy"]["adam"].mu)) > 0
         world = state.population.world
@@ -241,12 +252,12 @@ def test_a_member_whose_simulator_breaks_is_replaced_and_its_environments_are_fr
     assert set(state.population.world.episode_return[1]) == {0.0}
     np.testing.assert_array_equal(state.population.world.clock[1], np.arange(32) * 100 // 32)
     parent = int(state.progress.parents[1, 0])
-    assert same_bits(*(jax.tree.map(lambda x: x[i], state.population.shared) for i in (1, parent)))
+    assert same_bits(member(state.population.shared, 1), member(state.population.shared, parent))
     assert all(m["world_finite"].all() for m in metrics[2:]) and np.isfinite(result.report["mean"])
 
 
 def test_when_all_simulators_break_the_last_checkpoint_goes_on(engine, unbroken, tmp_path, monkeypatch):
-    with monkeypatch.context() as patch, pytest.raises(PopulationLost, match="all members failed in round 3.*environments"):
+    with monkeypatch.context() as patch, pytest.raises(PopulationLost, match=r"all members failed in round 3.*environments"):
         loud(engine, patch, {3: [0, 1, 2, 3]})
         play(engine, options(tmp_path))
     result = play(engine, options(tmp_path))
@@ -323,4 +334,3 @@ def test_fitness_exists_in_every_round_of_halfcheetah(tmp_path, monkeypatch, fit
     rows = result.records
     assert rows["round"].max() == 3 and np.isfinite(rows["fitness"]).all()
     assert result.report["episodes"] >= 8 and np.isfinite(result.report["mean"])
-    assert Purpose.report not in (Purpose.evaluate, Purpose.train)

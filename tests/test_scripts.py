@@ -116,7 +116,7 @@ def test_drawn_architectures_have_mean_and_largest_sizes():
 
 
 def test_sequential_steps_are_those_of_the_slowest_and_the_common_rung():
-    options = cases.small_options(False, num_envs=2048)
+    options = cases.small_options(False, num_envs=2048, t_ready=30_720)
     # 30,720 transitions: 32 beside 48 minibatches make 96; the most epochs count
     hyperparams = {"batch_size": np.array([64, 64]), "unroll_length": np.array([15, 10]), "num_update_epochs": np.array([4, 16])}
     assert size.sequential_steps(options, hyperparams) == 96 * 16
@@ -153,6 +153,7 @@ def test_fitness_is_ranked_with_failures_last():
     truth = np.array([1.0, 2.0, 3.0, 0.0])
     assert fitness_ways.tau(np.array([1.0, 2.0, 3.0, np.nan]), truth) == 1
     assert fitness_ways.tau(np.array([3.0, 2.0, 1.0, 4.0]), truth) == -1
+    assert fitness_ways.tau(np.zeros(4), truth) == 0
 
 
 def test_fitness_ways_are_summarised_by_stage():

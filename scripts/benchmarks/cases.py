@@ -21,7 +21,7 @@ from bgpbt.types import Task
 from envs import ENVS, Env
 
 SMALL = {"env_name": "ant", "backend": "spring", "num_envs": 64, "policy_layers": (64, 64), "value_layers": (64, 64)}
-TINY = {"env_name": "inverted_pendulum", "backend": "spring", "num_envs": 32, "policy_layers": (8, 8), "value_layers": (8, 8)}
+TINY = {"env_name": "fast", "backend": "spring", "num_envs": 32, "policy_layers": (8, 8), "value_layers": (8, 8)}
 DRAWS = range(1000, 1005)  # seeds of random configurations
 FULL_UNROLL = {"unroll_length": ROLLOUT_LENGTH}  # with the defaults: batch ratio 2^-1, 4 epochs
 SLOWEST = {"unroll_length": 5, "num_update_epochs": 16}  # and the smallest batch

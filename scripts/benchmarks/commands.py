@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["-c", "configs/ant_small.yaml"]
-TINY = "-e inverted_pendulum -o random -ps 2 --num_envs 32 --policy_layers 8,8 --value_layers 8,8 --episode_length 50"
+TINY = "-e fast -o random -ps 2 --num_envs 32 --policy_layers 8,8 --value_layers 8,8 --episode_length 50"
 TINY = [*TINY.split(), "--eval_episodes", "1", "--report_episodes", "2", "--no_render"]
 
 

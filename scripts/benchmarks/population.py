@@ -47,7 +47,7 @@ def brax_processes(options, updates: int, cores: list[int], say: Callable) -> It
 
 
 def our_cases(options, updates: int, say: Callable) -> dict[str, Callable[[], float]]:
-    """What runs in this process, each called once so that it is compiled."""
+    """What runs in this process, compiled. The corner and the draws use the program of the first case."""
     size, arrangement = options.pop_size, arrange(options.pop_size)
     task = make_task(options)
     programs = make_programs(task, size, arrangement)
@@ -69,9 +69,9 @@ def our_cases(options, updates: int, say: Callable) -> dict[str, Callable[[], fl
         "slowest corner": lambda: corner.rate(few),
     }
     cases |= {f"random {seed}": lambda draw=draw: draw.rate(updates) for seed, draw in zip(DRAWS, draws, strict=True)}
-    for name, case in cases.items():
-        say(f"compiling and warming up: {name}")
-        case()
+    say("compiling our programs")
+    for warm in (lambda: ours.train(1), lambda: raw(1), lambda: acting.train(1), evaluated.evaluate, lambda: default.train(1)):
+        warm()
     return cases
 
 
