@@ -160,6 +160,7 @@ def pendulums():
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arrangement", [Arrangement(1, 2), Arrangement(2, 1)])
 def test_the_first_rollout_and_gradient_of_a_pendulum_agree(pendulums, arrangement):
     if arrangement not in pendulums:

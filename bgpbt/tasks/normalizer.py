@@ -25,7 +25,7 @@ def init(size: int) -> Normalizer:
 def update(state: Normalizer, obs: Array) -> Normalizer:
     """Adds a batch of observations `[K, O]`; those that are not finite are left out."""
     finite = jnp.all(jnp.isfinite(obs), axis=-1)
-    number = jnp.sum(finite.astype(jnp.int32))
+    number = jnp.sum(finite, dtype=jnp.int32)
     weight = finite.astype(obs.dtype)[:, None]
     obs = jnp.where(finite[:, None], obs, 0)
     total = jnp.maximum(number, 1).astype(obs.dtype)
