@@ -130,9 +130,13 @@ class Result:
 
 def _drawn_log(dim: spaces.Dimension) -> bool:
     """Whether a schedule of this dimension reads best on a logarithmic axis; 0.9 to 0.9999 does not."""
-    complement = isinstance(dim, spaces.Float) and dim.complement
-    doubling = isinstance(dim, spaces.Integer) and dim.doubling
-    return (dim.log and not complement) or doubling
+    match dim:
+        case spaces.Float():
+            return dim.log and not dim.complement
+        case spaces.Integer():
+            return dim.log or dim.doubling
+        case _:
+            return False
 
 
 def run(options: Options, task: Task | None = None, strategy: Strategy | None = None) -> Result:
