@@ -300,8 +300,8 @@ def _conclude(
     progress, best = _keep_best(engine, progress, population, state.best, measured.fitness)
     outcome = _outcome(progress, measured)
     state = RunState(progress, population, best, state.strategy)
-    replacements = []
-    if not finished(engine.options, progress):
+    replacements, last = [], finished(engine.options, progress)
+    if not last:
         state, decision = _inherit(engine, state, outcome)
         replacements = _in_words(decision, len(trained))
     display.round(
@@ -312,7 +312,11 @@ def _conclude(
         median=float(np.nanmedian(measured.fitness)),
         best_so_far=float(progress.best_fitness),
         replacements=replacements,
-        bad=[f"member {i} failed, {why} not finite: replaced" for i, why in enumerate(measured.failures) if why],
+        bad=[
+            f"member {i} failed, {why} not finite" + ("" if last else ": replaced")
+            for i, why in enumerate(measured.failures)
+            if why
+        ],
     )
     return state, rows
 

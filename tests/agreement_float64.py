@@ -5,7 +5,6 @@ two, and one member for each of four devices, against one device that walks its 
 """
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 
 import jax
 
@@ -120,11 +119,8 @@ def apart(a, b) -> float:
 
 if __name__ == "__main__":
     others = {"whole": Arrangement(1, 4), "chunks of two": Arrangement(1, 2), "four devices": Arrangement(4, 1)}
-    with ThreadPoolExecutor(2) as workers:  # compiling takes nearly all of the time
-        jobs = {name: workers.submit(run, arrangement) for name, arrangement in others.items()}
-        jobs |= {"singles": workers.submit(run_singles), "walked": workers.submit(run, Arrangement(1, 1))}
-        results = {name: job.result() for name, job in jobs.items()}
-    reference = results.pop("walked")
+    results = {name: run(arrangement) for name, arrangement in others.items()} | {"singles": run_singles()}
+    reference = run(Arrangement(1, 1))
     people = reference[-1]
     assert all(x.dtype == np.float64 for x in jax.tree.leaves(people) if x.dtype.kind == "f")
     found = {name: [apart(a, b) for a, b in zip(result, reference, strict=True)] for name, result in results.items()}
