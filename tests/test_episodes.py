@@ -43,7 +43,7 @@ def rollout(env: Env, world, steps: int, pay=1.0):
     fresh = bank(env, len(world.clock))
 
     def decide(world, _):
-        world, step = episodes.advance(env, world, jnp.full((len(world.clock), 1), pay), fresh)
+        world, step = episodes.advance(env, world, jnp.full((len(world.clock), 1), pay), fresh, jnp.arange(len(world.clock)))
         return world, (world, step)
 
     return jax.lax.scan(decide, world, None, steps)[1]
@@ -116,7 +116,7 @@ def test_more_environments_than_steps_stagger_too():
 def test_the_state_keeps_its_shapes_and_dtypes():
     env = counter(4)
     world = episodes.start(jax.random.PRNGKey(0), env, 2, staggered=True)
-    after, _ = episodes.advance(env, world, jnp.ones((2, 1)), bank(env, 2))
+    after, _ = episodes.advance(env, world, jnp.ones((2, 1)), bank(env, 2), jnp.arange(2))
     assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), world)
     assert not any(x.weak_type for x in jax.tree.leaves(after))
 

@@ -36,14 +36,15 @@ def start(key: Array, env: Env, count: int, *, staggered: bool) -> World:
     return World(state, clock, jnp.zeros(count, state.reward.dtype), clock == 0)
 
 
-def advance(env: Env, world: World, action: Array, fresh: EnvState) -> tuple[World, Step]:
-    """One decision everywhere; an environment whose episode ends continues from its row of `fresh`.
+def advance(env: Env, world: World, action: Array, bank: EnvState, row: Array) -> tuple[World, Step]:
+    """One decision everywhere; an environment whose episode ends continues from its row of the bank.
 
     Args:
       env: the environment.
       world: before the step.
       action: in [-1, 1]. Shape `[G, A]`.
-      fresh: start states. Shape `[G, ...]`.
+      bank: start states, any number of them.
+      row: which of them is whose. Shape `[G]`, int32.
     """
     state = jax.vmap(env.step)(world.env, action)
     clock = world.clock + 1
@@ -57,7 +58,12 @@ def advance(env: Env, world: World, action: Array, fresh: EnvState) -> tuple[Wor
         truncated=truncated.astype(state.reward.dtype),
         finished_return=jnp.where(done & world.whole, episode_return, jnp.nan),
     )
-    state = jax.tree.map(lambda new, old: _select(done, new, old), fresh, state)
+
+    def restart(state: EnvState) -> EnvState:
+        return jax.tree.map(lambda new, old: _select(done, new[row], old), bank, state)
+
+    # Most decisions end no episode, and a chunk of one then skips the look into the bank.
+    state = jax.lax.cond(jnp.any(done), restart, lambda state: state, state)
     return World(
         env=state._replace(terminated=jnp.zeros_like(terminated)),
         clock=jnp.where(done, 0, clock),

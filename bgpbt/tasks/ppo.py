@@ -106,22 +106,22 @@ def ppo(
 
     def rollout(key: Key, state: TrainState, layers: PyTree, h: Hyperparams, bank, mode):
         """Plays `ROLLOUT_LENGTH` decisions. Returns the world, what to learn from, and `[T, G]` steps."""
-        key_noise, key_start = jax.random.split(key)
+        key_noise, key_rows = jax.random.split(key)
         noise = jax.random.normal(key_noise, (ROLLOUT_LENGTH, num_envs, env.action_size))
-        starts = jax.random.randint(key_start, (ROLLOUT_LENGTH, num_envs + beside), 0, num_envs)
+        rows = jax.random.randint(key_rows, (ROLLOUT_LENGTH, num_envs + beside), 0, num_envs)
 
         def decide(world, inputs):
-            noise, start = inputs
+            noise, row = inputs
             obs = world.env.obs[:num_envs]
             dist = learner.policy(layers, normalizer.normalise(state.shared, obs), h)
             raw_action = dist.loc + dist.scale * noise
             action = jnp.tanh(raw_action)
             if beside:
                 action = jnp.concatenate([action, mode(world.env.obs[num_envs:])])
-            world, step = episodes.advance(env, world, action, jax.tree.map(lambda x: x[start], bank))
+            world, step = episodes.advance(env, world, action, bank, row)
             return world, (obs, raw_action, losses.log_prob(dist, raw_action), step)
 
-        world, (obs, raw_action, log_prob, step) = jax.lax.scan(decide, state.world, (noise, starts))
+        world, (obs, raw_action, log_prob, step) = jax.lax.scan(decide, state.world, (noise, rows))
         ours = (x[:, :num_envs] for x in (step.reward, step.terminated, step.truncated))
         return world, Experience(obs, raw_action, log_prob, *ours, world.env.obs[:num_envs]), step
 
