@@ -10,12 +10,14 @@ import pandas as pd
 
 from bgpbt import plots, records, versions
 from bgpbt import space as spaces
-from bgpbt.controller import Engine, blank_state, make_engine, report, train_population
+from bgpbt.controller import blank_state, train_population
 from bgpbt.display import Display
+from bgpbt.engine import Engine, make_engine
 from bgpbt.networks.mlp import MLP
 from bgpbt.options import BadInput, Options, load_options
 from bgpbt.plan import describe, make_plan
 from bgpbt.population import Arrangement, arrange, cpu_devices
+from bgpbt.report import report
 from bgpbt.store import RunStore, folder, shapes_like
 from bgpbt.strategies import STRATEGIES, frozen
 from bgpbt.tasks import episodes

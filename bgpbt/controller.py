@@ -4,49 +4,18 @@ The strategy is not traced into the round's programs: what it gets and gives is 
 use another precision, another engine, or plain Python.
 """
 
-import time
-import warnings
-from typing import NamedTuple
-
 import jax
 import numpy as np
 import pandas as pd
 
 from bgpbt import space as spaces
 from bgpbt.display import Display
+from bgpbt.engine import Engine, Measured, first_configs, initialise, join, measure_untrained, train
 from bgpbt.options import Options, PopulationLost
 from bgpbt.plan import PROGRAMS, updates_of_round
-from bgpbt.population import Arrangement, Programs, Purpose, compile_ahead, make_programs
+from bgpbt.population import Purpose
 from bgpbt.store import RunStore, shapes_like
-from bgpbt.types import Decision, Outcome, Progress, RunState, Source, Strategy, Task, TrainState
-
-
-class Engine(NamedTuple):
-    """What all seeds of a run share: compiled once."""
-
-    options: Options
-    task: Task
-    strategy: Strategy
-    programs: Programs
-
-
-class Measured(NamedTuple):
-    """A population's figures on the host after training or at the start."""
-
-    returns: np.ndarray  # [P, E], NaN-padded
-    fitness: np.ndarray  # [P], NaN = failed
-    failures: list[str]  # why each member failed, in words; "" where it did not
-    env_steps: int  # simulated
-    seconds: float
-    train_seconds: float
-
-
-def make_engine(options: Options, task: Task, strategy: Strategy, arrangement: Arrangement, *, ahead: bool = True) -> Engine:
-    """Builds the programs; `ahead` starts to compile the large ones, which training needs and looking at a run does not."""
-    programs = make_programs(task, options.pop_size, arrangement)
-    if ahead:
-        programs = compile_ahead(programs, task, options.pop_size, arrangement)
-    return Engine(options, task, strategy, programs)
+from bgpbt.types import Decision, Outcome, Progress, RunState, Source, Task, TrainState
 
 
 def train_population(engine: Engine, seed: int, store: RunStore, display: Display) -> RunState:
@@ -93,46 +62,18 @@ def blank_state(engine: Engine, seed: int) -> RunState:
     """An untrained state: the shapes and the placement that a checkpoint is read into."""
     config = first_configs(engine, seed)[: engine.options.pop_size]
     nothing = Measured(np.zeros((len(config), 1)), np.zeros(len(config)), [""] * len(config), 0, 0.0, 0.0)
-    return _untrained_state(engine, seed, _initialise(engine, seed, 0, config), config, nothing, 0)
-
-
-def first_configs(engine: Engine, seed: int) -> np.ndarray:
-    """Configurations of the initial candidates, in whole groups of the population's size. Shape `[groups * P, D]`."""
-    options, space = engine.options, engine.task.space
-    groups = -(-options.candidates // options.pop_size)
-    if options.freeze == "default":
-        config = np.asarray(spaces.encode(space, spaces.defaults(space)), np.float32)
-        return np.tile(config, (groups * options.pop_size, 1))
-    members = np.arange(groups * options.pop_size, dtype=np.int32).reshape(groups, -1)
-    return np.concatenate([np.asarray(engine.programs.configure(np.uint32(seed), group)) for group in members])
-
-
-def _initialise(engine: Engine, seed: int, group: int, config: np.ndarray) -> TrainState:
-    members = np.arange(len(config), dtype=np.int32) + group * len(config)
-    return engine.programs.init(np.uint32(seed), members, config)
-
-
-def _evaluate(engine: Engine, seed: int, round_: int, active, population: TrainState, config, purpose=Purpose.evaluate):
-    """Returns `[P, E]`, steps, and whether the weights are finite `[P]`.
-
-    In a round all members meet the same start states, which takes the luck of the start out of the ranking.
-    """
-    draws = np.arange(len(config), dtype=np.int32) * (purpose == Purpose.report)
-    scalars = np.uint32(seed), np.int32(round_), np.int32(purpose)
-    out = engine.programs.evaluate(*scalars, draws, active, population, config)
-    returns, steps, finite = (np.asarray(x) for x in out)
-    return returns.astype(np.float64), int(steps.sum(dtype=np.int64)), finite
+    return _untrained_state(engine, seed, initialise(engine, seed, 0, config), config, nothing, 0)
 
 
 def _first_population(engine: Engine, seed: int, display: Display) -> tuple[RunState, pd.DataFrame]:
     """Round 0: the untrained population, evaluated."""
     config = first_configs(engine, seed)
-    population = _initialise(engine, seed, 0, config)
-    measured = _measure_untrained(engine, seed, np.ones(len(config), bool), population, config)
+    population = initialise(engine, seed, 0, config)
+    measured = measure_untrained(engine, seed, np.ones(len(config), bool), population, config)
     state = _untrained_state(engine, seed, population, config, measured, measured.env_steps)
     state = state._replace(progress=state.progress._replace(untrained=np.array(_argmax(measured.fitness))))
     _say_untrained(display, measured.fitness)
-    return state, _rows(engine, state.progress, 0, config, measured)
+    return state, _rows(engine, state, 0, config, measured)
 
 
 def _first_candidates(engine: Engine, seed: int, display: Display) -> tuple[RunState, pd.DataFrame]:
@@ -144,10 +85,10 @@ def _first_candidates(engine: Engine, seed: int, display: Display) -> tuple[RunS
     for group, config in enumerate(np.split(configs, len(configs) // size)):
         candidates = np.arange(size) + group * size
         active = candidates < number
-        population = _initialise(engine, seed, group, config)
-        before.append(_measure_untrained(engine, seed, active, population, config))
+        population = initialise(engine, seed, group, config)
+        before.append(measure_untrained(engine, seed, active, population, config))
         display.phase("training", f"initial candidates {candidates[0]} to {min(candidates[-1], number - 1)} of {number}")
-        population, measured = _train(engine, seed, 1, updates, active, population, config, group)
+        population, measured = train(engine, seed, 1, updates, active, population, config, group)
         after.append(measured)
         total += before[-1].env_steps + measured.env_steps
         pool = np.concatenate([keep, candidates])
@@ -157,51 +98,22 @@ def _first_candidates(engine: Engine, seed: int, display: Display) -> tuple[RunS
         keep = pool[take]
     fitness0 = np.concatenate([m.fitness for m in before])
     _say_untrained(display, fitness0)
-    untrained = _join(before, keep)
+    untrained = join(before, keep)
     state = _untrained_state(engine, seed, kept, configs[keep], untrained, total - sum(m.env_steps for m in after))
     state = state._replace(progress=state.progress._replace(untrained=np.array(_argmax(fitness0[:number]))))
     slots = np.full(len(configs), -1)
     slots[keep] = np.arange(size)
-    rows0 = _rows(engine, state.progress, 0, configs, _join(before, slice(None)), slots)[:number]
-    joined = _join(after, keep)._replace(env_steps=sum(m.env_steps for m in after))
+    rows0 = _rows(engine, state, 0, configs, join(before, slice(None)), slots)[:number]
+    joined = join(after, keep)._replace(env_steps=sum(m.env_steps for m in after))
     state, rows1 = _conclude(engine, state, kept, joined, updates, display)
-    rejected = _rows(engine, state.progress, 1, configs, _join(after, slice(None)), slots)[:number]
+    rejected = _rows(engine, state, 1, configs, join(after, slice(None)), slots)[:number]
     rejected = rejected[rejected["member"] < 0].assign(timesteps=updates * task.timesteps_per_update)
     return state, pd.concat([rows0, rows1, rejected], ignore_index=True)
-
-
-def _join(parts: list[Measured], keep) -> Measured:
-    failures = np.concatenate([np.array(m.failures, dtype=object) for m in parts])[keep]
-    return Measured(
-        returns=np.concatenate([m.returns for m in parts])[keep],
-        fitness=np.concatenate([m.fitness for m in parts])[keep],
-        failures=list(failures),
-        env_steps=0,
-        seconds=sum(m.seconds for m in parts),
-        train_seconds=sum(m.train_seconds for m in parts),
-    )
 
 
 def _say_untrained(display: Display, fitness: np.ndarray) -> None:
     if not np.isnan(fitness).all():
         display.notice(f"untrained: best {np.nanmax(fitness):,.1f}, median {np.nanmedian(fitness):,.1f}")
-
-
-def _measure_untrained(engine: Engine, seed: int, active, population: TrainState, config: np.ndarray) -> Measured:
-    began = time.monotonic()
-    returns, steps, finite = _evaluate(engine, seed, 0, active, population, config)
-    checks = [("weights", finite), ("returns", np.isfinite(returns).all(axis=1))]
-    return _measured(returns, checks, active, steps, began, 0.0)
-
-
-def _measured(returns: np.ndarray, checks: list, active, env_steps: int, began: float, train_seconds: float) -> Measured:
-    """Fitness is the mean of the returns; a member that fails a check has none, and an idle one fails none."""
-    failures = [" and ".join(name for name, good in checks if active[i] and not good[i]) for i in range(len(returns))]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nothing
-        mean = np.nanmean(returns, axis=1)
-    fitness = np.where([not f for f in failures], mean, np.nan)
-    return Measured(returns, fitness, failures, env_steps, time.monotonic() - began, train_seconds)
 
 
 def _untrained_state(
@@ -238,7 +150,7 @@ def _round(engine: Engine, state: RunState, display: Display) -> tuple[RunState,
     active = progress.active & (progress.timesteps < engine.options.max_timesteps)
     state = state._replace(progress=progress._replace(active=active))
     display.phase("training", f"round {int(progress.round) + 1}")
-    population, measured = _train(
+    population, measured = train(
         engine,
         int(progress.seed),
         int(progress.round) + 1,
@@ -250,32 +162,6 @@ def _round(engine: Engine, state: RunState, display: Display) -> tuple[RunState,
         display,
     )
     return _conclude(engine, state, population, measured, updates, display)
-
-
-def _train(
-    engine: Engine, seed, round_, updates, active, population, config, group, display: Display | None = None
-) -> tuple[TrainState, Measured]:
-    """Trains and evaluates a population; its buffers are donated."""
-    began = time.monotonic()
-    members = np.arange(len(config), dtype=np.int32) + group * len(config)
-    population, metrics = engine.programs.train(
-        np.uint32(seed), np.int32(round_), np.int32(updates), members, active, population, config
-    )
-    metrics = {name: np.asarray(x) for name, x in metrics.items()}
-    train_seconds = time.monotonic() - began
-    env_steps = int(metrics["env_steps"].sum(dtype=np.int64))
-    checks = [("loss", np.isfinite(metrics["loss"])), ("environments", metrics["world_finite"])]
-    if engine.task.fitness_from_training:
-        returns, finite = metrics["episode_returns"].astype(np.float64), metrics["weights_finite"]
-        usable = np.isfinite(returns).any(axis=1)  # NaN: no episode ended there
-    else:
-        if display:
-            display.phase("evaluating", f"round {round_}")
-        returns, steps, finite = _evaluate(engine, seed, round_, active, population, config)
-        usable = np.isfinite(returns).all(axis=1)
-        env_steps += steps
-    checks = [("weights", finite), *checks, ("returns", usable)]
-    return population, _measured(returns, checks, active, env_steps, began, train_seconds)
 
 
 def _conclude(
@@ -293,7 +179,7 @@ def _conclude(
     )
     measured = measured._replace(fitness=np.where(progress.active, measured.fitness, progress.fitness))
     progress = progress._replace(fitness=measured.fitness)
-    rows = _rows(engine, progress, number, progress.config, measured)
+    rows = _rows(engine, state._replace(progress=progress), number, progress.config, measured)
     if np.isnan(measured.fitness[progress.active]).all():
         why = ", ".join(sorted({f for f in measured.failures if f}))
         raise PopulationLost(f"all members failed in round {number} (not finite: {why}); the last complete round stays saved")
@@ -403,14 +289,14 @@ def _in_words(decision: Decision, size: int) -> list[str]:
 
 def _rows(
     engine: Engine,
-    progress: Progress,
+    state: RunState,
     number: int,
     config: np.ndarray,
     measured: Measured,
     slots: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """The records of a round: the configurations it was trained with and where they and the weights came from."""
-    size = engine.options.pop_size
+    size, progress = engine.options.pop_size, state.progress
     ours = slots is None
     slots = np.arange(size) if ours else slots
     groups = [engine.programs.hyperparams(part) for part in np.split(config, len(config) // size)]
@@ -426,43 +312,6 @@ def _rows(
         "seconds": round(measured.seconds, 3),
     }
     natural = {name: np.concatenate([np.asarray(g[name]) for g in groups]) for name in engine.task.space}
-    return pd.DataFrame(columns | natural)
-
-
-def report(engine: Engine, state: RunState) -> dict:
-    """Returns of the saved best and of the best untrained member on fresh deterministic episodes.
-
-    The episodes are drawn from keys that no selection has seen; at least `report_episodes` of them, in whole calls.
-    """
-    progress, programs, size = state.progress, engine.programs, engine.options.pop_size
-    seed, number = int(progress.seed), int(progress.untrained)
-    configs = first_configs(engine, seed)
-    group, slot = divmod(number, size)
-    untrained_population = _initialise(engine, seed, group, configs[group * size : (group + 1) * size])
-    untrained = programs.pick(untrained_population, np.int32(slot))
-    found = {}
-    for name, member, config in (("best", state.best, progress.best_config), ("untrained", untrained, configs[number])):
-        copies = programs.repeat(member, untrained_population)
-        returns = np.array([])
-        call = 0
-        while len(returns) < engine.options.report_episodes:
-            everyone = np.ones(size, bool)
-            out, _, _ = _evaluate(engine, seed, call, everyone, copies, np.tile(config, (size, 1)), Purpose.report)
-            returns, call = np.append(returns, out.ravel()), call + 1
-        found[name] = returns
-    best, start = found["best"], found["untrained"]
-    hyperparams = engine.programs.hyperparams(np.tile(progress.best_config, (size, 1)))
-    return {
-        "seed": seed,
-        "member": int(progress.best_member),
-        "round": int(progress.best_round),
-        "fitness": float(progress.best_fitness),
-        "mean": float(best.mean()),
-        "sd": float(best.std(ddof=1)),
-        "episodes": len(best),
-        "untrained_mean": float(start.mean()),
-        "untrained_sd": float(start.std(ddof=1)),
-        "timesteps": int(progress.timesteps.max()),
-        "env_steps_total": int(progress.env_steps_total),
-        "hyperparameters": {name: np.asarray(value)[0].item() for name, value in hyperparams.items()},
-    }
+    beliefs = engine.strategy.beliefs(state.strategy)
+    beliefs = {name: x if ours else np.nan for name, x in beliefs.items()}  # candidates came before any belief
+    return pd.DataFrame(columns | natural | beliefs)

@@ -78,13 +78,30 @@ def limits(dim: Dimension) -> tuple[float, float]:
 
 def decode_dimension(dim: Dimension, unit: Array) -> Array:
     """Natural value of a coordinate in [0, 1]. Float dtype of `unit` for floats, int32 otherwise."""
+    if isinstance(dim, Float):
+        return jnp.clip(_on_scale(dim, unit), dim.low, dim.high)
+    index = bin_index(dim, unit) + _bins(dim)[0]
+    return dim.low * 2**index if isinstance(dim, Integer) and dim.doubling else index
+
+
+def _on_scale(dim: Dimension, unit: Array) -> Array:
     low, high = _ends(dim)
     x = low + jnp.clip(unit, 0, 1) * (high - low)
-    x = jnp.exp(x) if _is_log(dim) else x
-    if isinstance(dim, Float):
-        return jnp.clip(x, dim.low, dim.high)
-    index = jnp.clip(jnp.round(x), *_bins(dim)).astype(jnp.int32)
-    return dim.low * 2**index if isinstance(dim, Integer) and dim.doubling else index
+    return jnp.exp(x) if _is_log(dim) else x
+
+
+def bin_index(dim: Integer | Categorical, unit: Array) -> Array:
+    """Which of the values, from 0, a coordinate in [0, 1] belongs to. int32."""
+    first, last = _bins(dim)
+    return jnp.clip(jnp.round(_on_scale(dim, unit)), first, last).astype(jnp.int32) - first
+
+
+def bin_centres(dim: Integer | Categorical) -> np.ndarray:
+    """The coordinates of all values, ascending; where `encode` puts them. Shape `[n]`."""
+    first, last = _bins(dim)
+    low, high = _ends(dim)
+    x = np.arange(first, last + 1, dtype=float)
+    return ((np.log(x) if _is_log(dim) else x) - low) / (high - low)
 
 
 def encode_dimension(dim: Dimension, value: Array | float) -> Array:

@@ -86,6 +86,8 @@ class Strategy(NamedTuple):
 
     init: Callable[[Key, Outcome], PyTree]  # sees the untrained population
     step: Callable[[Key, PyTree, Outcome], tuple[PyTree, Decision]]
+    beliefs: Callable[[PyTree], dict[str, Array]] = lambda state: {}
+    # what the strategy held true when it chose the round's configurations, by column of the records: each [] or [P]
 
 
 class Progress(NamedTuple):

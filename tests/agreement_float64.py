@@ -59,11 +59,6 @@ def host(tree):
     return jax.tree.map(np.asarray, tree)
 
 
-def comparable(metrics: dict) -> dict:
-    """Without the loss, which is that of the last piece of a minibatch and shows only whether it is finite."""
-    return {name: x for name, x in metrics.items() if name != "loss"}
-
-
 def run(arrangement: Arrangement) -> list:
     """The populations after every round of training."""
     programs, members, config, found = make_programs(TASK, P, arrangement), np.arange(P, dtype=np.int32), mixed(), []
@@ -72,7 +67,7 @@ def run(arrangement: Arrangement) -> list:
     for number in range(1, ROUNDS + 1):
         round_, active = np.int32(number), np.ones(P, bool)
         people, metrics = programs.train(SEED, round_, UPDATES, members, active, people, config)
-        found.append(host((people, comparable(metrics))))
+        found.append(host((people, metrics)))
         parents = PARENTS[number - 1]
         config = next_config(config, parents)
         decision = Decision(config, np.repeat(parents[:, None], 2, axis=1), ones, zeros, active, members)
@@ -91,7 +86,7 @@ def run_singles() -> list:
             programs.train(SEED, np.int32(number), UPDATES, number_of[i], np.ones(1, bool), people[i], config[i : i + 1])
             for i in range(P)
         ]
-        outs = [host((state, comparable(metrics))) for state, metrics in outs]
+        outs = [host((state, metrics)) for state, metrics in outs]
         found.append(jax.tree.map(lambda *xs: np.concatenate(xs), *outs))
         parents = PARENTS[number - 1]
         config = next_config(config, parents)

@@ -15,6 +15,7 @@ from toys import EPISODES, quadratic, same_bits
 import bgpbt
 import main
 from bgpbt import api, controller, display
+from bgpbt import engine as engine_module
 from bgpbt.options import Options, PopulationLost
 from bgpbt.population import Arrangement, Purpose, make_programs
 from bgpbt.store import RunStore
@@ -54,7 +55,7 @@ def engines():
 
 def share(monkeypatch, engines: dict) -> None:
     """Lets runs of the same task and arrangement share programs; strategies and options stay their own."""
-    make = controller.make_engine
+    make = engine_module.make_engine
 
     def cached(options, task, strategy, arrangement, **_):
         key = (task.name, options.pop_size, arrangement)

@@ -11,7 +11,8 @@ from rich.console import Console
 from toys import same_bits
 
 import bgpbt
-from bgpbt import api, controller, display
+from bgpbt import api, display
+from bgpbt import engine as engine_module
 from bgpbt.networks.mlp import MLP
 from bgpbt.options import Options, PopulationLost
 from bgpbt.plan import PROGRAMS
@@ -81,7 +82,7 @@ def engine(tmp_path_factory):
     task = usual._replace(init=init)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(minibatches, "LADDER", (2, 8))
-        made = controller.make_engine(settings, task, api.make_strategy(settings, task), api.arrange(P, "auto", 2))
+        made = engine_module.make_engine(settings, task, api.make_strategy(settings, task), api.arrange(P, "auto", 2))
         for name in PROGRAMS:
             getattr(made.programs, name).wait()
     return made
@@ -328,7 +329,7 @@ def test_fitness_exists_in_every_round_however_short(monkeypatch, fitness):
 @pytest.mark.parametrize("fitness", ["evaluation", "training", "concurrent"])
 def test_fitness_exists_in_every_round_of_halfcheetah(tmp_path, monkeypatch, fitness):
     """About 100 steps a round of episodes of 1,000."""
-    monkeypatch.setattr(api, "make_engine", controller.make_engine)
+    monkeypatch.setattr(api, "make_engine", engine_module.make_engine)
     changes = {"env_name": "halfcheetah", "episode_length": 1000, "pop_size": 2, "quantile_fraction": 0.5}
     result = bgpbt.run(options(tmp_path, fitness=fitness, t_ready=32 * 105, max_timesteps=3 * 32 * 105, **changes))
     rows = result.records

@@ -134,18 +134,17 @@ def _sweep(micro: int, count: Array, normalize: bool, carry, batch: Batch, noise
         batch = batch._replace(advantage=advantages.reshape(-1))
 
     def step(carry, index, piece):
-        params, moments, total, _ = carry
+        params, moments, latest, total = carry
         (mean, turned), grads = jax.value_and_grad(loss, has_aux=True)(params, moments, *piece, h)
-        total = jax.tree.map(lambda t, g: t + g / group, total, grads)
+        total = jax.tree.map(lambda t, g: t + g / group, total, (mean, grads))
         full = (index + 1) % group == 0
-        stepped = optimise(params, moments, total, turned, h)
-        params, moments = jax.tree.map(lambda new, old: jnp.where(full, new, old), stepped, (params, moments))
-        return params, moments, jax.tree.map(lambda t: jnp.where(full, 0, t), total), mean
+        stepped = (*optimise(params, moments, total[1], turned, h), total[0])
+        kept = jax.tree.map(lambda new, old: jnp.where(full, new, old), stepped, (params, moments, latest))
+        return *kept, jax.tree.map(lambda t: jnp.where(full, 0, t), total)
 
-    params, moments, mean = carry
-    zeros = jax.tree.map(jnp.zeros_like, params)
-    params, moments, _, mean = minibatches.sweep(micro, step, (params, moments, zeros, mean), (batch, noise))
-    return params, moments, mean
+    params, _, latest = carry
+    zeros = jax.tree.map(jnp.zeros_like, (latest, params))
+    return minibatches.sweep(micro, step, (*carry, zeros), (batch, noise))[:3]
 
 
 def learn(
@@ -165,7 +164,7 @@ def learn(
       normalize_advantage: over each minibatch, as Brax does.
 
     Returns:
-      Weights, moments, and the loss of the last piece of a minibatch.
+      Weights, moments, and the loss of the last minibatch.
     """
     transitions, actions = batch.raw_action.shape
     index = minibatches.rung(transitions, h["batch_size"], h["unroll_length"])

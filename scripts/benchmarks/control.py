@@ -14,8 +14,9 @@ from pathlib import Path
 import jax
 
 from bgpbt.api import make_strategy, make_task
-from bgpbt.controller import make_engine, train_population
+from bgpbt.controller import train_population
 from bgpbt.display import Display
+from bgpbt.engine import make_engine
 from bgpbt.population import arrange
 from bgpbt.store import RunStore
 from scripts.benchmarks.cases import small_options
