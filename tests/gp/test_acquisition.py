@@ -1,0 +1,91 @@
+"""The search never leaves box and space, and finds what a dense grid finds."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bgpbt import space as spaces
+from bgpbt.gp import acquisition
+from bgpbt.gp.acquisition import Box
+from bgpbt.gp.kernels import Params
+from bgpbt.gp.posterior import Data, condition
+from bgpbt.space import Categorical, Float, Integer
+
+MIXED = {
+    "rate": Float(1e-4, 1e-1, 1e-2, log=True),
+    "epochs": Integer(2, 16, 4, log=True),
+    "batch": Integer(2, 32, 8, doubling=True),
+    "kind": Categorical(("a", "b", "c"), 0),
+    "gate": Categorical(("on", "off"), 0),
+}
+SMALL = {name: MIXED[name] for name in ("rate", "batch", "kind")}
+
+
+@pytest.fixture(autouse=True)
+def double():
+    with jax.enable_x64(True):
+        yield
+
+
+def box(space, centre, half, changes) -> Box:
+    centre = acquisition.canonical(space, jnp.asarray(centre))
+    return Box(centre, jnp.clip(centre - half, 0, 1), jnp.clip(centre + half, 0, 1), jnp.asarray(changes))
+
+
+def test_canonical_configurations_are_where_encode_puts_them():
+    for seed in range(5):
+        config = spaces.sample(jax.random.PRNGKey(seed), MIXED)
+        right = spaces.encode(MIXED, spaces.decode(MIXED, config))
+        np.testing.assert_allclose(acquisition.canonical(MIXED, config), right, atol=1e-9)
+    assert acquisition.layout(MIXED).values.tolist() == [0, 15, 5, 3, 2]
+
+
+@pytest.mark.parametrize("changes", [0, 1, 2])
+@pytest.mark.parametrize("half", [0.0, 0.07, 0.5])
+def test_the_search_never_leaves_the_box(half, changes):
+    """The score pushes out of the box on all sides."""
+    plan = acquisition.layout(MIXED)
+    away = jnp.asarray(np.random.default_rng(0).normal(size=(6, len(MIXED))))
+    run = jax.jit(lambda key, b, w: acquisition.search(key, lambda c: w @ c, plan, b, rounds=10))
+    for seed, weights in enumerate(away):
+        b = box(MIXED, np.random.default_rng(seed).uniform(size=len(MIXED)), half, changes)
+        found, value = run(jax.random.PRNGKey(seed), b, weights)
+        np.testing.assert_allclose(value, weights @ found)
+        np.testing.assert_allclose(acquisition.canonical(MIXED, found), found, atol=1e-12)
+        assert b.low[0] - 1e-12 <= found[0] <= b.high[0] + 1e-12
+        for i in (1, 2):  # whole numbers: in the box, or beside the centre's
+            centres = plan.centres[i, : plan.values[i]]
+            place, here = np.abs(centres - found[i]).argmin(), np.abs(centres - b.centre[i]).argmin()
+            assert b.low[i] - 1e-12 <= found[i] <= b.high[i] + 1e-12 or abs(place - here) <= 1
+        assert (np.abs(found - b.centre)[3:] > 1e-6).sum() <= changes
+
+
+def test_categories_are_really_searched():
+    plan = acquisition.layout(MIXED)
+    b = box(MIXED, np.full(5, 0.1), 0.1, 2)
+    wanted = np.array([plan.centres[3, 2], plan.centres[4, 1]])
+    found, _ = acquisition.search(jax.random.PRNGKey(0), lambda c: jnp.sum((c[3:] - wanted) ** 2), plan, b)
+    np.testing.assert_allclose(found[3:], wanted)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_optimum_is_within_one_percent_of_a_dense_grid(seed):
+    rng = np.random.default_rng(seed)
+    configs = np.asarray(jax.vmap(lambda c: acquisition.canonical(SMALL, c))(jnp.asarray(rng.uniform(size=(12, 3)))))
+    at = jax.vmap(lambda c: acquisition.point(SMALL, c, jnp.zeros(()), jnp.zeros(())))(jnp.asarray(configs))
+    one = jnp.ones(())
+    params = Params(0 * one, one, 0.01 * one, jnp.array([0.3, 0.5, 1.0]), jnp.array([0.8]), 0.5 * one, 0.1 * one)
+    posterior = condition(params, Data(at, jnp.asarray(rng.normal(size=12)), jnp.ones(12, bool)))
+
+    @jax.jit
+    def score(config):
+        return acquisition.lower_confidence_bound(posterior, acquisition.point(SMALL, config, 0 * one, 0 * one))
+
+    plan = acquisition.layout(SMALL)
+    grid = np.array(list(itertools.product(np.linspace(0, 1, 201), plan.centres[1, :5], plan.centres[2, :3])))
+    values = np.asarray(jax.vmap(score)(jnp.asarray(grid)))
+    _, value = acquisition.search(jax.random.PRNGKey(seed), score, plan, box(SMALL, np.full(3, 0.5), 0.5, 1))
+    assert value <= values.min() + 0.01 * (values.max() - values.min())
