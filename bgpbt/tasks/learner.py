@@ -10,7 +10,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax.flatten_util import ravel_pytree
 
 from bgpbt import losses
 from bgpbt.networks import mlp
@@ -128,36 +127,15 @@ def optimise(params: PyTree, moments: PyTree, grads: PyTree, turned: PyTree, h: 
     return new_params, new_moments
 
 
-def flatten(params: PyTree, moments: PyTree) -> tuple[PyTree, PyTree]:
-    """Each block's weights, and each of its two moments, as one vector: a step is then a few operations, not a few a layer."""
-
-    def flat(tree):
-        return ravel_pytree(tree)[0]
-
-    adam = {b: moments[b]["adam"] for b in BLOCKS}
-    adam = {b: state._replace(mu=flat(state.mu), nu=flat(state.nu)) for b, state in adam.items()}
-    return {b: flat(params[b]) for b in BLOCKS}, {b: moments[b] | {"adam": adam[b]} for b in BLOCKS}
-
-
-def unflatten(like: PyTree, params: PyTree, moments: PyTree) -> tuple[PyTree, PyTree]:
-    """The inverse of `flatten`; `like` are weights by block in their layers."""
-    layers = {b: ravel_pytree(like[b])[1] for b in BLOCKS}
-    adam = {b: moments[b]["adam"] for b in BLOCKS}
-    adam = {b: state._replace(mu=layers[b](state.mu), nu=layers[b](state.nu)) for b, state in adam.items()}
-    return {b: layers[b](params[b]) for b in BLOCKS}, {b: moments[b] | {"adam": adam[b]} for b in BLOCKS}
-
-
-def _sweep(micro: int, count: Array, normalize: bool, like: PyTree, carry, batch: Batch, noise: Array, h: Hyperparams):
-    """One pass over shuffled transitions in `micro` pieces, of which `micro / count` make a minibatch. Weights are flat."""
+def _sweep(micro: int, count: Array, normalize: bool, carry, batch: Batch, noise: Array, h: Hyperparams):
+    """One pass over shuffled transitions in `micro` pieces, of which `micro / count` make a minibatch."""
     group, advantages = minibatches.accumulated(micro, count, batch.advantage.reshape(micro, -1))
     if normalize:
         batch = batch._replace(advantage=advantages.reshape(-1))
 
     def step(carry, index, piece):
         params, moments, latest, total = carry
-        layers = {b: ravel_pytree(like[b])[1](params[b]) for b in BLOCKS}
-        (mean, turned), grads = jax.value_and_grad(loss, has_aux=True)(layers, moments, *piece, h)
-        grads = {b: ravel_pytree(grads[b])[0] for b in BLOCKS}
+        (mean, turned), grads = jax.value_and_grad(loss, has_aux=True)(params, moments, *piece, h)
         total = jax.tree.map(lambda t, g: t + g / group, total, (mean, grads))
         full = (index + 1) % group == 0
         stepped = (*optimise(params, moments, total[1], turned, h), total[0])
@@ -194,7 +172,7 @@ def learn(
     count = jnp.asarray(minibatches.LADDER)[index]
 
     def pass_in(micro: int):
-        return lambda carry, batch, noise: _sweep(micro, count, normalize_advantage, params, carry, batch, noise, h)
+        return lambda carry, batch, noise: _sweep(micro, count, normalize_advantage, carry, batch, noise, h)
 
     branches = [pass_in(micro) for micro in minibatches.LADDER]
 
@@ -204,6 +182,4 @@ def learn(
         noise = jax.random.normal(key_noise, (transitions, actions))
         return jax.lax.switch(common, branches, carry, jax.tree.map(lambda x: x[order], batch), noise)
 
-    start = (*flatten(params, moments), jnp.zeros((), batch.obs.dtype))
-    *found, latest = jax.lax.fori_loop(0, h["num_update_epochs"], epoch, start)
-    return *unflatten(params, *found), latest
+    return jax.lax.fori_loop(0, h["num_update_epochs"], epoch, (params, moments, jnp.zeros((), batch.obs.dtype)))
