@@ -53,6 +53,7 @@ def first_configs(engine: Engine, seed: int) -> np.ndarray:
 
 
 def initialise(engine: Engine, seed: int, group: int, config: np.ndarray) -> TrainState:
+    """Untrained members of one group of candidates. `config`: shape `[P, D]`."""
     members = np.arange(len(config), dtype=np.int32) + group * len(config)
     return engine.programs.init(np.uint32(seed), members, config)
 
@@ -70,6 +71,7 @@ def evaluate(engine: Engine, seed: int, round_: int, active, population: TrainSt
 
 
 def measure_untrained(engine: Engine, seed: int, active, population: TrainState, config: np.ndarray) -> Measured:
+    """Evaluates an untrained population; only `active` members `[P]` play."""
     began = time.monotonic()
     returns, steps, finite = evaluate(engine, seed, 0, active, population, config)
     checks = [("weights", finite), ("returns", np.isfinite(returns).all(axis=1))]
@@ -113,6 +115,7 @@ def _measured(returns: np.ndarray, checks: list, active, env_steps: int, began: 
 
 
 def join(parts: list[Measured], keep) -> Measured:
+    """The figures of several groups as one, then of the rows `keep`; steps are the caller's to count."""
     failures = np.concatenate([np.array(m.failures, dtype=object) for m in parts])[keep]
     return Measured(
         returns=np.concatenate([m.returns for m in parts])[keep],

@@ -29,7 +29,8 @@ def append(history: History, rows: History) -> History:
     """Adds the valid ones of `rows` at the end; the oldest fall out. Rows stay in order, the empty ones first."""
     both = jax.tree.map(lambda a, b: jnp.concatenate([a, b.astype(a.dtype)]), history, rows)
     order = jnp.argsort(both.valid, stable=True)[-len(history.valid) :]
-    return jax.tree.map(lambda x: jnp.where(both.valid[order].reshape(-1, *(1,) * (x.ndim - 1)), x[order], 0), both)
+    kept = both.valid[order]
+    return jax.tree.map(lambda x: jnp.where(kept.reshape(-1, *(1,) * (x.ndim - 1)), x[order], jnp.zeros_like(x[0])), both)
 
 
 def rank_gaussian(x: Array, valid: Array) -> Array:

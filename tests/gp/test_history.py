@@ -21,7 +21,7 @@ def test_the_latest_rows_are_kept_in_order():
     found = history.append(found, rows(4, [True, True, True]))
     np.testing.assert_array_equal(found.time, [3, 4, 5, 6])
     np.testing.assert_array_equal(found.config[:, 1], [-3, -4, -5, -6])
-    assert found.valid.all()
+    assert found.valid.all() and found.valid.dtype == bool and found.cost.dtype == np.float32
 
 
 def test_a_row_that_is_not_valid_leaves_nothing_behind():
