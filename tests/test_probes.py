@@ -1,4 +1,8 @@
-"""Each probe environment isolates one thing that PPO must get right. One compiled program serves them all."""
+"""Each probe environment isolates one thing that PPO must get right. One compiled program serves them all.
+
+Advantages are not normalised here: normalised, they drive the policy's width to nothing on a one-step problem whatever
+the entropy pays, and the mode then wanders with the noise. As they are, width sqrt(entropy_cost / 2) is where it rests.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +18,8 @@ from envs.probes import PROBES
 NAMES = tuple(PROBES)
 MLPS = {"policy": MLP(2, 2, 1, 16, 16, False), "value": MLP(2, 1, 1, 16, 16, False)}
 H = {
-    "learning_rate": 3e-3,
-    "entropy_cost": 1e-3,
+    "learning_rate": 1e-3,
+    "entropy_cost": 1e-2,
     "discounting": 0.8,
     "gae_lambda": 0.95,
     "clipping_epsilon": 0.2,
@@ -34,7 +38,7 @@ def task_of(kind):
         return jax.lax.switch(kind, [probe.step for probe in probes], state, action)
 
     env = Env("probe", 2, 1, 1000, 1, 1.0, probes[0].reset, step)
-    return ppo(env, num_envs=32, space={}, fixed=H, **MLPS)
+    return ppo(env, num_envs=32, space={}, fixed=H, normalize_advantage=False, **MLPS)
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +81,11 @@ def test_a_reward_one_step_away_is_discounted_once(trained):
 
 
 def test_the_best_action_is_found(trained):
-    np.testing.assert_allclose(modes(trained["action"], STARTS), [0.5, 0.5], atol=0.1)
+    np.testing.assert_allclose(modes(trained["action"], STARTS), [0.5, 0.5], atol=0.05)
 
 
 def test_the_best_action_follows_the_observation(trained):
-    np.testing.assert_allclose(modes(trained["both"], STARTS), [-0.5, 0.5], atol=0.1)
+    np.testing.assert_allclose(modes(trained["both"], STARTS), [-0.5, 0.5], atol=0.05)
 
 
 def test_an_action_that_does_not_matter_is_not_chosen(trained):
