@@ -120,9 +120,9 @@ def prepare_jax(options: Options) -> None:
         from bgpbt.population import cpu_devices
 
         jax.config.update("jax_num_cpu_devices", options.devices or cpu_devices(options.pop_size))
-    from bgpbt import cache
+    from bgpbt import compilation
 
-    if notice := cache.enable(options.no_cache):
+    if notice := compilation.enable(options.no_cache):
         print(f"notice: {notice}", file=sys.stderr)
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from bgpbt import space as spaces
+from bgpbt.compilation import quick_to_compile
 from bgpbt.types import Array, Decision, Key, PyTree, Task, TrainState
 
 AXIS = "pop"
@@ -273,11 +274,6 @@ class Ahead:
 
 
 SELDOM = ("init", "inherit")  # milliseconds of a round: what costs time in them is compiling
-
-
-def quick_to_compile() -> dict:
-    """XLA's options for a program that runs seldom: on a CPU it is compiled in half the time."""
-    return {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else {}
 
 
 def compile_ahead(programs: Programs, task: Task, pop_size: int, arrangement: Arrangement) -> Programs:

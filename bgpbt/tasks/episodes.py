@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from bgpbt.compilation import quick_to_compile
 from envs.base import Env, EnvState
 
 Array = jax.Array
@@ -127,8 +128,7 @@ def film(key: Array, env: Env, act: Callable[[Array], Array], count: int, decisi
         state = jax.lax.fori_loop(0, decisions, decide, state)
         return jax.lax.cond(state.terminated, lambda: env.reset(key), lambda: state), pose
 
-    @jax.jit
     def record(keys):
         return jax.lax.scan(frame, env.reset(keys[0]), keys[1:])[1]
 
-    return record(jax.random.split(key, count + 1))
+    return jax.jit(record, compiler_options=quick_to_compile())(jax.random.split(key, count + 1))
