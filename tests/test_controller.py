@@ -400,6 +400,13 @@ def copy(state):
 
 
 @pytest.mark.usefixtures("compile_once")
+def test_what_a_strategy_holds_true_is_recorded_with_the_round_it_was_held_for(tmp_path):
+    counting = Strategy(lambda key, _: np.zeros(()), lambda key, n, outcome: (n + 1, stay(outcome)), lambda n: {"belief": n})
+    rows = play(options(tmp_path), strategy=counting).records
+    assert list(rows["belief"]) == [max(number - 1, 0) for number in rows["round"]]
+
+
+@pytest.mark.usefixtures("compile_once")
 def test_random_search_exchanges_nothing(tmp_path):
     rows = play(options(tmp_path, strategy="random")).records
     assert (rows["parent"] == rows["member"]).all()
@@ -559,6 +566,26 @@ def test_a_broken_member_never_becomes_the_saved_best(tmp_path, monkeypatch):
     result = play(options(tmp_path))
     assert result.best["fitness"] < 1e5 and result.report["fitness"] < 1e5
     assert math.isfinite(result.report["mean"])
+
+
+@pytest.mark.usefixtures("compile_once")
+def test_of_equally_good_members_the_earliest_stays_the_saved_best(tmp_path, monkeypatch):
+    engine_of = api.make_engine
+
+    def level(*args, **settings):
+        engine = engine_of(*args, **settings)
+
+        def evaluate(*call):
+            returns, steps, finite = engine.programs.evaluate(*call)
+            return jnp.ones_like(returns), steps, finite
+
+        return engine._replace(programs=engine.programs._replace(evaluate=Program(engine.programs.evaluate, evaluate)))
+
+    monkeypatch.setattr(api, "make_engine", level)
+    result = play(options(tmp_path))
+    progress = final_state(result).progress
+    assert (int(progress.best_round), int(progress.best_member)) == (1, 0)
+    assert (result.best["round"], result.best["member"]) == (1, 0)
 
 
 @pytest.mark.usefixtures("compile_once")
