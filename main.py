@@ -189,4 +189,8 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    if code == 130:  # compilations in other threads cannot be stopped, and an ordinary end would wait for them
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)

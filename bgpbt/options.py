@@ -262,7 +262,7 @@ def _one_line(error: ValidationError) -> BadInput:
     if first["type"] == "extra_forbidden":
         return BadInput(f"unknown setting {name!r}, {nearest(name, tuple(Options.model_fields))}", name)
     if first["type"] == "literal_error":
-        return BadInput(f"{name}: unknown {first['input']!r}, {nearest(str(first['input']), choices(name))}", name)
+        return BadInput(f"{name}: unknown {first['input']!r}, {nearest(str(first['input']), available(name))}", name)
     problem = cause or f"{first['msg']}, not {first['input']!r}"
     return BadInput(f"{name}: {problem}", name)
 

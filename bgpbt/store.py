@@ -28,7 +28,14 @@ import pandas as pd
 from bgpbt.options import BadInput, Options, load_options
 from bgpbt.types import RunState
 
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None
+
 KEPT = 2
+LOCK = ".lock"
+_HELD: list[io.TextIOBase] = []
 CHECKSUMS = "checksums.json"
 # Settings that may differ when a run is continued: they change no bit of a member (devices and chunk do, by rounding).
 FREE = {"existing_policy", "verbose", "save_dir", "exp_name", "no_cache", "render", "seed", "report_episodes"}
@@ -40,7 +47,11 @@ def folder(options: Options, seed: int) -> Path:
     if options.freeze:
         name += f"_frozen_{options.freeze}"
     parts = [options.exp_name] if options.exp_name else []
-    return Path(options.save_dir).expanduser().joinpath(*parts, name, f"seed_{seed}")
+    try:
+        base = Path(options.save_dir).expanduser()
+    except RuntimeError as error:
+        raise BadInput(f"save_dir: {options.save_dir}: {error}, give another folder", "save_dir") from None
+    return base.joinpath(*parts, name, f"seed_{seed}")
 
 
 class RunStore:
@@ -53,8 +64,19 @@ class RunStore:
     def check(self, options: Options) -> None:
         """Raises BadInput where the folder cannot be used as asked; changes nothing.
 
-        A folder to resume must hold the same settings; every folder must be writable, with some space left.
+        A folder to resume must hold the same settings, one to overwrite must be a run; every folder must be writable, with
+        some space left, and nobody else's at work.
         """
+        try:
+            self.path.stat()
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            pass  # the nearest folder above answers
+        except (OSError, ValueError) as error:  # too long a name, a loop of links, a null byte
+            why = getattr(error, "strerror", None) or error
+            raise BadInput(f"save_dir: {str(self.path)[:80]!r}: {why}, give another folder", "save_dir") from None
+        for place in (self.path, *self.path.parents):
+            if os.path.islink(place) and (place == self.path or not os.path.exists(place)):
+                raise BadInput(f"save_dir: {place} is a link, give a folder", "save_dir")
         above = next(p for p in (self.path, *self.path.resolve().parents) if os.path.exists(p))
         if not above.is_dir():
             raise BadInput(f"save_dir: {above} is a file, give a folder", "save_dir")
@@ -62,8 +84,28 @@ class RunStore:
             raise BadInput(f"save_dir: no permission to write in {above}, give another folder", "save_dir")
         if shutil.disk_usage(above).free < 50_000_000:
             raise BadInput(f"save_dir: less than 50 MB are free in {above}, give another folder", "save_dir")
-        if options.existing_policy == "resume" and (self.path / "options.yaml").exists():
+        has_settings = (self.path / "options.yaml").exists()
+        if options.existing_policy == "resume" and has_settings:
             self._check_same(options)
+        elif options.existing_policy == "resume" and self.rounds():
+            text = f"{self.path} holds checkpoints but no options.yaml that says of what, give another -n"
+            raise BadInput(text, "existing_policy")
+        elif self.path.is_dir() and any(self.path.iterdir()) and not has_settings:
+            if options.existing_policy == "overwrite":
+                raise BadInput(f"{self.path} holds files but no run, nothing was removed; give another -n", "existing_policy")
+        self._lock(create=False)
+
+    def _lock(self, *, create: bool) -> None:
+        """Takes the run for this process, which keeps it to its end, however that comes. Raises BadInput if another has it."""
+        if fcntl is None or not (create or (self.path / LOCK).exists()):
+            return
+        handle = open(self.path / LOCK, "a")
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            handle.close()
+            raise BadInput(f"another process is at work in {self.path}, wait for it or give another -n", "save_dir") from None
+        _HELD.append(handle)  # a closed file is no longer locked
 
     def _check_same(self, options: Options) -> None:
         saved = load_options({}, self.path / "options.yaml").model_dump()
@@ -83,11 +125,14 @@ class RunStore:
             line = f"overwrite: removed the run in {self.path} ({reached})"
             shutil.rmtree(self.path)
         elif self.rounds():
+            self._lock(create=True)
             return f"resume: the run in {self.path}"
         elif options.existing_policy == "resume":
             line = f"nothing to resume, {line}"
         self.checkpoints.mkdir(parents=True, exist_ok=True)
-        options.save(self.path / "options.yaml")
+        self._lock(create=True)
+        # Whoever repeats the run with `-c` must ask again before anything is removed.
+        options.model_copy(update={"existing_policy": "resume"}).save(self.path / "options.yaml")
         return line
 
     def stamp(self, environment: dict) -> list[str]:
@@ -180,9 +225,12 @@ class RunStore:
         _write_json(self.path / name, content)
 
     def read_json(self, name: str) -> dict | None:
-        """The content, or None where the file does not exist."""
+        """The content, or None where the file does not exist or is damaged."""
         path = self.path / name
-        return json.loads(path.read_text()) if path.exists() else None
+        try:
+            return json.loads(path.read_text()) if path.exists() else None
+        except ValueError:
+            return None
 
 
 def _write_json(path: Path, content: dict) -> None:

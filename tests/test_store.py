@@ -4,6 +4,8 @@ import gc
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections import namedtuple
 from pathlib import Path
 from typing import NamedTuple
@@ -176,6 +178,64 @@ def test_a_full_disk_is_refused(tmp_path, monkeypatch):
     assert "less than 50 MB are free" in refusal(RunStore(tmp_path / "a"), Options())
 
 
+@pytest.mark.parametrize(
+    ("name", "words"), [("a" * 300, "File name too long"), ("a\0b", "null byte")], ids=["too long", "null byte"]
+)
+def test_a_name_that_no_folder_can_have_is_refused(tmp_path, name, words):
+    assert words in refusal(RunStore(tmp_path / name / "seed_0"), Options())
+
+
+def test_an_unknown_home_is_refused():
+    with pytest.raises(BadInput, match=r"save_dir: ~nobody_of_that_name/runs: .*give another folder"):
+        folder(Options(save_dir="~nobody_of_that_name/runs"), 0)
+
+
+@pytest.mark.parametrize("policy", ["resume", "overwrite"])
+def test_links_in_the_way_are_refused(tmp_path, policy):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "lost").symlink_to(tmp_path / "nowhere")
+    for path in (tmp_path / "link", tmp_path / "lost", tmp_path / "lost" / "seed_0"):
+        assert "is a link" in refusal(RunStore(path), Options(existing_policy=policy))
+    RunStore(tmp_path / "link" / "seed_0").check(Options(existing_policy=policy))
+
+
+def test_only_runs_are_overwritten(tmp_path):
+    (tmp_path / "mine.txt").write_text("kept")
+    assert "no run" in refusal(RunStore(tmp_path), Options(existing_policy="overwrite"))
+    assert (tmp_path / "mine.txt").read_text() == "kept"
+
+
+def test_checkpoints_of_unknown_settings_are_refused(run):
+    (run.path / "options.yaml").unlink()
+    assert "no options.yaml" in refusal(run, Options(num_envs=64))
+
+
+HOLDER = """
+import sys, time
+from bgpbt.store import RunStore
+RunStore(sys.argv[1])._lock(create=True)
+print("mine", flush=True)
+time.sleep(60)
+"""
+
+
+def test_one_process_at_a_time(run):
+    """Its end, however it came, frees the run."""
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(run.path)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "mine\n"
+        for policy in ("resume", "overwrite"):
+            assert "another process is at work" in refusal(run, Options(num_envs=64, existing_policy=policy))
+        other.kill()
+    run.check(Options(num_envs=64))
+
+
+def test_saved_settings_remove_nothing_when_they_are_used_again(tmp_path):
+    store = RunStore(tmp_path / "run")
+    store.open(Options(existing_policy="overwrite"))
+    assert load_options({}, store.path / "options.yaml").existing_policy == "resume"
+
+
 def test_a_run_of_other_settings_is_refused_and_the_settings_are_named(tmp_path):
     store = RunStore(tmp_path / "run")
     store.open(Options(num_envs=64))
@@ -215,7 +275,7 @@ def test_overwrite_says_what_it_removes(run):
     (run.path / "policy.gif").write_text("old")
     line = run.open(Options(num_envs=32, existing_policy="overwrite"))
     assert "removed" in line and str(run.path) in line and "round 3" in line
-    assert sorted(p.name for p in run.path.iterdir()) == ["checkpoints", "options.yaml"]
+    assert sorted(p.name for p in run.path.iterdir()) == [".lock", "checkpoints", "options.yaml"]
     assert run.rounds() == []
     assert load_options({}, run.path / "options.yaml").num_envs == 32
 
@@ -240,6 +300,8 @@ def test_json(tmp_path):
     store.write_json("report.json", {"mean": 1 / 3})
     assert store.read_json("report.json") == {"mean": 1 / 3}
     assert [p.name for p in tmp_path.iterdir()] == ["report.json"]
+    (tmp_path / "report.json").write_text("{")
+    assert store.read_json("report.json") is None
 
 
 # Saving and restoring
