@@ -35,7 +35,7 @@ def make_task(options: Options) -> Task:
     env = ENVS[options.env_name](
         backend=options.backend, episode_length=options.episode_length, action_repeat=options.action_repeat
     )
-    space = hyperparameter_space(options.num_envs)
+    space = hyperparameter_space(options.num_envs, options.discounting_scale)
     fixed, mlps = {}, {}
     outputs = {"policy": 2 * env.action_size, "value": 1}
     for block in BLOCKS:
@@ -265,5 +265,7 @@ def dry_run(options: Options) -> str:
     for path in paths:
         RunStore(path).check(options)
     arrangement = arrange(options.pop_size, options.max_parallel, options.devices)
-    plan = make_plan(options, make_task(options), arrangement)
+    task = make_task(options)
+    make_strategy(options, task)
+    plan = make_plan(options, task, arrangement)
     return describe(options, plan, arrangement, [str(path) for path in paths])

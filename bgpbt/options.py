@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "ppo"
 LONGEST_UNROLL = 15  # steps of the common rollout: the end of the searched range of `unroll_length`
 LATER = {  # valid names whose time has not come; everything else among the choices works now
-    "strategy": ("bgpbt", "pb2", "mfpbt", "pbtnas", "mutation", "sha"),
+    "strategy": ("pb2", "mfpbt", "pbtnas", "mutation", "sha"),
     "search_mode": ("both",),
     "env_name": ("fetch", "grasp", "ur5e"),
 }
@@ -128,7 +128,8 @@ def _setting(group: str, default: Any, description: str, *flags: str, bare: str 
 
 _problem, _search, _budget = (partial(_setting, g) for g in ("what is trained", "how it is searched", "how long"))
 _network, _fitness = (partial(_setting, g) for g in ("member", "fitness and report"))
-_distil, _place = (partial(_setting, g) for g in ("generations (only -sm both)", "where and on what it runs"))
+_bandit, _distil = (partial(_setting, g) for g in ("the bandit (only -o bgpbt)", "generations (only -sm both)"))
+_place = partial(_setting, "where and on what it runs")
 
 
 class Options(BaseModel):
@@ -166,7 +167,16 @@ class Options(BaseModel):
     freeze: Annotated[Literal["sampled", "default"] | None, BeforeValidator(_unless("none", None, lambda v: v))] = _search(
         None, "control: only weights are copied, configurations stay as sampled or default", bare="sampled"
     )
+    discounting_scale: Literal["log", "log_complement"] = _search(
+        "log", "discounting is searched in its own logarithm, or in that of 1 - discounting"
+    )
     n_init: MaybeCount = _search(None, "initial candidates; none: 24 for bgpbt, else the population", "-ni")
+
+    gp: Literal["jax", "gpytorch"] = _bandit("jax", "what does the Gaussian process's inference")
+    trust_region: bool = _bandit(True, "search near the parent's configuration")
+    gp_time: bool = _bandit(True, "forget old rounds")
+    gp_context: bool = _bandit(True, "take into account how good a member was before the round")
+    patience: Count = _bandit(20, "rounds without improvement that start the bandit anew, or end a generation")
 
     t_ready: Count = _budget(1_000_000, "environment steps of a member in the first round", "-tr")
     t_ready_end: MaybeCount = _budget(None, "steps in the last round, approached linearly; none: always t_ready", "-te")
@@ -183,7 +193,6 @@ class Options(BaseModel):
 
     t_distillation: Count = _distil(30_000_000, "steps of one distillation", "-td")
     distill_every: Count = _distil(40_000_000, "steps after which a generation is forced", "-de")
-    patience: Count = _distil(20, "rounds without improvement that end a generation")
     max_distillation: Count = _distil(2, "generations after the first", "-md")
     arch_policy: Literal["random", "search"] = _distil("search", "where new architectures come from")
 
@@ -358,12 +367,15 @@ def load_options(argv_values: dict[str, Any], config: Path | None = None) -> Opt
 
 def notices(options: Options, given: set[str]) -> list[str]:
     """One line for each of the `given` settings that has no effect beside the others."""
-    generations = ("t_distillation", "distill_every", "patience", "max_distillation", "arch_policy")
+    generations = ("t_distillation", "distill_every", "max_distillation", "arch_policy")
+    bandit, strategy = ("gp", "trust_region", "gp_time", "gp_context", "patience"), f"strategy {options.strategy}"
     idle = [
         (generations, options.search_mode == "hpo", "search_mode hpo"),
-        (("quantile_fraction", "explore", "perturb_scale"), options.strategy == "random", "strategy random"),
+        (("quantile_fraction",), options.strategy == "random", strategy),
+        (("explore", "perturb_scale"), options.strategy in ("random", "bgpbt"), strategy),
+        (bandit, options.strategy != "bgpbt", strategy),
         (("freeze",), options.strategy == "random" and options.freeze == "sampled", "strategy random"),
-        (("explore", "perturb_scale"), options.freeze is not None, f"freeze {options.freeze}"),
+        (("explore", "perturb_scale", *bandit), options.freeze is not None, f"freeze {options.freeze}"),
         (("perturb_scale",), options.explore == "resample", "explore resample"),
         (("eval_episodes",), options.fitness == "training", "fitness training"),
         (("t_ready_end",), options.t_ready_end in (None, options.t_ready), "the same t_ready"),

@@ -11,12 +11,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from bgpbt.records import best_member, lineage, members_only, with_parent
 
 WINNER, BEST, MEDIAN, MEMBER, FAINT = "#7b1fa2", "#f5a700", "#222222", "#9aa0a6", "#d9dce0"
 MAX_PANELS = 15
+LENGTHSCALE = "gp_lengthscale_"  # columns of the records: one for each numeric dimension and for the context
 Limits = tuple[float, float, bool]
 
 
@@ -60,6 +61,8 @@ def hyperparameter_schedule(
 ) -> Figure:
     """Draw hyperparameters against timesteps, one panel each; `space_limits` maps names to (low, high, is_log).
 
+    Where a bandit chose them, its trust region and what it holds to be important follow.
+
     `winner` is a round and a member, by default the best one of the last round.
     """
     rows, steps = members_only(records), with_parent(records)
@@ -70,21 +73,44 @@ def hyperparameter_schedule(
     if len(names) > MAX_PANELS:
         title = f"{title} (first {MAX_PANELS} of {len(names)} hyperparameters)"
         names = names[:MAX_PANELS]
-    columns = min(len(names), 3 if len(names) <= 9 else 4)
-    lines = -(-len(names) // columns)
+    beliefs = {"trust region (edge)": _draw_trust_region, "importance (1 / lengthscale)": _draw_importance}
+    panels = [*names, *(beliefs if "trust_region" in rows else ())]
+    columns = min(len(panels), 3 if len(panels) <= 12 else 4)
+    lines = -(-len(panels) // columns)
     figure = Figure(figsize=(max(2.9 * columns, 5), 1.9 * lines + 1.1), layout="constrained")
-    for place, name in enumerate(names):
+    for place, name in enumerate(panels):
         axes = figure.add_subplot(lines, columns, place + 1)
-        _draw_schedule(axes, rows, steps, line, name)
-        _scale(axes, rows[name], *space_limits[name])
-        _dress(axes, rows)
         axes.set_title(name, loc="left", fontsize=9.5, color=MEDIAN)
-        if place + columns < len(names):
+        _dress(axes, rows)
+        if place + columns < len(panels):
             axes.tick_params(labelbottom=False)
-        if place >= columns * (lines - 1):
+        else:
             axes.set_xlabel("timesteps per member", fontsize=8.5, color=MEDIAN)
+        if name in beliefs:
+            beliefs[name](axes, rows)
+        else:
+            _draw_schedule(axes, rows, steps, line, name)
+            _scale(axes, rows[name], *space_limits[name])
     _finish(figure, path, title)
     return figure
+
+
+def _draw_trust_region(axes: Axes, rows: pd.DataFrame) -> None:
+    region = rows.groupby("round")[["timesteps", "trust_region"]].max()
+    axes.plot(region["timesteps"], region["trust_region"], color=BEST, lw=2, drawstyle="steps-pre")
+    axes.set_ylim(0, 1.05)
+
+
+def _draw_importance(axes: Axes, rows: pd.DataFrame) -> None:
+    """Short lengthscales matter: each one's share of the inverses, as last fitted."""
+    last = rows[rows["round"] == rows["round"].max()].iloc[0]
+    lengthscale = last.filter(like=LENGTHSCALE).astype(float).rename(lambda name: name.removeprefix(LENGTHSCALE))
+    share = (1 / lengthscale / (1 / lengthscale).sum()).sort_values()
+    axes.barh(share.index, share, color=BEST)
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.tick_params(labelbottom=True, labelsize=7)
+    axes.set_xlabel("share, last round", fontsize=8.5, color=MEDIAN)
 
 
 def _lineage(rows: pd.DataFrame, winner: tuple[int, int] | None) -> pd.DataFrame:

@@ -1,7 +1,8 @@
 """Search spaces as data, and their coding in the unit cube (BG-PBT, Wan et al., 2022, as `docs/design.md` states it).
 
-A float is linear, or linear in its logarithm. An integer with n values has n equal bins with centres (k + 0.5) / n; a
-logarithmic one takes ln of [low - 0.5, high + 0.5]. Decoding rounds and clips: every value lies in its range, always.
+A float is linear, or linear in its logarithm or in that of 1 - value. An integer with n values has n equal bins with
+centres (k + 0.5) / n; a logarithmic one takes ln of [low - 0.5, high + 0.5]. Decoding rounds and clips: every value lies
+in its range, always.
 """
 
 import math
@@ -24,6 +25,7 @@ class Float(NamedTuple):
     default: float
     log: bool = False
     complement: bool = False  # perturbed through 1 - value: a factor on 0.97 would always leave [0.9, 1]
+    log_complement: bool = False  # linear in ln(1 - value)
     group: str = "hyperparameter"
 
 
@@ -60,7 +62,7 @@ def _bins(dim: Integer | Categorical) -> tuple[int, int]:
 def _ends(dim: Dimension) -> tuple[float, float]:
     """The values at 0 and 1 on the scale that the cube is linear in."""
     if isinstance(dim, Float):
-        low, high = dim.low, dim.high
+        low, high = (1 - dim.low, 1 - dim.high) if dim.log_complement else (dim.low, dim.high)
     else:
         first, last = _bins(dim)
         low, high = first - _HALF, last + _HALF
@@ -68,7 +70,7 @@ def _ends(dim: Dimension) -> tuple[float, float]:
 
 
 def _is_log(dim: Dimension) -> bool:
-    return not isinstance(dim, Categorical) and dim.log
+    return not isinstance(dim, Categorical) and (dim.log or (isinstance(dim, Float) and dim.log_complement))
 
 
 def limits(dim: Dimension) -> tuple[float, float]:
@@ -87,7 +89,8 @@ def decode_dimension(dim: Dimension, unit: Array) -> Array:
 def _on_scale(dim: Dimension, unit: Array) -> Array:
     low, high = _ends(dim)
     x = low + jnp.clip(unit, 0, 1) * (high - low)
-    return jnp.exp(x) if _is_log(dim) else x
+    x = jnp.exp(x) if _is_log(dim) else x
+    return 1 - x if isinstance(dim, Float) and dim.log_complement else x
 
 
 def bin_index(dim: Integer | Categorical, unit: Array) -> Array:
@@ -108,6 +111,8 @@ def encode_dimension(dim: Dimension, value: Array | float) -> Array:
     """Coordinate in [0, 1] of a natural value; bins are met at their centre."""
     low, high = _ends(dim)
     x = jnp.asarray(value, jnp.result_type(float))
+    if isinstance(dim, Float) and dim.log_complement:
+        x = 1 - x
     if isinstance(dim, Integer) and dim.doubling:
         x = jnp.log2(x / dim.low)
     elif _is_log(dim):

@@ -22,6 +22,7 @@ NAMES = {
     "startup": "command to first finished round, cold and warm; peak memory",
     "control": "everything outside training and evaluation as a share of a round",
     "compile": "the original settings as one program, compiled without running",
+    "bandit": "a suggestion of the Gaussian process, its growth with the population, its share of a round",
     "size": "an accelerator: latency of an optimizer step, 1 to 64 members",
 }
 

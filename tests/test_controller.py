@@ -169,6 +169,22 @@ def test_a_run_killed_after_any_round_continues_to_the_same_bits(tmp_path, after
 
 
 @pytest.mark.usefixtures("compile_once")
+def test_a_bandit_killed_between_suggestions_continues_to_the_same_bits(tmp_path, after_save):
+    """History, fitted parameters, trust region and counters come back; the records hold its beliefs."""
+    settings = {"strategy": "bgpbt", "n_init": 6, "patience": 3}  # with a restart on the way
+    whole = play(options(tmp_path / "whole", **settings))
+    after_save.hook = kill_after(3)
+    with pytest.raises(Killed):
+        play(options(tmp_path / "killed", **settings))
+    after_save.hook = lambda round_: None
+    result = play(options(tmp_path / "killed", **settings))
+    assert same_bits(final_state(result), final_state(whole)) and result.report == whole.report
+    same_records(result.records, whole.records)
+    rows = result.records
+    assert (rows["source"] == "gp").any() and rows.loc[rows["round"] > 1, "gp_fitness"].notna().any()
+
+
+@pytest.mark.usefixtures("compile_once")
 @pytest.mark.parametrize("number", [0, 1, 3, 5])
 def test_a_kill_between_the_commit_and_the_records_loses_nothing(tmp_path, monkeypatch, unbroken, number):
     replace = os.replace

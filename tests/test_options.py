@@ -184,8 +184,7 @@ def test_candidates():
     assert Options(strategy="random", n_init=8).candidates == 8
 
 
-def test_candidates_of_bgpbt(monkeypatch):
-    monkeypatch.setattr(module, "LATER", {})
+def test_candidates_of_bgpbt():
     assert Options(strategy="bgpbt").candidates == 24
     assert Options(strategy="bgpbt", pop_size=32).candidates == 32
     assert Options(strategy="bgpbt", n_init=9).candidates == 9
@@ -243,7 +242,7 @@ def test_not_available_yet(name, word):
 
 
 def test_all_that_is_missing_is_named_once_the_rest_is_right():
-    wanted = {"strategy": "bgpbt", "search_mode": "both", "env_name": "fetch"}
+    wanted = {"strategy": "pb2", "search_mode": "both", "env_name": "fetch"}
     text = str(refusal(**wanted))
     assert all(f"{name} {word}" in text for name, word in wanted.items())
     assert not isinstance(refusal(**wanted, pop_size=0), NotAvailable)
@@ -414,7 +413,7 @@ def test_the_source_is_named_only_where_it_is_a_file(usual, tmp_path):
 
 def test_not_available_from_a_file(tmp_path):
     with pytest.raises(NotAvailable, match="not available yet"):
-        load_options({}, written(tmp_path / "mine.yaml", "strategy: bgpbt\n"))
+        load_options({}, written(tmp_path / "mine.yaml", "strategy: pb2\n"))
 
 
 # Notices
@@ -425,7 +424,13 @@ def test_not_available_from_a_file(tmp_path):
     [
         ({"t_distillation": 1}, {}),
         ({"distill_every": 1}, {}),
-        ({"patience": 1}, {}),
+        ({"patience": 1}, {"patience": 1, "strategy": "bgpbt"}),
+        ({"gp": "gpytorch"}, {"gp": "gpytorch", "strategy": "bgpbt"}),
+        ({"gp": "gpytorch", "strategy": "bgpbt", "freeze": "sampled"}, {"gp": "gpytorch", "strategy": "bgpbt"}),
+        ({"trust_region": False}, {"trust_region": False, "strategy": "bgpbt"}),
+        ({"gp_time": False}, {"gp_time": False, "strategy": "bgpbt"}),
+        ({"gp_context": False}, {"gp_context": False, "strategy": "bgpbt"}),
+        ({"explore": "resample", "strategy": "bgpbt"}, {"explore": "resample"}),
         ({"max_distillation": 1}, {}),
         ({"arch_policy": "random"}, {}),
         ({"perturb_scale": 0.1, "explore": "resample"}, {"perturb_scale": 0.1, "explore": "perturb"}),

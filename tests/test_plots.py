@@ -123,6 +123,19 @@ def test_schedule_draws_a_panel_per_hyperparameter(records, tmp_path):
     assert line(panels[0], "changed by explore").get_xdata().tolist() == [100, 200, 300, 400]
 
 
+def test_a_bandits_beliefs_follow_its_schedule(records, tmp_path):
+    """The trust region over time, and shares of importance: the shortest lengthscale is the longest bar, at the top."""
+    length = {f"gp_lengthscale_{name}": value for name, value in (("learning_rate", 0.5), ("discounting", 4.0), ("context", 1.0))}
+    records = records.assign(trust_region=0.4 + 0.1 * records["round"], **length)
+    figure = hyperparameter_schedule(records, tmp_path / "h.png", space_limits=SPACE, title="ant")
+    region, importance = figure.axes[-2:]
+    assert len(figure.axes) == len(SPACE) + 2
+    np.testing.assert_allclose(region.lines[0].get_ydata(), 0.4 + 0.1 * np.arange(6))
+    assert [label.get_text() for label in importance.get_yticklabels()] == ["discounting", "context", "learning_rate"]
+    np.testing.assert_allclose([bar.get_width() for bar in importance.patches], np.array([0.25, 1, 2]) / 3.25)
+    assert is_png(tmp_path / "h.png")
+
+
 def test_whole_hyperparameters_have_whole_ticks(records, tmp_path):
     panel = hyperparameter_schedule(records, tmp_path / "s.png", space_limits={"batch_size": SPACE["batch_size"]}, title="").axes[
         0

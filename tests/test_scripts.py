@@ -10,7 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scripts import benchmark, fitness_ways, learning_small
+from bgpbt import space as spaces
+from bgpbt.strategies import random_search
+from scripts import bandit_regret, benchmark, compare_small, fitness_ways, learning_small
+from scripts.bandit_functions import FUNCTIONS, ROUNDS
 from scripts.benchmarks import cases, commands, control, end_to_end, hlo, padding, size
 from scripts.benchmarks.figures import Bar, Figure, Result, interleave, median, met, number, ratio, show, to_json, write
 
@@ -173,6 +176,65 @@ def test_fitness_ways_are_summarised_by_stage():
     assert figures["training: tau less the evaluation's, worst stage"].note != "may be the default"
 
 
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_no_value_exceeds_the_best_of_its_round(name):
+    """The stated optimum is one: nothing is better, and a climb from good draws comes close to it."""
+    function, rng = FUNCTIONS[name], np.random.default_rng(0)
+    for now in (0, ROUNDS // 4, ROUNDS // 2, ROUNDS - 1):
+
+        def value(unit, now=now):
+            natural = {k: np.asarray(v) for k, v in spaces.decode(function.space, np.asarray(unit, np.float32)).items()}
+            each = [{k: v[i] for k, v in natural.items()} for i in range(len(unit))]
+            return np.array([function.value(config, now) for config in each])
+
+        tried = rng.uniform(size=(2000, len(function.space)))
+        values = value(tried)
+        for width in np.geomspace(0.3, 0.01, 8):
+            best = tried[np.argsort(values)[-20:]]
+            tried = np.clip(np.repeat(best, 20, axis=0) + width * rng.normal(size=(400, best.shape[1])), 0, 1)
+            tried[:20] = best
+            values = value(tried)
+        assert function.best(now) - 0.05 < values.max() <= function.best(now) + 1e-6
+
+
+def test_whoever_is_copied_hands_on_its_score():
+    """With nothing to gain from configurations, regret is what the first draws cost, round after round."""
+    function = FUNCTIONS["hartmann6, static"]
+    first = bandit_regret.play(function, random_search(function.space, ("all",)), 1000, 3)
+    np.testing.assert_allclose(first, first[0])
+
+
+def test_paired_differences_are_of_the_same_seed():
+    rows = [
+        (f, arm, seed, seed + (2 if arm == "pbt" else 0)) for f in ("a", "b") for arm in ("bgpbt", "pbt") for seed in range(5)
+    ]
+    table = bandit_regret.table(pd.DataFrame(rows, columns=["function", "arm", "seed", "regret"]))
+    pbt = table[table["arm"] == "pbt"]
+    assert (pbt[["bgpbt less", "low", "high"]] == -2).all(axis=None) and len(table) == 4
+
+
+def test_arms_of_the_comparison_spend_alike():
+    steps = {arm: compare_small.options_of(arm, "0", "runs", False) for arm in compare_small.ARMS}
+    spent = {}
+    for arm, o in steps.items():
+        rounds = o.max_timesteps // o.t_ready
+        evaluated = (rounds + 1) * o.pop_size + 2 * (o.candidates - o.pop_size)
+        trained = o.pop_size * o.max_timesteps + (o.candidates - o.pop_size) * o.t_ready
+        spent[arm] = trained + evaluated * o.eval_episodes * o.episode_length
+    assert max(spent.values()) / min(spent.values()) < 1.02 and min(o.max_timesteps // o.t_ready for o in steps.values()) >= 20
+
+
+def test_the_comparison_pairs_seeds():
+    rows = [
+        {"arm": arm, "seed": s, "return": 100.0 * s + bonus, "population": 1.0, "env_steps": 10, "rounds": 20, "seconds": 1.0}
+        for arm, bonus in (("bgpbt", 50), ("pbt", 0))
+        for s in range(8)
+    ]
+    figures = {f.name: f for f in compare_small.summarise(pd.DataFrame(rows))}
+    assert figures["bgpbt less pbt, mean of pairs"].value == 50 and figures["bgpbt less pbt, mean of pairs"].note == "50 to 50"
+    assert figures["pbt: return, interquartile mean"].value == 350
+
+
 def script(name: str, *flags: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-W", "ignore", f"scripts/{name}.py", *flags]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
@@ -212,6 +274,16 @@ def test_benchmarks_run(name, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["learning_small", "fitness_ways"])
+@pytest.mark.parametrize("name", ["learning_small", "fitness_ways", "compare_small"])
 def test_other_scripts_run(name, tmp_path):
-    assert quick(name, tmp_path / "s.json", "--seeds", "1000")["benchmark"] == name
+    folder = ["--save_dir", str(tmp_path / "runs")] if name == "compare_small" else []
+    assert quick(name, tmp_path / "s.json", "--seeds", "1000", *folder)["benchmark"] == name
+
+
+@pytest.mark.slow
+def test_regret_is_played_and_what_is_there_is_skipped(tmp_path):
+    flags = ["--seeds", "1000", "1001", "--functions", "nine, drifting", "--rounds", "3", "--csv", str(tmp_path / "r.csv")]
+    first = script("bandit_regret", *flags)
+    assert first.returncode == 0, first.stderr
+    assert len(pd.read_csv(tmp_path / "r.csv")) == len(bandit_regret.ARMS)
+    assert script("bandit_regret", *flags).stdout == first.stdout

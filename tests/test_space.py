@@ -15,6 +15,7 @@ EVERY = {
     "linear": Integer(-3, 7, 0),
     "log_from_one": Integer(1, 1000, 10, log=True),
     "wide": Float(1e-8, 1e8, 1.0, log=True),
+    "near_one": Float(0.9, 0.9999, 0.97, log_complement=True),
     "negative": Float(-2.0, -0.1, -1.0),
     "choice": Categorical(("a", "b", "c"), 1),
     "one_choice": Categorical(("only",), 0),
@@ -56,6 +57,13 @@ def test_logarithmic_integers_as_documented():
     assert codes == [0.12, 0.41, 0.70, 0.99]
 
 
+def test_a_scale_near_one_is_even_in_the_logarithm_of_the_complement():
+    dim = hyperparameter_space(64, "log_complement")["discounting"]
+    np.testing.assert_allclose(1 - spaces.decode_dimension(dim, jnp.linspace(0, 1, 4)), [1e-1, 1e-2, 1e-3, 1e-4], rtol=2e-3)
+    assert dim == Float(0.9, 0.9999, 0.97, complement=True, log_complement=True)
+    assert hyperparameter_space(64)["discounting"] == Float(0.9, 0.9999, 0.97, log=True, complement=True)
+
+
 def test_doubling_takes_the_powers_only():
     units = jnp.linspace(0, 1, 1001)
     found = np.unique(spaces.decode_dimension(Integer(64, 1024, 1024, doubling=True), units))
@@ -75,7 +83,9 @@ def test_floats_survive_the_round_trip():
     units = jnp.asarray(np.random.default_rng(0).uniform(size=200), jnp.float32)
     for dim in EVERY.values():
         if isinstance(dim, Float):
-            np.testing.assert_allclose(spaces.encode_dimension(dim, spaces.decode_dimension(dim, units)), units, atol=2e-6)
+            # Beside 1 a float32 is a multiple of 6e-8: of the smallest complement, 1e-4, that is 9e-5 of the coordinate.
+            atol = 1e-4 if dim.log_complement else 2e-6
+            np.testing.assert_allclose(spaces.encode_dimension(dim, spaces.decode_dimension(dim, units)), units, atol=atol)
 
 
 def test_every_value_lies_in_its_range():

@@ -13,7 +13,6 @@ import numpy as np
 
 from bgpbt import space as spaces
 from bgpbt.gp.kernels import Point
-from bgpbt.gp.posterior import Posterior, predict
 from bgpbt.space import Categorical, Float, SearchSpace
 from bgpbt.types import Array, Key
 
@@ -69,10 +68,9 @@ def point(space: SearchSpace, config: Array, context: Array, time: Array) -> Poi
     return Point(jnp.stack([*numeric, context]), h, time)
 
 
-def lower_confidence_bound(posterior: Posterior, at: Point, kappa: float = KAPPA) -> Array:
-    """Mean less `kappa` standard deviations of an observation (Srinivas et al., 2010): smaller is more promising. Shape `[]`."""
-    mean, variance = predict(posterior, at)
-    return mean - kappa * jnp.sqrt(variance + posterior.params.noise)
+def lower_confidence_bound(mean: Array, variance: Array, kappa: float = KAPPA) -> Array:
+    """Mean less `kappa` standard deviations (Srinivas et al., 2010): smaller is more promising. Shape `[]`."""
+    return mean - kappa * jnp.sqrt(variance)
 
 
 def _allowed(plan: Layout, box: Box) -> Array:

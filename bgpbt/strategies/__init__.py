@@ -5,6 +5,7 @@ Each entry takes (space, blocks, options) and returns a `Strategy`; `options` is
 
 from collections.abc import Callable
 
+from bgpbt.strategies.bgpbt import bgpbt
 from bgpbt.strategies.frozen import frozen
 from bgpbt.strategies.pbt import pbt
 from bgpbt.strategies.random_search import random_search
@@ -18,7 +19,17 @@ STRATEGIES: dict[str, Callable[..., Strategy]] = {
         explore=options.explore,
         perturb_scale=options.perturb_scale,
     ),
+    "bgpbt": lambda space, blocks, options: bgpbt(
+        space,
+        blocks,
+        quantile_fraction=options.quantile_fraction,
+        patience=options.patience,
+        trust=options.trust_region,
+        time=options.gp_time,
+        context=options.gp_context,
+        gp=options.gp,
+    ),
     "random": lambda space, blocks, options: random_search(space, blocks),
 }
 
-__all__ = ["STRATEGIES", "frozen", "pbt", "random_search"]
+__all__ = ["STRATEGIES", "bgpbt", "frozen", "pbt", "random_search"]

@@ -54,7 +54,7 @@ def _perturb_dimension(key: Key, dim: Dimension, unit: Array, scale: float) -> A
             value = jnp.where(up, jnp.maximum(moved, value + 1), jnp.minimum(moved, value - 1))
         case Float(complement=True):
             # At exactly 1 there is nothing to multiply: the distance is taken for at least a hundredth of the range.
-            least = 0 if dim.log else 0.01 * (dim.high - dim.low)
+            least = 0.01 * (dim.high - dim.low) if dim.high == 1 else 0
             value = 1 - jnp.maximum(1 - value, least) * factor
         case Float():
             value = value * factor

@@ -20,12 +20,18 @@ from envs.base import Env
 ROLLOUT_LENGTH = 15  # decisions per environment and update: the largest unroll length
 
 
-def hyperparameter_space(num_envs: int) -> SearchSpace:
-    """The nine hyperparameters of BG-PBT; `batch_size` keeps its ratio to the number of environments, 1/32 to 1/2."""
+def hyperparameter_space(num_envs: int, discounting_scale: str = "log") -> SearchSpace:
+    """The nine hyperparameters of BG-PBT; `batch_size` keeps its ratio to the number of environments, 1/32 to 1/2.
+
+    Args:
+      num_envs: of a member.
+      discounting_scale: "log" or "log_complement".
+    """
+    near_one = {discounting_scale: True, "complement": True}
     return {
         "learning_rate": Float(1e-4, 1e-3, 3e-4, log=True),
         "entropy_cost": Float(1e-6, 1e-1, 1e-2, log=True),
-        "discounting": Float(0.9, 0.9999, 0.97, log=True, complement=True),
+        "discounting": Float(0.9, 0.9999, 0.97, **near_one),
         "gae_lambda": Float(0.9, 1.0, 0.95, complement=True),
         "clipping_epsilon": Float(0.1, 0.4, 0.2),
         "reward_scaling": Float(0.05, 20.0, 10.0, log=True),

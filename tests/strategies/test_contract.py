@@ -107,7 +107,7 @@ def test_the_configuration_of_a_survivor_is_untouched_to_the_bit(strategy):
 def test_the_stated_share_is_replaced(case):
     name, setting, _ = case
     decision = decide(build(*case), outcome(FITNESSES["plain"]))
-    share = {"pbt": SETTINGS[setting]["quantile_fraction"], "random": 0}[name]
+    share = 0 if name == "random" else SETTINGS[setting]["quantile_fraction"]
     worst = np.argsort(FITNESSES["plain"])[: int(SIZE * share)]
     assert np.flatnonzero(replaced(decision)).tolist() == sorted(worst)
 

@@ -1,0 +1,130 @@
+"""Parameters by maximum a posteriori: L-BFGS (Liu and Nocedal, 1989) from several starts at once, bounded iterations.
+
+The optimizer works on unconstrained values: logarithms of what is positive, logits of what lies in (0, 1). The priors are
+normal in those; targets are ranks turned into a standard normal, so they need no units:
+
+outputscale  median 1, factor 2                   noise        median 0.1, factor 4
+lengthscale  median sqrt(D) / 2, factor 3         overlap      median 1, factor 2
+mix          around 0.5                           eps          median 0.1, mostly 0.02 to 0.4
+
+A long lengthscale is allowed: that is how a dimension is seen to be irrelevant.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from bgpbt.gp.kernels import Params
+from bgpbt.gp.posterior import Data, log_marginal_likelihood
+
+Array = jax.Array
+STARTS = 6  # the last parameters, the prior's centre, and draws from it
+ITERATIONS = 20
+TOLERANCE = 1e-3  # nats per unit of an unconstrained parameter
+LEAST_NOISE = 1e-6
+
+
+def prior(numeric: int, categories: int) -> tuple[Params, Params]:
+    """Mean and standard deviation of every unconstrained parameter. `numeric` D, `categories` C."""
+    ones, whole = jnp.ones(numeric), jnp.ones(categories)
+    centre = Params(
+        mean=jnp.zeros(()),
+        outputscale=jnp.zeros(()),
+        noise=jnp.asarray(math.log(0.1)),
+        lengthscale=math.log(math.sqrt(max(numeric, 1)) / 2) * ones,
+        overlap=0 * whole,
+        mix=jnp.zeros(()),
+        eps=jnp.asarray(math.log(0.1 / 0.9)),
+    )
+    spread = Params(
+        mean=jnp.asarray(0.5),
+        outputscale=jnp.asarray(math.log(2.0)),
+        noise=jnp.asarray(math.log(4.0)),
+        lengthscale=math.log(3.0) * ones,
+        overlap=math.log(2.0) * whole,
+        mix=jnp.asarray(1.0),
+        eps=jnp.asarray(1.0),
+    )
+    return centre, spread
+
+
+def natural(raw: Params) -> Params:
+    """Unconstrained parameters in natural units."""
+    return Params(
+        mean=raw.mean,
+        outputscale=jnp.exp(raw.outputscale),
+        noise=LEAST_NOISE + jnp.exp(raw.noise),
+        lengthscale=jnp.exp(raw.lengthscale),
+        overlap=jnp.exp(raw.overlap),
+        mix=jax.nn.sigmoid(raw.mix),
+        eps=jax.nn.sigmoid(raw.eps),
+    )
+
+
+def log_posterior(raw: Params, data: Data) -> Array:
+    """What the fit maximises: the log marginal likelihood and the log prior, up to a constant. Shape `[]`, nats."""
+    centre, spread = prior(data.points.x.shape[-1], data.points.h.shape[-1])
+    normal = jax.tree.map(lambda u, m, s: -0.5 * jnp.sum(((u - m) / s) ** 2), raw, centre, spread)
+    return log_marginal_likelihood(natural(raw), data) + sum(jax.tree.leaves(normal))
+
+
+def starts(key: Array, warm: Params, number: int) -> Params:
+    """The last parameters, the prior's centre, and draws from the prior. The key is consumed. Shape `[number, ...]`."""
+    centre, spread = prior(warm.lengthscale.shape[-1], warm.overlap.shape[-1])
+    keys = jax.tree.unflatten(jax.tree.structure(warm), list(jax.random.split(key, len(warm))))
+    draws = max(number - 2, 0)
+    drawn = jax.tree.map(lambda k, m, s: m + s * jax.random.normal(k, (draws, *m.shape), m.dtype), keys, centre, spread)
+    return jax.tree.map(lambda w, m, d: jnp.concatenate([w[None], m[None], d])[:number], warm, centre, drawn)
+
+
+def climb(raw: Params, data: Data, iterations: int) -> tuple[Params, Array]:
+    """L-BFGS from one start. Returns the best parameters met and their log posterior."""
+
+    def cost(raw):
+        return -log_posterior(raw, data)
+
+    solver = optax.lbfgs(memory_size=10, linesearch=optax.scale_by_zoom_linesearch(max_linesearch_steps=8))
+    value_and_grad = optax.value_and_grad_from_state(cost)
+
+    def going(carry):
+        _, _, number, steep = carry
+        return (number < iterations) & steep
+
+    def step(carry):
+        raw, state, number, _ = carry
+        value, gradient = value_and_grad(raw, state=state)
+        updates, state = solver.update(gradient, state, raw, value=value, grad=gradient, value_fn=cost)
+        raw = optax.apply_updates(raw, updates)
+        steepness = optax.tree.norm(optax.tree.get(state, "grad"), ord=jnp.inf)
+        return raw, state, number + 1, steepness > TOLERANCE
+
+    carry = (raw, solver.init(raw), jnp.zeros((), jnp.int32), jnp.array(True))
+    raw, _, _, _ = jax.lax.while_loop(going, step, carry)
+    return raw, log_posterior(raw, data)
+
+
+def fit(
+    key: Array, warm: Params, data: Data, *, number: int = STARTS, iterations: int = ITERATIONS
+) -> tuple[Params, Array, Array]:
+    """The most probable parameters.
+
+    Args:
+      key: PRNG key, consumed.
+      warm: the last unconstrained parameters: the first start, and the answer where no start succeeds.
+      data: the observations.
+      number: starts.
+      iterations: at most so many of L-BFGS from each.
+
+    Returns:
+      Unconstrained parameters, their log posterior `[]`, and whether the fit succeeded `[]`, bool.
+    """
+    # One after the other: each stops by itself, and XLA's CPU runtime hangs now and then in batched factorisations.
+    found, values = jax.lax.map(lambda raw: climb(raw, data, iterations), starts(key, warm, number))
+    finite = jax.vmap(lambda tree: jnp.stack([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(tree)]).all())(found)
+    values = jnp.where(finite & jnp.isfinite(values), values, -jnp.inf)
+    best = jnp.argmax(values)
+    succeeded = values[best] > -jnp.inf
+    raw = jax.tree.map(lambda new, old: jnp.where(succeeded, new[best], old), found, warm)
+    return raw, values[best], succeeded

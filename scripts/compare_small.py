@@ -1,0 +1,130 @@
+"""BG-PBT beside its rivals on ant: who brings the better agent for the same number of environment steps?
+
+Every arm trains the population of `configs/ant_small.yaml` (8 members, small networks), picks its member by selection
+fitness, and is judged by that member's mean return on 128 fresh deterministic episodes. BG-PBT trains 24 initial
+candidates for one round; the others train two rounds longer, which costs the same environment steps, evaluations
+included, to about one percent; what was really simulated is printed. Reported seeds are 0 to 7, committed before the
+first reported run; development used seeds from 1000 on and another environment.
+
+What is finished is skipped, and an interrupted run goes on: call it again with the same --save_dir.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+import main as command_line
+from bgpbt.options import Options, load_options
+from scripts.benchmarks.figures import Figure, Result, machine, sentence, show, write
+from scripts.learning_small import ROOT, TINY
+
+ROUND, ROUNDS, EXTRA = 24_000, 20, 2
+ARMS = {
+    "bgpbt": {"strategy": "bgpbt"},
+    "pbt": {"strategy": "pbt"},
+    "random": {"strategy": "random"},
+    "frozen": {"strategy": "pbt", "freeze": "sampled"},
+    "defaults": {"strategy": "random", "freeze": "default"},
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags."""
+    result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    result.add_argument("--seeds", default="0,1,2,3,4,5,6,7", metavar="0,1,2", help="default 0 to 7")
+    result.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), metavar="NAME", help="default: all")
+    result.add_argument("--env_name", metavar="NAME", help="another environment, for development")
+    result.add_argument("--save_dir", default="runs/compare_small", metavar="FOLDER", help="default runs/compare_small")
+    result.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    result.add_argument("--quick", action="store_true", help="tiny, in seconds: shows that it works, judges nothing")
+    return result
+
+
+def options_of(arm: str, seeds: str, save_dir: str, quick: bool, env_name: str | None = None) -> Options:
+    """The settings of an arm."""
+    values = {"seed": seeds, "save_dir": save_dir, "exp_name": arm, "existing_policy": "resume", "render": False}
+    values |= {"t_ready": ROUND, "max_timesteps": ROUND * (ROUNDS + (0 if arm == "bgpbt" else EXTRA))}
+    values |= (TINY | ({"n_init": 4} if arm == "bgpbt" else {})) if quick else {}
+    values |= {"env_name": env_name} if env_name else {}
+    return load_options(values | ARMS[arm], ROOT / "configs" / "ant_small.yaml")
+
+
+def row_of(arm: str, seed: int, result) -> dict:
+    """What one run came to."""
+    last = result.records[(result.records["round"] == result.records["round"].max()) & (result.records["member"] >= 0)]
+    return {
+        "arm": arm,
+        "seed": seed,
+        "return": result.report["mean"],
+        "population": float(last["fitness"].median()),
+        "env_steps": result.report["env_steps_total"],
+        "rounds": int(last["round"].iloc[0]),
+        "seconds": float(result.records.groupby("round")["seconds"].first().sum()),
+    }
+
+
+def iqm(values: np.ndarray) -> float:
+    """Interquartile mean (Agarwal et al., 2021), along the last axis."""
+    return stats.trim_mean(values, 0.25, axis=-1)
+
+
+def interval(values: np.ndarray, statistic=iqm, draws: int = 10_000) -> tuple[float, float]:
+    """95 % bootstrap interval over seeds; with one task there is one stratum."""
+    drawn = np.random.default_rng(0).choice(values, (draws, len(values)))
+    return tuple(np.quantile(statistic(drawn), [0.025, 0.975]))
+
+
+def summarise(runs: pd.DataFrame) -> list[Figure]:
+    """Every arm's figures, then BG-PBT's paired differences to the others."""
+    wide, figures = runs.pivot(index="seed", columns="arm", values="return"), []
+    for arm in [a for a in ARMS if a in wide]:
+        own, values = runs[runs["arm"] == arm], wide[arm].to_numpy()
+        low, high = interval(values)
+        figures += [
+            Figure(
+                f"{arm}: return, interquartile mean",
+                float(iqm(values)),
+                "",
+                note=f"{low:,.0f} to {high:,.0f}",
+                repeats=tuple(values),
+            ),
+            Figure(f"{arm}: population's median", float(own["population"].median()), ""),
+            Figure(f"{arm}: environment steps", float(own["env_steps"].mean()), "", note=f"{own['rounds'].iloc[0]} rounds"),
+            Figure(f"{arm}: training and evaluation", float(own["seconds"].sum()), "s", note="all seeds"),
+        ]
+    for arm in [a for a in ARMS if a in wide and a != "bgpbt" and "bgpbt" in wide]:
+        difference = (wide["bgpbt"] - wide[arm]).dropna().to_numpy()
+        low, high = interval(difference, lambda x: x.mean(axis=-1))
+        figures.append(
+            Figure(f"bgpbt less {arm}, mean of pairs", float(difference.mean()), "", note=f"{low:,.0f} to {high:,.0f}")
+        )
+    return figures
+
+
+def main(argv: list[str]) -> int:
+    """Runs what is missing, prints the table."""
+    args, rows = parser().parse_args(argv), []
+    for place, arm in enumerate(args.arms):
+        options = options_of(arm, args.seeds, args.save_dir, args.quick, args.env_name)
+        if place == 0:
+            command_line.prepare_jax(options)
+        import bgpbt
+
+        rows += [row_of(arm, seed, r) for seed, r in zip(options.seed, bgpbt.run_seeds(options), strict=True)]
+    settings = {"seeds": sorted({row["seed"] for row in rows}), "arms": args.arms}
+    result = Result("compare_small", settings, summarise(pd.DataFrame(rows)), args.quick, machine())
+    print(sentence(result.machine))
+    show(result)
+    if args.json:
+        write(result, args.json)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
