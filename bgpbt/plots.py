@@ -106,10 +106,13 @@ def _draw_importance(axes: Axes, rows: pd.DataFrame) -> None:
     last = rows[rows["round"] == rows["round"].max()].iloc[0]
     lengthscale = last.filter(like=LENGTHSCALE).astype(float).rename(lambda name: name.removeprefix(LENGTHSCALE))
     share = (1 / lengthscale / (1 / lengthscale).sum()).sort_values()
-    axes.barh(share.index, share, color=BEST)
+    axes.barh(range(len(share)), share, color=BEST)
+    for place, (name, value) in enumerate(share.items()):  # beside its bar: as tick labels they would push the panels apart
+        axes.annotate(name, (value, place), (3, 0), textcoords="offset points", va="center", fontsize=7, color=MEDIAN)
+    axes.set(xlim=(0, 1.6 * share.max()), yticks=[])
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.xaxis.set_major_locator(MaxNLocator(4))
-    axes.tick_params(labelbottom=True, labelsize=7)
+    axes.tick_params(labelbottom=True)
     axes.set_xlabel("share, last round", fontsize=8.5, color=MEDIAN)
 
 

@@ -131,7 +131,7 @@ def test_a_bandits_beliefs_follow_its_schedule(records, tmp_path):
     region, importance = figure.axes[-2:]
     assert len(figure.axes) == len(SPACE) + 2
     np.testing.assert_allclose(region.lines[0].get_ydata(), 0.4 + 0.1 * np.arange(6))
-    assert [label.get_text() for label in importance.get_yticklabels()] == ["discounting", "context", "learning_rate"]
+    assert [text.get_text() for text in importance.texts] == ["discounting", "context", "learning_rate"]
     np.testing.assert_allclose([bar.get_width() for bar in importance.patches], np.array([0.25, 1, 2]) / 3.25)
     assert is_png(tmp_path / "h.png")
 
