@@ -179,7 +179,8 @@ def _run_one(engine: Engine, arrangement: Arrangement, seed: int, store: RunStor
             display.notice(line)
         state = train_population(engine, seed, store, display)
         display.phase("evaluating", f"{options.report_episodes} fresh episodes for the report")
-        if ((store.read_json("report.json") or {}).get("episodes") or 0) < options.report_episodes:
+        reported = store.read_json("report.json")
+        if reported is None or reported["episodes"] < options.report_episodes:
             store.write_json("report.json", report(engine, state))
         result = _result(options, store, engine.task, lambda: state)
         display.phase("drawing")

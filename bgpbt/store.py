@@ -74,9 +74,10 @@ class RunStore:
         except (OSError, ValueError) as error:  # too long a name, a loop of links, a null byte
             why = getattr(error, "strerror", None) or error
             raise BadInput(f"save_dir: {str(self.path)[:80]!r}: {why}, give another folder", "save_dir") from None
-        for place in (self.path, *self.path.parents):
-            if os.path.islink(place) and (place == self.path or not os.path.exists(place)):
-                raise BadInput(f"save_dir: {place} is a link, give a folder", "save_dir")
+        if lost := [p for p in (self.path, *self.path.parents) if os.path.islink(p) and not os.path.exists(p)]:
+            raise BadInput(f"save_dir: {lost[0]} is a link to nothing, give a folder", "save_dir")
+        if os.path.islink(self.path) and options.existing_policy == "overwrite":
+            raise BadInput(f"save_dir: {self.path} is a link, give the folder to overwrite", "save_dir")
         above = next(p for p in (self.path, *self.path.resolve().parents) if os.path.exists(p))
         if not above.is_dir():
             raise BadInput(f"save_dir: {above} is a file, give a folder", "save_dir")
@@ -90,9 +91,8 @@ class RunStore:
         elif options.existing_policy == "resume" and self.rounds():
             text = f"{self.path} holds checkpoints but no options.yaml that says of what, give another -n"
             raise BadInput(text, "existing_policy")
-        elif self.path.is_dir() and any(self.path.iterdir()) and not has_settings:
-            if options.existing_policy == "overwrite":
-                raise BadInput(f"{self.path} holds files but no run, nothing was removed; give another -n", "existing_policy")
+        elif options.existing_policy == "overwrite" and not has_settings and self.path.is_dir() and any(self.path.iterdir()):
+            raise BadInput(f"{self.path} holds files but no run, nothing was removed; give another -n", "existing_policy")
         self._lock(create=False)
 
     def _lock(self, *, create: bool) -> None:
@@ -102,9 +102,11 @@ class RunStore:
         handle = open(self.path / LOCK, "a")
         try:
             fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except (BlockingIOError, PermissionError):
             handle.close()
             raise BadInput(f"another process is at work in {self.path}, wait for it or give another -n", "save_dir") from None
+        except OSError:
+            pass  # a file system without locks
         _HELD.append(handle)  # a closed file is no longer locked
 
     def _check_same(self, options: Options) -> None:
@@ -119,6 +121,7 @@ class RunStore:
 
     def open(self, options: Options) -> str:
         """Creates or clears the folder and saves the settings. Returns a line that says what was done."""
+        self._lock(create=False)  # again: others may have begun since `check`
         line = f"new run in {self.path}"
         if self.path.exists() and options.existing_policy == "overwrite":
             reached = f"round {self.rounds()[-1]}" if self.rounds() else "no round finished"

@@ -29,8 +29,8 @@ from scripts.bandit_functions import FUNCTIONS, ROUNDS, Function
 POPULATION, SHARE, NOISE, SEEDS = 8, 0.125, 0.1, 20
 ARMS: dict[str, Callable[..., Strategy]] = {
     "bgpbt": partial(bgpbt, quantile_fraction=SHARE),
-    "bgpbt without trust region": partial(bgpbt, quantile_fraction=SHARE, trust=False),
-    "bgpbt without time": partial(bgpbt, quantile_fraction=SHARE, time=False),
+    "bgpbt without trust region": partial(bgpbt, quantile_fraction=SHARE, trust_region=False),
+    "bgpbt without time": partial(bgpbt, quantile_fraction=SHARE, gp_time=False),
     "pbt": partial(pbt, quantile_fraction=SHARE),
     "random": random_search,
 }

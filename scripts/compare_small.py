@@ -21,7 +21,7 @@ from scipy import stats
 
 import main as command_line
 from bgpbt.options import Options, load_options
-from scripts.benchmarks.figures import Figure, Result, machine, sentence, show, write
+from scripts.benchmarks.figures import Figure, Result, machine, show, write
 from scripts.learning_small import ROOT, TINY
 
 ROUND, ROUNDS, EXTRA = 24_000, 20, 2
@@ -119,7 +119,6 @@ def main(argv: list[str]) -> int:
         rows += [row_of(arm, seed, r) for seed, r in zip(options.seed, bgpbt.run_seeds(options), strict=True)]
     settings = {"seeds": sorted({row["seed"] for row in rows}), "arms": args.arms}
     result = Result("compare_small", settings, summarise(pd.DataFrame(rows)), args.quick, machine())
-    print(sentence(result.machine))
     show(result)
     if args.json:
         write(result, args.json)

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import main as command_line
 from bgpbt.options import Options, load_options
-from scripts.benchmarks.figures import Bar, Figure, Result, machine, sentence, show, write
+from scripts.benchmarks.figures import Bar, Figure, Result, machine, show, write
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = {
@@ -101,7 +101,6 @@ def main(argv: list[str]) -> int:
         runs = {seed: figures_of(result) for seed, result in zip(options.seed, results, strict=True)}
     figures = [*judge(runs), Figure("all seeds, with compilation and report", seconds, "s")]
     result = Result("learning_small", {"seeds": list(options.seed)}, figures, args.quick, machine())
-    print(sentence(result.machine))
     show(result)
     if args.json:
         write(result, args.json)

@@ -685,6 +685,13 @@ def test_the_report_uses_fresh_keys_and_enough_episodes(tmp_path, monkeypatch, e
 
 
 @pytest.mark.usefixtures("compile_once")
+def test_a_report_of_more_episodes_is_made_when_it_is_asked_for(tmp_path):
+    first = play(options(tmp_path))
+    assert play(options(tmp_path, report_episodes=4)).report == first.report
+    assert play(options(tmp_path, report_episodes=30)).report["episodes"] >= 30 > first.report["episodes"]
+
+
+@pytest.mark.usefixtures("compile_once")
 def test_the_report_is_of_the_saved_best_beside_the_best_untrained(tmp_path, said):
     result = play(options(tmp_path, report_episodes=48))
     state = final_state(result)

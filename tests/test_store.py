@@ -191,13 +191,17 @@ def test_an_unknown_home_is_refused():
 
 
 @pytest.mark.parametrize("policy", ["resume", "overwrite"])
-def test_links_in_the_way_are_refused(tmp_path, policy):
+def test_links_to_nothing_are_refused_and_none_is_overwritten(tmp_path, policy):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     (tmp_path / "lost").symlink_to(tmp_path / "nowhere")
-    for path in (tmp_path / "link", tmp_path / "lost", tmp_path / "lost" / "seed_0"):
-        assert "is a link" in refusal(RunStore(path), Options(existing_policy=policy))
+    for path in (tmp_path / "lost", tmp_path / "lost" / "seed_0"):
+        assert "is a link to nothing" in refusal(RunStore(path), Options(existing_policy=policy))
     RunStore(tmp_path / "link" / "seed_0").check(Options(existing_policy=policy))
+    if policy == "overwrite":
+        assert "is a link" in refusal(RunStore(tmp_path / "link"), Options(existing_policy=policy))
+    else:
+        RunStore(tmp_path / "link").check(Options(existing_policy=policy))
 
 
 def test_only_runs_are_overwritten(tmp_path):
@@ -214,7 +218,8 @@ def test_checkpoints_of_unknown_settings_are_refused(run):
 HOLDER = """
 import sys, time
 from bgpbt.store import RunStore
-RunStore(sys.argv[1])._lock(create=True)
+from bgpbt.options import Options
+RunStore(sys.argv[1]).open(Options())
 print("mine", flush=True)
 time.sleep(60)
 """
@@ -226,6 +231,9 @@ def test_one_process_at_a_time(run):
         assert other.stdout.readline() == "mine\n"
         for policy in ("resume", "overwrite"):
             assert "another process is at work" in refusal(run, Options(num_envs=64, existing_policy=policy))
+            with pytest.raises(BadInput, match="another process"):  # begun between our check and our start
+                run.open(Options(num_envs=64, existing_policy=policy))
+        assert (run.path / "records.csv").exists()
         other.kill()
     run.check(Options(num_envs=64))
 

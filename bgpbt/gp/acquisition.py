@@ -126,7 +126,9 @@ def _better(score: Callable, tried: Array, config: Array, best: Array) -> tuple[
     return jnp.where(improves, tried[first], config), jnp.where(improves, values[first], best)
 
 
-def search(key: Key, score: Callable[[Array], Array], plan: Layout, box: Box, *, starts: int = STARTS, rounds: int = ROUNDS):
+def search(
+    key: Key, score: Callable[[Array], Array], plan: Layout, box: Box, *, starts: int = STARTS, rounds: int = ROUNDS
+) -> tuple[Array, Array]:
     """Minimises `score` over the configurations in a box.
 
     Args:

@@ -69,7 +69,10 @@ class Mixture(gpytorch.kernels.Kernel):
     def forward(self, x1, x2, diag=False, **_):
         """Covariance of rows [x, h, t]."""
         d, c = self.numeric, self.numeric + self.categories
-        dense = lambda kernel, a, b: kernel(a, b, diag=True) if diag else kernel(a, b).to_dense()  # noqa: E731
+
+        def dense(kernel, a, b):
+            return kernel(a, b, diag=True) if diag else kernel(a, b).to_dense()
+
         if not self.categories:
             both = dense(self.matern, x1[..., :d], x2[..., :d])
         elif not d:

@@ -20,8 +20,7 @@ def _cast(tree, wide: bool):
 
 @cache
 def _libraries() -> ThreadpoolController:
-    """The numerical libraries that are loaded. JAX factorises with SciPy's BLAS, whose idle threads spin: twenty times slower
-    on a busy machine."""
+    """The numerical libraries that are loaded: JAX factorises with SciPy's BLAS, whose idle threads spin against other work."""
     return ThreadpoolController()
 
 

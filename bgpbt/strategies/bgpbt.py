@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from bgpbt import space as spaces
-from bgpbt.gp import fit, history, trust_region
+from bgpbt.gp import fit, history
+from bgpbt.gp import trust_region as regions
 from bgpbt.gp.bandit import make_bandit, pending_rows
 from bgpbt.gp.engines import engine
 from bgpbt.gp.history import History
@@ -49,9 +50,9 @@ def bgpbt(
     quantile_fraction: float = 0.125,
     patience: int = 20,
     capacity: int = 100,
-    trust: bool = True,
-    time: bool = True,
-    context: bool = True,
+    trust_region: bool = True,
+    gp_time: bool = True,
+    gp_context: bool = True,
     gp: str = "jax",
 ) -> Strategy:
     """Replaced members take weights from one of the best, and the bandit's hyperparameters. Architectures stay with weights.
@@ -62,9 +63,9 @@ def bgpbt(
       quantile_fraction: share of the population replaced in a round, in (0, 0.5].
       patience: rounds without a better fitness after which the region starts again.
       capacity: rows of history that the bandit remembers.
-      trust: search near the donor's configuration; False: everywhere.
-      time: forget; False: all rounds count alike.
-      context: tell the model the fitness at the start of the round.
+      trust_region: search near the donor's configuration; False: everywhere.
+      gp_time: forget; False: all rounds count alike.
+      gp_context: tell the model the fitness at the start of the round.
       gp: "jax" or "gpytorch", what does the inference.
 
     Raises:
@@ -73,8 +74,8 @@ def bgpbt(
     columns = np.flatnonzero(spaces.group_mask(space, "hyperparameter"))
     space = {name: dim for name, dim in space.items() if dim.group == "hyperparameter"}
     numeric = [name for name, dim in space.items() if not isinstance(dim, Categorical)]
-    everywhere = trust_region.start()._replace(length=np.float32(np.inf))
-    bandit = make_bandit(space, engine(gp), time=time, context=context)
+    everywhere = regions.start()._replace(length=np.float32(np.inf))
+    bandit = make_bandit(space, engine(gp), time=gp_time, context=gp_context)
 
     @float64
     def observe(state: State, outcome: Outcome) -> tuple[State, Array]:
@@ -85,17 +86,17 @@ def bgpbt(
         rows = History(outcome.config, state.before, jnp.full(len(cost), state.round + 1.0), jnp.where(known, cost, 0), known)
         seen = history.append(state.history, rows)
         best = rank(outcome.fitness)[0]
-        region = trust_region.update(state.region, jnp.any(state.suggested & known), state.suggested[best])
+        region = regions.update(state.region, jnp.any(state.suggested & known), state.suggested[best])
         highest = jnp.where(jnp.isnan(outcome.fitness[best]), -jnp.inf, outcome.fitness[best])
         better = highest > state.best
         stalled = jnp.where(better, 0, state.stalled + 1)
-        ends = (stalled >= patience) | (trust & trust_region.exhausted(region, len(numeric)))
+        ends = (stalled >= patience) | (trust_region & regions.exhausted(region, len(numeric)))
         ends = ends & jnp.any(seen.valid)
         lowest = jnp.argmin(jnp.where(seen.valid, seen.cost, jnp.inf))
         summary = jax.tree.map(lambda x: x[lowest][None], seen)._replace(
             context=jnp.zeros(1), time=jnp.zeros(1), valid=ends[None]
         )
-        fresh = trust_region.start()
+        fresh = regions.start()
         return state._replace(
             history=seen._replace(valid=seen.valid & ~ends),
             ended=history.append(state.ended, summary),
@@ -118,7 +119,7 @@ def bgpbt(
             ended=rows,
             raw=jax.tree.map(lambda x: np.asarray(x, np.float32), fit.prior(len(numeric) + 1, len(space) - len(numeric))[0]),
             fitted=np.array(True),
-            region=jax.tree.map(np.asarray, trust_region.start()),
+            region=jax.tree.map(np.asarray, regions.start()),
             round=np.array(0, np.int32),
             before=outcome.fitness,
             timesteps=outcome.timesteps,
@@ -150,7 +151,7 @@ def bgpbt(
             for number, member in enumerate(replaced):
                 donor, beside = outcome.config[parents[member]], np.append(going, replaced[:number])
                 busy = pending_rows(config, start, state.round + 1, beside, donor, pending)
-                here = donor, start[member], state.region if trust else everywhere, state.round + 1
+                here = donor, start[member], state.region if trust_region else everywhere, state.round + 1
                 config[member] = bandit.suggest(jax.random.fold_in(key_suggest, number), raw, state.history, busy, *here)
                 source[member] = Source.gp
         expected = np.full_like(state.expected, np.nan)

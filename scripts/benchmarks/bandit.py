@@ -17,7 +17,6 @@ from bgpbt.gp import acquisition, fit, trust_region
 from bgpbt.gp.bandit import make_bandit, pending_rows
 from bgpbt.gp.engines import engine
 from bgpbt.gp.history import History
-from bgpbt.options import BadInput
 from bgpbt.strategies.bgpbt import bgpbt
 from bgpbt.tasks.ppo import hyperparameter_space
 from bgpbt.types import Outcome
@@ -130,7 +129,7 @@ def run(quick: bool, repeats: int, say: Callable) -> Result:
     }
     try:
         cases["gpytorch"] = Rival(counts[0])
-    except (BadInput, ImportError):
+    except ImportError:
         say("GPyTorch is not installed: the rival is left out")
     found = interleave(cases, repeats, say)
     figures = [
