@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +39,21 @@ def make_engine(options: Options, task: Task, strategy: Strategy, arrangement: A
     programs = make_programs(task, options.pop_size, arrangement)
     if ahead:
         programs = compile_ahead(programs, task, options.pop_size, arrangement)
+        strategy = _prepare_ahead(strategy, options.pop_size)
     return Engine(options, task, strategy, programs)
+
+
+def _prepare_ahead(strategy: Strategy, size: int) -> Strategy:
+    """The strategy, being prepared in the background: its first step waits for that."""
+    worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prepare")
+    prepared = worker.submit(strategy.prepare, size)
+    worker.shutdown(wait=False)
+
+    def step(*args):
+        prepared.result()
+        return strategy.step(*args)
+
+    return strategy._replace(step=step)
 
 
 def first_configs(engine: Engine, seed: int) -> np.ndarray:

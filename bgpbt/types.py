@@ -88,6 +88,8 @@ class Strategy(NamedTuple):
     step: Callable[[Key, PyTree, Outcome], tuple[PyTree, Decision]]
     beliefs: Callable[[PyTree], dict[str, Array]] = lambda state: {}
     # what the strategy held true when it chose the round's configurations, by column of the records: each [] or [P]
+    prepare: Callable[[int], None] = lambda size: None
+    # compiles what `step` needs for P members, beside the compilation of the large programs
 
 
 class Progress(NamedTuple):

@@ -3,6 +3,7 @@
 import io
 import math
 import os
+import threading
 
 import jax
 import jax.numpy as jnp
@@ -17,10 +18,10 @@ import main
 from bgpbt import api, controller, display
 from bgpbt import engine as engine_module
 from bgpbt.options import Options, PopulationLost
-from bgpbt.population import Arrangement, Purpose, make_programs
+from bgpbt.population import Arrangement, Purpose, arrange, make_programs
 from bgpbt.store import RunStore
 from bgpbt.strategies.operators import whole
-from bgpbt.types import Source, Strategy
+from bgpbt.types import Outcome, Source, Strategy
 
 P = 4
 ROUND = 480  # steps of a member
@@ -420,6 +421,32 @@ def test_what_a_strategy_holds_true_is_recorded_with_the_round_it_was_held_for(t
     counting = Strategy(lambda key, _: np.zeros(()), lambda key, n, outcome: (n + 1, stay(outcome)), lambda n: {"belief": n})
     rows = play(options(tmp_path), strategy=counting).records
     assert list(rows["belief"]) == [max(number - 1, 0) for number in rows["round"]]
+
+
+def test_a_strategy_is_prepared_before_its_first_step(tmp_path, monkeypatch):
+    """In the background: the engine is made at once, the step waits, and what goes wrong there is not lost."""
+    happened, may_end = [], threading.Event()
+
+    def prepare(size):
+        happened.append(size)
+        assert may_end.wait(60)
+        happened.append("ready")
+
+    def step(key, state, outcome):
+        happened.append("step")
+        return state, stay(outcome)
+
+    monkeypatch.setattr(engine_module, "compile_ahead", lambda programs, *_: programs)
+    slow = Strategy(lambda key, outcome: (), step, prepare=prepare)
+    made = engine_module.make_engine(options(tmp_path), quadratic(), slow, arrange(P, "auto"))
+    threading.Timer(0.2, may_end.set).start()
+    made.strategy.step(None, (), Outcome(np.zeros((P, 2)), *[np.zeros(P)] * 5))
+    assert happened == [P, "ready", "step"]
+
+    broken = slow._replace(prepare=lambda size: 1 / 0)
+    made = engine_module.make_engine(options(tmp_path), quadratic(), broken, arrange(P, "auto"))
+    with pytest.raises(ZeroDivisionError):
+        made.strategy.step(None, (), None)
 
 
 @pytest.mark.usefixtures("compile_once")

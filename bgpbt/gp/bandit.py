@@ -4,6 +4,7 @@
 task's units; the process sees configurations in the unit cube, the context scaled to [0, 1] and costs as normal ranks.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from bgpbt.gp.history import History
 from bgpbt.gp.kernels import Point
 from bgpbt.gp.posterior import Data
 from bgpbt.gp.precision import float64
-from bgpbt.space import SearchSpace
+from bgpbt.space import Dimension, SearchSpace
 from bgpbt.types import Array
 
 FIT_ROWS = 100  # the latest rows, to which parameters are fitted; predictions use all
@@ -33,7 +34,7 @@ class Bandit(NamedTuple):
 
 
 def make_bandit(space: SearchSpace, engine: Engine, *, time: bool = True, context: bool = True) -> Bandit:
-    """Builds the programs; nothing is compiled before its first call.
+    """Builds the programs; nothing is compiled before its first call. The same arguments share them.
 
     Args:
       space: what is searched.
@@ -41,6 +42,12 @@ def make_bandit(space: SearchSpace, engine: Engine, *, time: bool = True, contex
       time: forget; False: all rounds count alike.
       context: tell the process the fitness at the start of a round.
     """
+    return _build(tuple(space.items()), engine, time, context)
+
+
+@functools.cache
+def _build(dimensions: tuple[tuple[str, Dimension], ...], engine: Engine, time: bool, context: bool) -> Bandit:
+    space = dict(dimensions)
     plan = acquisition.layout(space)
     numeric, categories = int((~plan.categorical).sum()), int(plan.categorical.sum())
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from bgpbt.gp import fit, posterior
+from bgpbt.gp.kernels import Params
 from bgpbt.options import BadInput
 
 INSTALL = "pip install torch gpytorch --extra-index-url https://download.pytorch.org/whl/cpu"
@@ -17,6 +18,10 @@ class Engine(NamedTuple):
     predict: Callable  # (that, point) -> mean [], variance [] of the process, without the noise of an observation
 
 
+def _condition(raw: Params, data: posterior.Data) -> posterior.Posterior:
+    return posterior.condition(fit.natural(raw), data)
+
+
 def engine(name: str) -> Engine:
     """The engine `jax` or `gpytorch`.
 
@@ -24,7 +29,7 @@ def engine(name: str) -> Engine:
       BadInput: GPyTorch is not installed.
     """
     if name == "jax":
-        return Engine(fit.fit, lambda raw, data: posterior.condition(fit.natural(raw), data), posterior.predict)
+        return Engine(fit.fit, _condition, posterior.predict)
     try:
         from bgpbt.gp import gpytorch_engine
     except ImportError:

@@ -4,10 +4,12 @@ The optimizer works on unconstrained values: logarithms of what is positive, log
 normal in those; targets are ranks turned into a standard normal, so they need no units:
 
 outputscale  median 1, factor 2                   noise        median 0.1, factor 4
-lengthscale  median sqrt(D) / 2, factor 3         overlap      median 1, factor 2
-mix          around 0.5                           eps          median 0.1, mostly 0.02 to 0.4
+lengthscale  median sqrt(D) / 2, factor 3 for     overlap      median 1, factor 2
+             all together, factor 2 each apart    eps          median 0.1, mostly 0.02 to 0.4
+mix          around 0.5
 
-A long lengthscale is allowed: that is how a dimension is seen to be irrelevant.
+Lengthscales move together, or else one short lengthscale explains few noisy configurations, any one of them. A long one
+is allowed: that is how a dimension is seen to be irrelevant.
 """
 
 import math
@@ -24,10 +26,11 @@ STARTS = 6  # the last parameters, the prior's centre, and draws from it
 ITERATIONS = 20
 TOLERANCE = 1e-3  # nats per unit of an unconstrained parameter
 LEAST_NOISE = 1e-6
+TOGETHER, APART = math.log(3.0), math.log(2.0)  # standard deviations of ln lengthscale: all of them, each from the others
 
 
 def prior(numeric: int, categories: int) -> tuple[Params, Params]:
-    """Mean and standard deviation of every unconstrained parameter. `numeric` D, `categories` C."""
+    """Mean and standard deviation of every unconstrained parameter, lengthscales apart. `numeric` D, `categories` C."""
     ones, whole = jnp.ones(numeric), jnp.ones(categories)
     centre = Params(
         mean=jnp.zeros(()),
@@ -42,7 +45,7 @@ def prior(numeric: int, categories: int) -> tuple[Params, Params]:
         mean=jnp.asarray(0.5),
         outputscale=jnp.asarray(math.log(2.0)),
         noise=jnp.asarray(math.log(4.0)),
-        lengthscale=math.log(3.0) * ones,
+        lengthscale=APART * ones,
         overlap=math.log(2.0) * whole,
         mix=jnp.asarray(1.0),
         eps=jnp.asarray(1.0),
@@ -63,11 +66,18 @@ def natural(raw: Params) -> Params:
     )
 
 
+def shared(numeric: int) -> float:
+    """What a move of all D lengthscales together costs less than D moves, per squared sum of their deviations."""
+    ratio = (TOGETHER / APART) ** 2
+    return ratio / (1 + numeric * ratio)  # Sherman and Morrison: the inverse of 1 + ratio 11'
+
+
 def log_posterior(raw: Params, data: Data) -> Array:
     """What the fit maximises: the log marginal likelihood and the log prior, up to a constant. Shape `[]`, nats."""
-    centre, spread = prior(data.points.x.shape[-1], data.points.h.shape[-1])
-    normal = jax.tree.map(lambda u, m, s: -0.5 * jnp.sum(((u - m) / s) ** 2), raw, centre, spread)
-    return log_marginal_likelihood(natural(raw), data) + sum(jax.tree.leaves(normal))
+    centre, spread = prior(numeric := data.points.x.shape[-1], data.points.h.shape[-1])
+    away = jax.tree.map(lambda u, m, s: (u - m) / s, raw, centre, spread)
+    squares = sum(jnp.sum(x**2) for x in away) - shared(numeric) * jnp.sum(away.lengthscale) ** 2
+    return log_marginal_likelihood(natural(raw), data) - 0.5 * squares
 
 
 def starts(key: Array, warm: Params, number: int) -> Params:
@@ -76,6 +86,8 @@ def starts(key: Array, warm: Params, number: int) -> Params:
     keys = jax.tree.unflatten(jax.tree.structure(warm), list(jax.random.split(key, len(warm))))
     draws = max(number - 2, 0)
     drawn = jax.tree.map(lambda k, m, s: m + s * jax.random.normal(k, (draws, *m.shape), m.dtype), keys, centre, spread)
+    together = TOGETHER * jax.random.normal(jax.random.fold_in(key, 1), (draws, 1), centre.mean.dtype)
+    drawn = drawn._replace(lengthscale=drawn.lengthscale + together)
     return jax.tree.map(lambda w, m, d: jnp.concatenate([w[None], m[None], d])[:number], warm, centre, drawn)
 
 

@@ -157,6 +157,10 @@ def log_posterior(model: Process) -> torch.Tensor:
         if value.numel():
             centre, spread = (torch.as_tensor(np.array(x, np.float64)).reshape(value.shape) for x in (centre, spread))
             total = total - 0.5 * (((value - centre) / spread) ** 2).sum()
+    if kernel.numeric:
+        centre = float(ours.prior(kernel.numeric, kernel.categories)[0].lengthscale[0])
+        away = ((kernel.matern.raw_lengthscale - centre) / ours.APART).sum()
+        total = total + 0.5 * ours.shared(kernel.numeric) * away**2
     return total
 
 

@@ -71,7 +71,7 @@ def bgpbt(
     Raises:
       BadInput: GPyTorch is asked for and not installed.
     """
-    columns = np.flatnonzero(spaces.group_mask(space, "hyperparameter"))
+    columns, dimensions = np.flatnonzero(spaces.group_mask(space, "hyperparameter")), len(space)
     space = {name: dim for name, dim in space.items() if dim.group == "hyperparameter"}
     numeric = [name for name, dim in space.items() if not isinstance(dim, Categorical)]
     everywhere = regions.start()._replace(length=np.float32(np.inf))
@@ -183,4 +183,15 @@ def bgpbt(
         found |= {"gp_noise": params.noise, "gp_outputscale": params.outputscale, "gp_eps": params.eps}
         return found | {f"gp_lengthscale_{name}": x for name, x in zip([*numeric, "context"], params.lengthscale, strict=True)}
 
-    return Strategy(init, step, beliefs)
+    def prepare(size: int) -> None:
+        """A step of an imagined population, all of whose members are known: the bandit speaks at once."""
+        config, fitness, clock = (
+            np.full((size, dimensions), 0.5, np.float32),
+            np.arange(size, dtype=np.float32),
+            np.zeros(size, np.int32),
+        )
+        outcome = Outcome(config, fitness, fitness[:, None], clock, clock, np.ones(size, bool))
+        key = jax.random.PRNGKey(0)
+        step(key, init(key, outcome), outcome._replace(timesteps=clock + 1))
+
+    return Strategy(init, step, beliefs, prepare)

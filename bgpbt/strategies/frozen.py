@@ -13,4 +13,4 @@ def frozen(strategy: Strategy) -> Strategy:
         source = jnp.full_like(decision.source, Source.previous)
         return state, decision._replace(config=outcome.config, source=source)
 
-    return Strategy(init=strategy.init, step=step, beliefs=strategy.beliefs)
+    return strategy._replace(step=step)

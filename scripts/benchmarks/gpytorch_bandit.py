@@ -4,6 +4,7 @@ The model is the second engine's; the search moves in the same box, as many walk
 gradient step and of hops over whole numbers.
 """
 
+import jax
 import numpy as np
 import torch
 
@@ -16,10 +17,9 @@ from bgpbt.space import SearchSpace
 
 
 def _starts(dimensions: int) -> list[Params]:
-    rng = np.random.default_rng(0)
-    centre, spread = ([np.asarray(x, float) for x in part] for part in fit.prior(dimensions, 0))
-    drawn = [[m + s * rng.normal(size=m.shape) for m, s in zip(centre, spread, strict=True)] for _ in range(fit.STARTS - 1)]
-    return [Params(*start) for start in [centre, *drawn]]
+    centre = fit.prior(dimensions, 0)[0]
+    drawn = jax.tree.map(np.asarray, fit.starts(jax.random.PRNGKey(0), centre, fit.STARTS))
+    return [jax.tree.map(lambda x, i=i: x[i].astype(float), drawn) for i in range(fit.STARTS)]
 
 
 def suggest(space: SearchSpace, rows: History) -> np.ndarray:

@@ -34,8 +34,27 @@ def worth(config) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def strategy():
-    return bgpbt(SPACE, ("policy", "value"), quantile_fraction=1 / P)
+def prepared():
+    """A strategy, and how many programs were compiled while it was prepared and in its first two steps."""
+    made, key, compiled = bgpbt(SPACE, ("policy", "value"), quantile_fraction=1 / P), jax.random.PRNGKey(0), []
+
+    def listen(event, duration, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled.append(duration)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    made.prepare(P)
+    before = len(compiled)
+    state = made.init(key, outcome(first(), np.zeros(P), 0))
+    for number in (1, 2):
+        state, _ = made.step(key, state, outcome(first(), np.arange(P) * number, 100 * number))
+    jax.monitoring.unregister_event_duration_listener(listen)
+    return made, before, len(compiled) - before
+
+
+@pytest.fixture(scope="module")
+def strategy(prepared):
+    return prepared[0]
 
 
 class Play:
@@ -56,6 +75,11 @@ class Play:
         self.config = np.asarray(self.decision.config)
         self.fitness = seen.fitness[np.asarray(self.decision.parents)[:, 0]].astype(float)
         return self.decision
+
+
+def test_all_that_a_step_needs_is_compiled_before_the_first(prepared):
+    _, before, after = prepared
+    assert before > 0 and after == 0
 
 
 def test_only_the_worst_is_replaced_and_by_the_bandit(strategy):
