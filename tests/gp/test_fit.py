@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 from bgpbt.gp import fit
 from bgpbt.gp.kernels import Params, Point
@@ -24,7 +25,7 @@ def drawn(seed: int, count: int, params: Params, capacity: int | None = None, ro
     numeric, categories = len(params.lengthscale), len(params.overlap)
     capacity = capacity or count
     x, h = rng.uniform(size=(capacity, numeric)), rng.integers(0, 3, (capacity, categories))
-    at = Point(jnp.asarray(x), jnp.asarray(h), jnp.asarray(np.arange(capacity) * rounds // count, float))
+    at = Point(jnp.asarray(x), jnp.asarray(h), jnp.asarray(np.arange(capacity) * rounds // max(count, 1), float))
     valid = jnp.arange(capacity) < count
     lower = np.linalg.cholesky(np.asarray(covariance(params, Data(at, jnp.zeros(capacity), valid))))
     return Data(at, jnp.where(valid, float(params.mean) + lower @ rng.normal(size=capacity), 0), valid)
@@ -33,6 +34,21 @@ def drawn(seed: int, count: int, params: Params, capacity: int | None = None, ro
 def natural(lengthscale, *, categories: int = 0, noise: float = 0.02, eps: float = 0.1) -> Params:
     one = jnp.ones(())
     return Params(0 * one, one, noise * one, jnp.asarray(lengthscale), jnp.ones(categories), 0.5 * one, eps * one)
+
+
+def test_lengthscales_move_together_in_the_prior_and_in_its_draws():
+    """Normal with covariance APART^2 I + TOGETHER^2 11'; without rows the posterior is the prior."""
+    nothing = drawn(0, 0, natural([1.0, 1.0, 1.0]), 2)
+    covariance = fit.APART**2 * np.eye(3) + fit.TOGETHER**2
+    normal = stats.multivariate_normal(np.asarray(warm(nothing).lengthscale), covariance)
+    for seed in range(3):
+        lengthscale = np.random.default_rng(seed).normal(0, 2, 3)
+        less = fit.log_posterior(warm(nothing)._replace(lengthscale=jnp.asarray(lengthscale)), nothing)
+        expected = normal.logpdf(lengthscale) - normal.logpdf(normal.mean)
+        np.testing.assert_allclose(less - fit.log_posterior(warm(nothing), nothing), expected, rtol=1e-9)
+    draws = fit.starts(jax.random.PRNGKey(0), warm(nothing), 20_002).lengthscale[2:]
+    np.testing.assert_allclose(np.cov(draws.T), covariance, rtol=0.05)
+    np.testing.assert_allclose(draws.mean(axis=0), normal.mean, atol=0.05)
 
 
 @pytest.fixture(scope="module")
