@@ -324,7 +324,8 @@ def _check_available(options: Options) -> None:
 def _read(path: Path) -> dict[str, Any]:
     """The settings in a YAML file, their names checked."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        node, values = yaml.compose(text, yaml.SafeLoader), yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
@@ -335,6 +336,9 @@ def _read(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(values, dict):
         raise BadInput(f"{path}: not a mapping, write one `name: value` a line")
+    names = [key.value for key, _ in node.value]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise BadInput(f"{path}: {', '.join(twice)} given twice, keep one")  # YAML itself would keep the last
     known = tuple(Options.model_fields)
     for key in values:
         if key not in known:

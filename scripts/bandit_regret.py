@@ -18,8 +18,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import jax
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from bgpbt import space as spaces
+from bgpbt.plots import MEMBER, WINNER
 from bgpbt.strategies.bgpbt import bgpbt
 from bgpbt.strategies.pbt import pbt
 from bgpbt.strategies.random_search import random_search
@@ -44,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), metavar="NAME", help="default: all")
     result.add_argument("--rounds", type=int, default=ROUNDS, help=f"default {ROUNDS}")
     result.add_argument("--csv", type=Path, metavar="FILE", help="keep regrets there, and skip what is there already")
+    result.add_argument("--figure", type=Path, metavar="FILE", help="draw the paired differences there")
     return result
 
 
@@ -92,6 +95,28 @@ def table(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def draw(found: pd.DataFrame, path: Path) -> None:
+    """Paired differences in regret, BG-PBT less each rival: a point for every seed, the mean with its interval."""
+    functions = [name for name in FUNCTIONS if name in set(found["function"])]
+    rivals = [arm for arm in ARMS if arm != "bgpbt" and arm in set(found["arm"])]
+    figure = Figure(figsize=(2.2 + 2.6 * len(functions), 2.8), layout="constrained")
+    rows = table(found).set_index(["function", "arm"])
+    for axes, name in zip(figure.subplots(1, len(functions), sharey=True, squeeze=False)[0], functions, strict=True):
+        regrets = found[found["function"] == name].pivot(index="seed", columns="arm", values="regret")
+        for place, arm in enumerate(rivals):
+            points, row = regrets["bgpbt"] - regrets[arm], rows.loc[(name, arm)]
+            axes.plot(points, np.full(len(points), place), "|", color=MEMBER, ms=9)
+            axes.plot([row["low"], row["high"]], [place, place], color=WINNER, lw=3, solid_capstyle="butt")
+            axes.plot(row["bgpbt less"], place, "o", color=WINNER, ms=6)
+        axes.axvline(0, color="#222222", lw=0.8)
+        axes.set(title=name, ylim=(len(rivals) - 0.5, -0.5), yticks=range(len(rivals)), yticklabels=rivals)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel(
+        "difference in regret, bgpbt less rival (left of 0: bgpbt is better); grey: a seed; line: 95 % interval of the mean"
+    )
+    figure.savefig(path, dpi=120)
+
+
 def main(argv: list[str]) -> int:
     """Plays what is missing and prints the table."""
     args = parser().parse_args(argv)
@@ -111,6 +136,8 @@ def main(argv: list[str]) -> int:
                         found.to_csv(args.csv, index=False)
             print(f"{name}, {arm}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     print(table(found).to_string(index=False, float_format=lambda x: f"{x:.2f}"))
+    if args.figure:
+        draw(found, args.figure)
     return 0
 
 

@@ -378,6 +378,7 @@ def test_small_config():
         ("pop_size: \x00", "not readable as YAML"),
         ("- pop_size", "not a mapping"),
         ("ant", "not a mapping"),
+        ("pop_size: 8\nenv_name: ant\npop_size: 4", "pop_size given twice"),
         ("pop_size: 1.5", "pop_size: 1.5 is not a whole number"),
         ("env_name: [ant]", "env_name: unknown"),
         ("n_init: 4", "n_init: 4 is below pop_size 8"),

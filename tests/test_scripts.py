@@ -204,13 +204,15 @@ def test_whoever_is_copied_hands_on_its_score():
     np.testing.assert_allclose(first, first[0])
 
 
-def test_paired_differences_are_of_the_same_seed():
-    rows = [
-        (f, arm, seed, seed + (2 if arm == "pbt" else 0)) for f in ("a", "b") for arm in ("bgpbt", "pbt") for seed in range(5)
-    ]
-    table = bandit_regret.table(pd.DataFrame(rows, columns=["function", "arm", "seed", "regret"]))
+def test_paired_differences_are_of_the_same_seed(tmp_path):
+    names, arms = list(FUNCTIONS)[:2], ("bgpbt", "pbt")
+    rows = [(f, arm, seed, seed + (2 if arm == "pbt" else 0)) for f in names for arm in arms for seed in range(5)]
+    found = pd.DataFrame(rows, columns=["function", "arm", "seed", "regret"])
+    table = bandit_regret.table(found)
     pbt = table[table["arm"] == "pbt"]
     assert (pbt[["bgpbt less", "low", "high"]] == -2).all(axis=None) and len(table) == 4
+    bandit_regret.draw(found, tmp_path / "regret.png")
+    assert (tmp_path / "regret.png").stat().st_size > 5_000
 
 
 def test_arms_of_the_comparison_spend_alike():
