@@ -8,8 +8,8 @@ lengthscale  median sqrt(D) / 2, factor 3 for     overlap      median 1, factor 
              all together, factor 2 each apart    eps          median 0.1, mostly 0.02 to 0.4
 mix          around 0.5
 
-Lengthscales move together, or else one short lengthscale explains few noisy configurations, any one of them. A long one
-is allowed: that is how a dimension is seen to be irrelevant.
+Lengthscales move together, or else one short lengthscale explains few noisy configurations, any one of them; that of the
+last column, the context, stands alone. A long one is allowed: that is how a dimension is seen to be irrelevant.
 """
 
 import math
@@ -22,7 +22,7 @@ from bgpbt.gp.kernels import Params
 from bgpbt.gp.posterior import Data, log_marginal_likelihood
 
 Array = jax.Array
-STARTS = 6  # the last parameters, the prior's centre, and draws from it
+STARTS = 6  # the last parameters, the prior's centre, short lengthscales, and draws from the prior
 ITERATIONS = 20
 TOLERANCE = 1e-3  # nats per unit of an unconstrained parameter
 LEAST_NOISE = 1e-6
@@ -67,28 +67,32 @@ def natural(raw: Params) -> Params:
 
 
 def shared(numeric: int) -> float:
-    """What a move of all D lengthscales together costs less than D moves, per squared sum of their deviations."""
+    """What the lengthscales of D columns cost less where they move together, per squared sum of all but the last."""
     ratio = (TOGETHER / APART) ** 2
-    return ratio / (1 + numeric * ratio)  # Sherman and Morrison: the inverse of 1 + ratio 11'
+    return ratio / (1 + (numeric - 1) * ratio)  # Sherman and Morrison: the inverse of 1 + ratio 11'
 
 
 def log_posterior(raw: Params, data: Data) -> Array:
     """What the fit maximises: the log marginal likelihood and the log prior, up to a constant. Shape `[]`, nats."""
     centre, spread = prior(numeric := data.points.x.shape[-1], data.points.h.shape[-1])
     away = jax.tree.map(lambda u, m, s: (u - m) / s, raw, centre, spread)
-    squares = sum(jnp.sum(x**2) for x in away) - shared(numeric) * jnp.sum(away.lengthscale) ** 2
+    squares = sum(jnp.sum(x**2) for x in away) - shared(numeric) * jnp.sum(away.lengthscale[:-1]) ** 2
     return log_marginal_likelihood(natural(raw), data) - 0.5 * squares
 
 
 def starts(key: Array, warm: Params, number: int) -> Params:
-    """The last parameters, the prior's centre, and draws from the prior. The key is consumed. Shape `[number, ...]`."""
+    """The last parameters, the prior's centre, short lengthscales, and draws from the prior. Shape `[number, ...]`.
+
+    The key is consumed. Noisy data have two explanations, a smooth function or a rough one: both are looked at.
+    """
     centre, spread = prior(warm.lengthscale.shape[-1], warm.overlap.shape[-1])
     keys = jax.tree.unflatten(jax.tree.structure(warm), list(jax.random.split(key, len(warm))))
-    draws = max(number - 2, 0)
+    draws = max(number - 3, 0)
     drawn = jax.tree.map(lambda k, m, s: m + s * jax.random.normal(k, (draws, *m.shape), m.dtype), keys, centre, spread)
     together = TOGETHER * jax.random.normal(jax.random.fold_in(key, 1), (draws, 1), centre.mean.dtype)
-    drawn = drawn._replace(lengthscale=drawn.lengthscale + together)
-    return jax.tree.map(lambda w, m, d: jnp.concatenate([w[None], m[None], d])[:number], warm, centre, drawn)
+    drawn = drawn._replace(lengthscale=drawn.lengthscale.at[:, :-1].add(together))
+    short = centre._replace(lengthscale=centre.lengthscale - 1.5 * TOGETHER)
+    return jax.tree.map(lambda w, m, s, d: jnp.concatenate([jnp.stack([w, m, s]), d])[:number], warm, centre, short, drawn)
 
 
 def climb(raw: Params, data: Data, iterations: int) -> tuple[Params, Array]:

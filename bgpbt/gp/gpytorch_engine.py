@@ -159,7 +159,7 @@ def log_posterior(model: Process) -> torch.Tensor:
             total = total - 0.5 * (((value - centre) / spread) ** 2).sum()
     if kernel.numeric:
         centre = float(ours.prior(kernel.numeric, kernel.categories)[0].lengthscale[0])
-        away = ((kernel.matern.raw_lengthscale - centre) / ours.APART).sum()
+        away = ((kernel.matern.raw_lengthscale[..., :-1] - centre) / ours.APART).sum()
         total = total + 0.5 * ours.shared(kernel.numeric) * away**2
     return total
 
