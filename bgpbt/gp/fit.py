@@ -86,10 +86,11 @@ def starts(key: Array, warm: Params, number: int) -> Params:
     The key is consumed. Noisy data have two explanations, a smooth function or a rough one: both are looked at.
     """
     centre, spread = prior(warm.lengthscale.shape[-1], warm.overlap.shape[-1])
-    keys = jax.tree.unflatten(jax.tree.structure(warm), list(jax.random.split(key, len(warm))))
+    key_together, *keys = jax.random.split(key, len(warm) + 1)
+    keys = jax.tree.unflatten(jax.tree.structure(warm), keys)
     draws = max(number - 3, 0)
     drawn = jax.tree.map(lambda k, m, s: m + s * jax.random.normal(k, (draws, *m.shape), m.dtype), keys, centre, spread)
-    together = TOGETHER * jax.random.normal(jax.random.fold_in(key, 1), (draws, 1), centre.mean.dtype)
+    together = TOGETHER * jax.random.normal(key_together, (draws, 1), centre.mean.dtype)
     drawn = drawn._replace(lengthscale=drawn.lengthscale.at[:, :-1].add(together))
     short = centre._replace(lengthscale=centre.lengthscale - 1.5 * TOGETHER)
     return jax.tree.map(lambda w, m, s, d: jnp.concatenate([jnp.stack([w, m, s]), d])[:number], warm, centre, short, drawn)
