@@ -16,8 +16,12 @@ def double():
         yield
 
 
-def at(p: Point, i: int) -> Point:
-    return jax.tree.map(lambda x: x[i], p)
+@jax.jit
+def inference(p, d: Data, new: Point):
+    """ln p(y), its gradient, and means and variances at new points."""
+    value, gradient = jax.value_and_grad(log_marginal_likelihood)(p, d)
+    known = condition(p, d)
+    return value, gradient, *jax.vmap(lambda point: predict(known, point))(new)
 
 
 def data(rng, count: int, numeric: int = 3, categories: int = 2) -> Data:
@@ -48,30 +52,28 @@ def test_mean_variance_and_likelihood_against_numpy():
     mean = float(p.mean) + across @ np.linalg.solve(k, residual)
     variance = float(p.outputscale) - (across * np.linalg.solve(k, across.T).T).sum(1)
     likelihood = -0.5 * residual @ np.linalg.solve(k, residual) - 0.5 * np.linalg.slogdet(2 * np.pi * k)[1]
-    posterior = condition(p, d)
-    found = [predict(posterior, at(new, i)) for i in range(6)]
-    np.testing.assert_allclose([m for m, _ in found], mean, rtol=1e-9)
-    np.testing.assert_allclose([v for _, v in found], variance, rtol=1e-8)
-    np.testing.assert_allclose(log_marginal_likelihood(p, d), likelihood, rtol=1e-10)
+    value, _, means, variances = inference(p, d, new)
+    np.testing.assert_allclose(means, mean, rtol=1e-9)
+    np.testing.assert_allclose(variances, variance, rtol=1e-8)
+    np.testing.assert_allclose(value, likelihood, rtol=1e-10)
 
 
 @pytest.mark.parametrize("count", [0, 1, 12])
 def test_padding_changes_nothing(count):
     rng = np.random.default_rng(1)
-    p, d, new = params(rng, 3, 2), data(rng, count), at(points(rng, 1, 3, 2), 0)
-    wide = padded(d, 20)
-    np.testing.assert_allclose(log_marginal_likelihood(p, wide), log_marginal_likelihood(p, d), rtol=1e-11, atol=1e-11)
-    np.testing.assert_allclose(predict(condition(p, wide), new), predict(condition(p, d), new), rtol=1e-10)
-    gradients = [jax.tree.leaves(jax.grad(log_marginal_likelihood)(p, each)) for each in (wide, d)]
-    for a, b in zip(*gradients, strict=True):
+    p, d, new = params(rng, 3, 2), data(rng, count), points(rng, 1, 3, 2)
+    (value, gradient, *moments), (plain, plain_gradient, *plain_moments) = (inference(p, x, new) for x in (padded(d, 20), d))
+    np.testing.assert_allclose(value, plain, rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(moments, plain_moments, rtol=1e-10)
+    for a, b in zip(gradient, plain_gradient, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-9)
 
 
 def test_without_data_the_prior_speaks():
     rng = np.random.default_rng(2)
-    p, new = params(rng, 3, 2), at(points(rng, 1, 3, 2), 0)
-    mean, variance = predict(condition(p, padded(data(rng, 0), 5)), new)
-    np.testing.assert_allclose([mean, variance], [p.mean, p.outputscale])
+    p, new = params(rng, 3, 2), points(rng, 1, 3, 2)
+    _, _, mean, variance = inference(p, padded(data(rng, 0), 20), new)
+    np.testing.assert_allclose([mean[0], variance[0]], [p.mean, p.outputscale])
 
 
 def test_the_jitter_grows_until_the_factor_exists():
@@ -86,6 +88,4 @@ def test_equal_rows_without_noise_do_no_harm():
     rng = np.random.default_rng(3)
     p, d = params(rng, 3, 2)._replace(noise=jnp.asarray(0.0)), data(rng, 4)
     twice = jax.tree.map(lambda x: jnp.concatenate([x, x]), d)
-    value, gradient = jax.value_and_grad(log_marginal_likelihood)(p, twice)
-    assert np.isfinite(value) and all(np.isfinite(g).all() for g in jax.tree.leaves(gradient))
-    assert np.isfinite(predict(condition(p, twice), at(d.points, 0))).all()
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(inference(p, twice, d.points)))
