@@ -10,7 +10,7 @@ import numpy as np
 from bgpbt import space as spaces
 from bgpbt.display import Display
 from bgpbt.options import Options
-from bgpbt.population import Arrangement, Programs, Purpose, compile_ahead, make_programs
+from bgpbt.population import Ahead, Arrangement, Programs, Purpose, compile_ahead, make_programs
 from bgpbt.types import Strategy, Task, TrainState
 
 
@@ -46,13 +46,13 @@ def make_engine(options: Options, task: Task, strategy: Strategy, arrangement: A
 def _prepare_ahead(strategy: Strategy, size: int) -> Strategy:
     """The strategy, being prepared in the background: its first step waits for that."""
     worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prepare")
-    prepared = worker.submit(strategy.prepare, size)
+
+    def ready():
+        strategy.prepare(size)
+        return strategy.step
+
+    step = Ahead(worker.submit(ready))
     worker.shutdown(wait=False)
-
-    def step(*args):
-        prepared.result()
-        return strategy.step(*args)
-
     return strategy._replace(step=step)
 
 
