@@ -16,7 +16,7 @@ from bgpbt.gp.kernels import Point
 from bgpbt.space import Categorical, Float, SearchSpace
 from bgpbt.types import Array, Key
 
-KAPPA = 1.0  # standard deviations below the mean; 3 in the reference
+KAPPA = 2.0  # standard deviations below the mean; 3 in the reference
 STARTS, ROUNDS, NEIGHBOURS = 8, 40, 10
 STEPS = (0.3, 0.1, 0.03, 0.01, 0.003)  # of the box, tried along the gradient
 
