@@ -22,6 +22,7 @@ TINY = {
     "env_name": "fast",
     "num_envs": 32,
     "pop_size": 2,
+    "n_init": 2,
     "quantile_fraction": 0.5,
     "policy_layers": "8,8",
     "value_layers": "8,8",
