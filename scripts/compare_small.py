@@ -1,10 +1,10 @@
 """BG-PBT beside its rivals on ant: who brings the better agent for the same number of environment steps?
 
-Every arm trains the population of `configs/ant_small.yaml` (8 members, small networks) for as many environment steps as the
+Every arm trains the population of `configs/ant_small.yaml` (8 members, small networks) for as many timesteps as the
 others, from the same eight configurations (but `defaults`), picks its member by selection fitness, and is judged by that
 member's mean return on 128 fresh deterministic episodes. Reported seeds are 0 to 7, committed before the first reported run.
-Development used seeds from 1000 on; most of it another environment, but that BG-PBT begins with eight candidates here and not
-with 24 was decided on ant, seeds 1000 and 1001.
+The bandit was developed on the functions of `bandit_regret.py` and on two seeds of ant itself, 1000 and 1001: there it was
+decided that the context's lengthscale stands alone, and that BG-PBT begins with eight candidates here and not with 24.
 
 What is finished is skipped, and an interrupted run goes on: call it again with the same --save_dir.
 """
