@@ -179,12 +179,12 @@ def make_programs(task: Task, pop_size: int, arrangement: Arrangement) -> Progra
 
     def train_one(shared, inputs):
         seed, round_, updates = shared
-        member, active, state, config = inputs
+        member, active, state, config, lesson = inputs
         key = member_key(seed, Purpose.train, round_, member)
         hyperparams = spaces.decode(task.space, config)
 
         def train(state):
-            return task.train(key, state, hyperparams, updates, ())
+            return task.train(key, state, hyperparams, updates, lesson)
 
         # The trip count stays unbatched: an idle member of a vmapped chunk is held afterwards, not step by step.
         nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(train, state)[1])
@@ -230,16 +230,15 @@ def make_programs(task: Task, pop_size: int, arrangement: Arrangement) -> Progra
         replaced = blended | jnp.any(decision.parents != members[:, None], axis=1)
         return over(refresh_one)((seed, round_), (members, replaced, state))
 
+    def train(seed, round_, updates, members, active, population, config, lesson=()):
+        return over(train_one)((seed, round_, updates), (members, active, population, config, lesson))
+
     return Programs(
         configure=jit(lambda seed, members: over(configure_one)(seed, members)),
         hyperparams=jax.jit(partial(spaces.decode, task.space)),
         init=jit(lambda seed, members, config: over(init_one)(seed, (members, config))),
-        train=jit(
-            lambda seed, round_, updates, members, active, population, config: over(train_one)(
-                (seed, round_, updates), (members, active, population, config)
-            ),
-            donate_argnames="population",
-        ),
+        train=jit(train, donate_argnames="population"),
+        distil=jit(train, donate_argnames="population"),
         evaluate=jit(
             lambda seed, round_, purpose, draws, active, population, config: over(evaluate_one)(
                 (seed, round_, purpose), (draws, active, population, config)

@@ -28,6 +28,15 @@ class TrainState(NamedTuple):
     world: PyTree  # environments, running episodes, data positions: never inherited, drawn afresh by `refresh`
 
 
+class Lesson(NamedTuple):
+    """What a student learns from beside its own experience."""
+
+    teacher: TrainState  # without its world; its networks may be padded to another size than the student's
+    config: Array  # [D] the teacher's, in the unit cube
+    trained: Array  # [] float32, steps of the distillation behind the student
+    length: Array  # [] float32, steps of the whole distillation
+
+
 class Task(NamedTuple):
     """A learning problem, written for ONE member; `bgpbt.population` adds the axis `P`."""
 
@@ -37,7 +46,7 @@ class Task(NamedTuple):
     timesteps_per_update: int  # the smallest amount of training, in the unit of `timesteps`
     init: Callable[[Key, Hyperparams], TrainState]
     train: Callable[[Key, TrainState, Hyperparams, Array, PyTree], tuple[TrainState, Metrics]]
-    # (key, state, hyperparams, updates [] int32, extra): `extra` is a teacher and its progress, or (). Metrics: `loss` [];
+    # (key, state, hyperparams, updates [] int32, extra): `extra` is a `Lesson`, or (). Metrics: `loss` [];
     # `env_steps` [] int32 simulated; `episode_returns` [E] where the fitness comes from training
     evaluate: Callable[[Key, TrainState, Hyperparams], tuple[Array, Array]]
     # fresh deterministic episodes: returns [E], simulated steps [] int32

@@ -42,6 +42,7 @@ class Batch(NamedTuple):
     log_prob: Array  # [K]
     advantage: Array  # [K]
     target: Array  # [K] of the value
+    teacher: losses.TanhNormal | tuple[()] = ()  # [K, A] what a teacher would have done, where there is one
 
 
 def arch(block: str, h: Hyperparams) -> Arch:
@@ -114,6 +115,8 @@ def loss(params: PyTree, moments: PyTree, batch: Batch, noise: Array, h: Hyperpa
         + losses.value_loss(value(layers, batch.obs, h), batch.target)
         - h["entropy_cost"] * losses.entropy(dist, noise)
     )
+    if batch.teacher:
+        total = total + h["distillation"] * losses.kl_before_tanh(batch.teacher, dist)
     return jnp.mean(total), turned
 
 

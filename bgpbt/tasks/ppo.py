@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 
 from bgpbt import losses
+from bgpbt import space as spaces
 from bgpbt.networks.mlp import MLP
 from bgpbt.space import Float, Integer, SearchSpace
-from bgpbt.tasks import episodes, learner, normalizer
+from bgpbt.tasks import distillation, episodes, learner, normalizer
 from bgpbt.tasks.learner import BLOCKS, Experience
 from bgpbt.types import Array, Hyperparams, Key, Metrics, PyTree, Task, TrainState
 from envs.base import Env
@@ -104,11 +105,15 @@ def ppo(
         params, moments = learner.init(key_weights, mlps, fixed | hyperparams)
         return TrainState(params, moments, normalizer.init(env.observation_size), new_world(key_world))
 
+    def acting(state: TrainState, h: Hyperparams):
+        """The policy: observations `[..., O]` to distributions over actions `[..., A]` before tanh."""
+        layers, _ = learner.layers_of(state.params, state.moments, h)
+        return lambda obs: learner.policy(layers, normalizer.normalise(state.shared, obs), h)
+
     def mode_of(state: TrainState, hyperparams: Hyperparams):
         """The deterministic policy: observations `[..., O]` to actions `[..., A]`."""
-        h = fixed | hyperparams
-        layers, _ = learner.layers_of(state.params, state.moments, h)
-        return lambda obs: jnp.tanh(learner.policy(layers, normalizer.normalise(state.shared, obs), h).loc)
+        act = acting(state, fixed | hyperparams)
+        return lambda obs: jnp.tanh(act(obs).loc)
 
     def rollout(key: Key, state: TrainState, layers: PyTree, h: Hyperparams, bank, mode):
         """Plays `ROLLOUT_LENGTH` decisions. Returns the world, what to learn from, and `[T, G]` steps."""
@@ -131,14 +136,17 @@ def ppo(
         ours = (x[:, :num_envs] for x in (step.reward, step.terminated, step.truncated))
         return world, Experience(obs, raw_action, log_prob, *ours, world.env.obs[:num_envs]), step
 
-    def update(key: Key, state: TrainState, tally: Tally, h: Hyperparams, bank, mode) -> tuple[TrainState, Tally]:
-        """One rollout and what is learnt from it."""
+    def update(key: Key, state: TrainState, tally: Tally, h: Hyperparams, bank, mode, teach) -> tuple[TrainState, Tally]:
+        """One rollout and what is learnt from it; `teach` is a teacher's policy, or None."""
         key_rollout, key_learn = jax.random.split(key)
         layers, _ = learner.layers_of(state.params, state.moments, h)
         world, experience, step = rollout(key_rollout, state, layers, h, bank, mode)
         # The statistics take in the rollout before it is learnt from; the behaviour's log-probabilities stay as acted.
         statistics = normalizer.update(state.shared, experience.obs.reshape(transitions, -1))
         batch = learner.estimate(layers, lambda obs: normalizer.normalise(statistics, obs), experience, h)
+        if teach:
+            shown = teach(experience.obs)
+            batch = batch._replace(teacher=jax.tree.map(lambda x: x.reshape(transitions, -1), shown))
         params, moments, loss = learner.learn(
             key_learn, state.params, state.moments, batch, h, normalize_advantage=normalize_advantage
         )
@@ -147,15 +155,18 @@ def ppo(
         return TrainState(params, moments, statistics, world), tally
 
     def train(key: Key, state: TrainState, hyperparams: Hyperparams, updates: Array, extra) -> tuple[TrainState, Metrics]:
-        del extra  # no teacher here
-        h = fixed | hyperparams
+        h, teach = fixed | hyperparams, None
+        if extra:
+            h = h | distillation.HYPERPARAMS
+            teach = acting(extra.teacher, fixed | spaces.decode(space, extra.config))
         key_bank, key_updates = jax.random.split(key)
         bank = jax.vmap(env.reset)(jax.random.split(key_bank, num_envs))  # start states of this round's new episodes
         mode = mode_of(state, hyperparams) if beside else None
         zeros = jnp.zeros_like(state.world.episode_return)
 
         def one(i, carry):
-            return update(jax.random.fold_in(key_updates, i), *carry, h, bank, mode)
+            weight = {"distillation": distillation.weight(extra, i * transitions * env.action_repeat)} if extra else {}
+            return update(jax.random.fold_in(key_updates, i), *carry, h | weight, bank, mode, teach)
 
         state, tally = jax.lax.fori_loop(0, updates, one, (state, Tally(zeros * jnp.nan, zeros, jnp.zeros((), zeros.dtype))))
         measured = slice(num_envs, None) if beside else slice(None)
