@@ -26,7 +26,14 @@ SPACE = architecture_space()
 SEEN, PROPOSED, NOISE, SEEDS = 24, 12, 0.5, 20
 # Every architecture, as natural values and as 0 .. 1 in each dimension (width by its doublings).
 NATURAL = np.array(list(product(*([1, 2, 3, 4, 5], [32, 64, 128, 256], [0, 1]) * 2)))
-LEVEL = (np.where(np.isin(np.arange(6), (1, 4)), np.log2(NATURAL) - 5, NATURAL - (1, 0, 0, 1, 0, 0))) / (4, 3, 1, 4, 3, 1)
+LEVEL = (np.where(np.isin(np.arange(6), (1, 4)), np.log2(np.maximum(NATURAL, 1)) - 5, NATURAL - (1, 0, 0, 1, 0, 0))) / (
+    4,
+    3,
+    1,
+    4,
+    3,
+    1,
+)
 
 
 def _interior() -> np.ndarray:
@@ -78,8 +85,9 @@ def main(argv: list[str]) -> int:
     from bgpbt.strategies.architectures import searched
 
     args, rows, config = parser().parse_args(argv), [], encoded()
+    propose = searched(SPACE)
     for table in args.tables:
-        found = np.array([play(table, seed, searched(SPACE), config) for seed in range(*args.seeds)])
+        found = np.array([play(table, seed, propose, config) for seed in range(*args.seeds)])
         low, high = interval(found[:, 0] - found[:, 1])
         rows.append((table, *found.mean(axis=0), (found[:, 0] - found[:, 1]).mean(), low, high, len(found)))
     columns = ["table", "search", "random", "difference", "low", "high", "seeds"]
