@@ -1,0 +1,35 @@
+"""Sizes and steps of a tournament, and who survives it."""
+
+import numpy as np
+import pytest
+
+from bgpbt.tournament import Rung, rungs, survivors
+
+
+@pytest.mark.parametrize(
+    ("candidates", "expected"),
+    [
+        (24, [Rung(24, 250, 12), Rung(12, 750, 8)]),
+        (25, [Rung(25, 250, 12), Rung(12, 750, 8)]),
+        (26, [Rung(26, 250, 13), Rung(13, 750, 8)]),
+        (9, [Rung(9, 250, 8), Rung(8, 750, 8)]),
+        (8, [Rung(8, 1000, 8)]),
+        (100, [Rung(100, 125, 50), Rung(50, 125, 25), Rung(25, 750, 8)]),
+    ],
+)
+def test_sizes_and_steps(candidates, expected):
+    found = rungs(candidates, 8, 1000)
+    assert found == expected and sum(r.updates for r in found) == 1000
+
+
+def test_every_rung_has_an_update():
+    assert [r.updates for r in rungs(100, 8, 3)] == [1, 1, 1]
+
+
+def test_the_best_survive_in_their_order():
+    np.testing.assert_array_equal(survivors(np.array([3.0, 9, 1, 7, 8]), 3), [1, 3, 4])
+
+
+def test_who_failed_never_survives():
+    nan = float("nan")
+    np.testing.assert_array_equal(survivors(np.array([nan, 5, nan, 7, nan]), 4), [1, 3, 3, 3])
