@@ -1,0 +1,200 @@
+"""Whether distillation works: students of other architectures, with their teachers and without, at the same steps.
+
+Eight teachers train on the ant of `configs/ant_small.yaml` until each returns at least 3,000 on 128 fresh deterministic
+episodes. Then one student of every teacher, its architecture drawn from those that differ from the teacher's, trains for a
+quarter of its teacher's steps as in a distillation; and once more from the same weights and worlds without the teacher
+(alpha = 0), with the same learning rate and epochs. What is reported: (return - random policy) / (teacher - random policy),
+the random policy being the student before its first step. A seed is a member of one population, whose members never depend
+on their neighbours. Reported: `--seed 0`, committed before its first run; development used seeds from 1000 on.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import jax
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure as Drawing
+
+import main as command_line
+from bgpbt import space as spaces
+from bgpbt.api import make_task
+from bgpbt.options import Options, load_options
+from bgpbt.plots import MEMBER, WINNER
+from bgpbt.population import Purpose, arrange, make_mesh, make_programs, map_members, member_key
+from bgpbt.strategies.architectures import every
+from bgpbt.tasks import distillation
+from bgpbt.types import Lesson, Task, TrainState
+from scripts.benchmarks.figures import Bar, Figure, Result, machine, show, write
+from scripts.learning_small import ROOT
+
+SEEDS, ENOUGH, EPISODES, PARTS = 8, 3_000.0, 128, 5
+ARMS = {"with the teacher": WINNER, "alpha = 0": MEMBER}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags."""
+    result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    result.add_argument("--seed", type=int, default=0, help="of the population, default 0")
+    result.add_argument("--most", type=int, default=4_000_000, help="steps after which a teacher is given up, default 4,000,000")
+    result.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    result.add_argument("--csv", type=Path, metavar="FILE", help="also write what every student reached there")
+    result.add_argument("--figure", type=Path, metavar="FILE", help="draw the students' progress there")
+    result.add_argument("--quick", action="store_true", help="tiny, in seconds: shows that it works, judges nothing")
+    return result
+
+
+def options_of(quick: bool) -> Options:
+    """The task: small networks of every architecture, padded to one size."""
+    values = {"strategy": "bgpbt", "search_mode": "both", "arch_space": "small", "pop_size": SEEDS, "quantile_fraction": 0.25}
+    tiny = {"env_name": "fast", "num_envs": 32, "episode_length": 50, "t_ready": 1000, "max_timesteps": 3000, "eval_episodes": 2}
+    return load_options(values | (tiny if quick else {"eval_episodes": 16}), ROOT / "configs" / "ant_small.yaml")
+
+
+class School:
+    """Populations of `SEEDS` members that train and are examined by the product's own programs."""
+
+    def __init__(self, options: Options, seed: int, episodes: int):
+        self.options, self.seed, self.episodes = options, np.uint32(seed), episodes
+        self.task: Task = make_task(options)
+        arrangement = arrange(SEEDS)
+        self.programs, mesh = make_programs(self.task, SEEDS, arrangement), make_mesh(arrangement)
+        self.members, self.everyone = np.arange(SEEDS, dtype=np.int32), np.ones(SEEDS, bool)
+
+        def teach(shared, member):
+            seed, round_, updates = shared
+            number, state, config, lesson = member
+            key, h = member_key(seed, Purpose.train, round_, number), spaces.decode(self.task.space, config)
+            return self.task.train(key, state, h, updates, lesson)[0]
+
+        self._teach = jax.jit(map_members(teach, arrangement, mesh))
+
+    def fresh(self, round_: int, config: np.ndarray) -> TrainState:
+        """Untrained members."""
+        return self.programs.init(self.seed, np.int32(round_), self.members, config)
+
+    def train(self, round_: int, updates: int, people: TrainState, config: np.ndarray) -> TrainState:
+        """By themselves."""
+        scalars = (self.seed, np.int32(round_), np.int32(updates))
+        return self.programs.train(*scalars, self.members, self.everyone, people, config)[0]
+
+    def teach(self, round_: int, updates: int, people: TrainState, config: np.ndarray, lessons: Lesson) -> TrainState:
+        """Each by a teacher of its own: `lessons` have an axis of `SEEDS`."""
+        return self._teach((self.seed, np.int32(round_), np.int32(updates)), (self.members, people, config, lessons))
+
+    def examine(self, round_: int, people: TrainState, config: np.ndarray) -> np.ndarray:
+        """Mean return of each member on fresh deterministic episodes. Shape `[SEEDS]`."""
+        returns, calls = [], -(-self.episodes // self.options.eval_episodes)
+        for call in range(calls):
+            head = (self.seed, np.int32(round_ * calls + call), np.int32(Purpose.report))
+            out = self.programs.evaluate(*head, self.members, self.everyone, people, config)
+            returns.append(np.asarray(out[0]))
+        return np.concatenate(returns, axis=1).mean(axis=1)
+
+
+def architectures_of(task: Task, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Configurations of teachers and students at the default hyperparameters: two different architectures for each seed."""
+    base = np.asarray(spaces.encode(task.space, spaces.defaults(task.space)), np.float32)
+    genes = ~spaces.group_mask(task.space, "hyperparameter")
+    known = every({name: dim for name, dim in task.space.items() if dim.group != "hyperparameter"})
+    rng, found = np.random.default_rng(seed), np.tile(base, (2, SEEDS, 1))
+    for number in range(SEEDS):
+        found[:, number, genes] = known[rng.choice(len(known), 2, replace=False)]
+    return found[0], found[1]
+
+
+def at_the_rate_of_students(task: Task, config: np.ndarray) -> np.ndarray:
+    """The same configurations with learning rate and epochs of a distillation, which `train` takes from there."""
+    config = config.copy()
+    for name, value in distillation.HYPERPARAMS.items():
+        config[:, list(task.space).index(name)] = spaces.encode_dimension(task.space[name], value)
+    return config
+
+
+def study(options: Options, seed: int, most: int, quick: bool) -> pd.DataFrame:
+    """One row for each seed, arm and part of the distillation: steps, return, share of the teacher's."""
+    school = School(options, seed, 4 if quick else EPISODES)
+    task, steps = school.task, school.task.timesteps_per_update
+    taught, learning = architectures_of(task, seed)
+    teachers, number, updates = school.fresh(0, taught), 0, max(options.t_ready // steps, 1)
+    reached, enough = np.full(SEEDS, -np.inf), -np.inf if quick else ENOUGH
+    while number == 0 or ((reached < enough).any() and number * updates * steps < most):
+        number += 1
+        teachers = school.train(number, updates, teachers, taught)
+        reached = school.examine(number, teachers, taught)
+        print(f"teachers: {number * updates * steps:,} steps, {np.sort(reached).round()}", file=sys.stderr, flush=True)
+    total = max(number * updates // 4 // PARTS, 1) * PARTS  # updates of a student
+    length, rows = np.full(SEEDS, total * steps, np.float32), []
+    untrained = school.examine(number + 1, school.fresh(number, learning), learning)
+    for arm in ARMS:
+        config = at_the_rate_of_students(task, learning)
+        people = school.fresh(number, learning)
+        for part in range(PARTS):
+            round_, done = number + 1 + part, part * total // PARTS
+            if arm == "alpha = 0":
+                people = school.train(round_, total // PARTS, people, config)
+            else:
+                lessons = Lesson(teachers._replace(world=()), taught, np.full(SEEDS, done * steps, np.float32), length)
+                people = school.teach(round_, total // PARTS, people, config, lessons)
+            returns = school.examine(number + 2 + part, people, config)
+            for i in range(SEEDS):
+                share = (returns[i] - untrained[i]) / (reached[i] - untrained[i])
+                row = {"seed": i, "arm": arm, "steps": (done + total // PARTS) * steps, "return": returns[i], "share": share}
+                rows.append(row | {"teacher": reached[i], "teacher_steps": number * updates * steps, "untrained": untrained[i]})
+    return pd.DataFrame(rows)
+
+
+def summarise(rows: pd.DataFrame) -> list[Figure]:
+    """The figures and their bars."""
+    last = rows[rows["steps"] == rows["steps"].max()].pivot(index="seed", columns="arm", values="share")
+    taught, alone = last["with the teacher"].to_numpy(), last["alpha = 0"].to_numpy()
+    draws = np.random.default_rng(0).choice(taught - alone, (10_000, len(taught))).mean(axis=1)
+    low, high = np.quantile(draws, [0.025, 0.975])
+    teachers = rows.groupby("seed")["teacher"].first().to_numpy()
+    good = int((taught >= 0.9).sum())
+    return [
+        Figure("worst teacher", float(teachers.min()), "", Bar(">=", ENOUGH), repeats=tuple(teachers)),
+        Figure("share of the teacher's return, with the teacher", float(np.median(taught)), "", repeats=tuple(taught)),
+        Figure("share of the teacher's return, alpha = 0", float(np.median(alone)), "", repeats=tuple(alone)),
+        Figure("seeds with a share of at least 0.9", good, f"of {len(taught)}", Bar(">=", len(taught) - 1)),
+        Figure("difference, lower end of its 95 % interval", float(low), "", Bar(">=", 0.0), note=f"to {high:.2f}"),
+    ]
+
+
+def draw(rows: pd.DataFrame, path: Path) -> None:
+    """The share of the teacher's return over the students' steps: a line for every seed."""
+    figure = Drawing(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for arm, color in ARMS.items():
+        for place, (_, line) in enumerate(rows[rows["arm"] == arm].groupby("seed")):
+            label = arm if place == 0 else "_"
+            axes.plot([0, *line["steps"]], [0, *line["share"]], color=color, lw=1.4, marker="o", ms=2.5, label=label)
+    axes.axhline(0.9, color="#222222", lw=0.8, ls="--")
+    axes.set(xlabel="steps of the student", ylabel="share of the teacher's return")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=120)
+
+
+def main(argv: list[str]) -> int:
+    """Trains teachers and students, prints the figures. Exit code 1 where a bar is missed."""
+    args = parser().parse_args(argv)
+    options = options_of(args.quick)
+    command_line.prepare_jax(options)
+    rows = study(options, args.seed, args.most, args.quick)
+    if args.csv:
+        rows.to_csv(args.csv, index=False)
+    if args.figure:
+        draw(rows, args.figure)
+    result = Result("distillation", {"seed": args.seed, "seeds": SEEDS}, summarise(rows), args.quick, machine())
+    show(result)
+    if args.json:
+        write(result, args.json)
+    return 0 if args.quick or all(f.met is not False for f in result.figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
