@@ -10,19 +10,22 @@ import pandas as pd
 
 from bgpbt import plots, records, versions
 from bgpbt import space as spaces
-from bgpbt.controller import blank_state, train_population
+from bgpbt.controller import train_population
 from bgpbt.display import Display
 from bgpbt.engine import Engine, make_engine
+from bgpbt.gp.engines import engine as inference
 from bgpbt.networks.mlp import MLP
 from bgpbt.options import BadInput, Options, load_options
 from bgpbt.plan import describe, make_plan
 from bgpbt.population import Arrangement, arrange, cpu_devices
 from bgpbt.report import report
+from bgpbt.space import SearchSpace
+from bgpbt.state import blank_state
 from bgpbt.store import RunStore, folder, shapes_like
 from bgpbt.strategies import STRATEGIES, frozen
 from bgpbt.tasks import episodes
 from bgpbt.tasks.learner import BLOCKS
-from bgpbt.tasks.ppo import hyperparameter_space, ppo
+from bgpbt.tasks.ppo import architecture_space, hyperparameter_space, ppo
 from bgpbt.types import RunState, Strategy, Task
 from envs import ENVS
 
@@ -30,34 +33,55 @@ GIF_SECONDS = 8.0  # of simulated time
 FRAMES_PER_SECOND = 20
 
 
+WIDTHS = (64, 128, 256)  # padded sizes of networks: short, because every one has its own compiled programs
+DEPTHS = {"full": 5, "small": 2}
+
+
 def make_task(options: Options) -> Task:
     """The task that the options describe: PPO on a Brax environment."""
     env = ENVS[options.env_name](
         backend=options.backend, episode_length=options.episode_length, action_repeat=options.action_repeat
     )
-    space = hyperparameter_space(options.num_envs, options.discounting_scale)
-    fixed, mlps = {}, {}
+    learning = hyperparameter_space(options.num_envs, options.discounting_scale)
     outputs = {"policy": 2 * env.action_size, "value": 1}
-    for block in BLOCKS:
-        layers = getattr(options, f"{block}_layers")
-        depth, width = len(layers), layers[0]
-        fixed |= {f"{block}_depth": depth, f"{block}_width": width, f"{block}_spectral_norm": 0}
-        mlps[block] = MLP(env.observation_size, outputs[block], depth, width, drawn_width=256, spectral_norm=False)
-    return ppo(
-        env,
-        num_envs=options.num_envs,
-        space=space,
-        fixed=fixed,
-        fitness=options.fitness,
-        eval_episodes=options.eval_episodes,
-        normalize_advantage=options.normalize_advantage,
-        **mlps,
-    )
+
+    def task(space: SearchSpace, fixed: dict[str, float], sizes: dict[str, tuple[int, int]], spectral_norm: bool) -> Task:
+        mlps = {
+            block: MLP(env.observation_size, outputs[block], depth, width, drawn_width=256, spectral_norm=spectral_norm)
+            for block, (depth, width) in sizes.items()
+        }
+        return ppo(
+            env,
+            num_envs=options.num_envs,
+            space=space,
+            fixed=fixed,
+            fitness=options.fitness,
+            eval_episodes=options.eval_episodes,
+            normalize_advantage=options.normalize_advantage,
+            **mlps,
+        )
+
+    if options.search_mode == "hpo":
+        sizes = {block: (len(layers), layers[0]) for block in BLOCKS for layers in [getattr(options, f"{block}_layers")]}
+        names = ("depth", "width", "spectral_norm")
+        fixed = {f"{b}_{name}": x for b in BLOCKS for name, x in zip(names, (*sizes[b], 0), strict=True)}
+        return task(learning, fixed, sizes, False)
+    widths, depth = WIDTHS[: 1 if options.arch_space == "small" else None], DEPTHS[options.arch_space]
+    space, fixed = architecture_space(depth, widths[-1]), {}
+    if options.search_mode == "both":
+        space = learning | space
+    else:
+        fixed = spaces.defaults(learning)
+    *ladder, largest = (task(space, fixed, dict.fromkeys(BLOCKS, (depth, width)), True) for width in widths)
+    return largest._replace(ladder=tuple(ladder))
 
 
 def make_strategy(options: Options, task: Task) -> Strategy:
     """The strategy that the options name, frozen where they say so."""
-    strategy = STRATEGIES[options.strategy](task.space, task.blocks, options)
+    name = "pbt" if options.search_mode == "nas" else options.strategy  # without hyperparameters it only copies
+    if options.generations and options.arch_policy == "search":
+        inference(options.gp)  # refuses what is not installed now, not at the first generation
+    strategy = STRATEGIES[name](task.space, task.blocks, options)
     return frozen(strategy) if options.freeze else strategy
 
 
@@ -75,7 +99,7 @@ class Result:
     @property
     def best(self) -> pd.Series:
         """The record of the reported member: highest fitness of all rounds after the first."""
-        rows = self.records[(self.records["member"] >= 0) & (self.records["round"] > 0)]
+        rows = self.records[self.records["round"] > 0]
         return rows.loc[rows["fitness"].idxmax()]
 
     @property
@@ -250,7 +274,7 @@ def open_run(path: str | Path, task: Task | None = None, strategy: Strategy | No
         number, _ = store.last_undamaged()
         if number is None:
             raise BadInput(f"{path}: every checkpoint is damaged")
-        return store.read(number, shapes_like(blank_state(engine, options.seed[0])))
+        return store.read(number, lambda layout: shapes_like(blank_state(engine, options.seed[0], layout)))
 
     return _result(options, store, found, load)
 
@@ -269,4 +293,4 @@ def dry_run(options: Options) -> str:
     task = make_task(options)
     make_strategy(options, task)
     plan = make_plan(options, task, arrangement)
-    return describe(options, plan, arrangement, [str(path) for path in paths])
+    return describe(options, task, plan, arrangement, [str(path) for path in paths])

@@ -14,7 +14,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-ROUTINE = ("training", "evaluating", "saving")  # phases of every round: they make its pace, plain output omits them
+ROUTINE = ("training", "distilling", "evaluating", "saving")  # phases of every round: they make its pace, plain output omits them
 SHOWN = 3
 UNITS = (("G", 1e9), ("M", 1e6), ("k", 1e3))
 
@@ -113,7 +113,7 @@ class Display:
         return None if left is None else max(0.0, left - (self._clock() - self._round_ended))
 
     def _progress(self) -> str:
-        share = self._timesteps / max(self._max_timesteps, 1)
+        share = min(self._timesteps / max(self._max_timesteps, 1), 1)  # the last round may run past the end
         return f"{count(self._timesteps)} of {count(self._max_timesteps)} timesteps per member ({share:.0%})"
 
     def _stamped(self, text: str) -> None:

@@ -1,17 +1,27 @@
-"""What all seeds of a run share, and what is measured with it: configurations drawn, populations trained and evaluated."""
+"""What all seeds of a run share, and what is measured with it: configurations drawn, populations trained and evaluated.
+
+`P` members; `M` slots, a multiple of P, in groups of P that go through the same programs; `D` dimensions, `E` episodes.
+"""
 
 import time
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
+from bgpbt import generations
 from bgpbt import space as spaces
 from bgpbt.display import Display
 from bgpbt.options import Options
-from bgpbt.population import Ahead, Arrangement, Programs, Purpose, compile_ahead, make_programs
-from bgpbt.types import Strategy, Task, TrainState
+from bgpbt.population import Ahead, Arrangement, Programs, Purpose, compile_ahead, make_programs, member_shapes, regroup, repad
+from bgpbt.space import SearchSpace
+from bgpbt.strategies import architectures
+from bgpbt.strategies.architectures import Propose
+from bgpbt.types import Lesson, Progress, Strategy, Task, TrainState
+
+Groups = tuple[TrainState, ...]
 
 
 class Engine(NamedTuple):
@@ -20,14 +30,21 @@ class Engine(NamedTuple):
     options: Options
     task: Task
     strategy: Strategy
-    programs: Programs
+    programs: tuple[Programs, ...]  # of each padded size, ascending
+    arrangement: Arrangement
+    propose: Propose | None = None  # architectures for a new generation
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The task in each padded size."""
+        return (*self.task.ladder, self.task)
 
 
 class Measured(NamedTuple):
     """A population's figures on the host after training or at the start."""
 
-    returns: np.ndarray  # [P, E], NaN-padded
-    fitness: np.ndarray  # [P], NaN = failed
+    returns: np.ndarray  # [M, E], NaN-padded
+    fitness: np.ndarray  # [M], NaN = failed
     failures: list[str]  # why each member failed, in words; "" where it did not
     env_steps: int  # simulated
     seconds: float
@@ -35,73 +52,177 @@ class Measured(NamedTuple):
 
 
 def make_engine(options: Options, task: Task, strategy: Strategy, arrangement: Arrangement, *, ahead: bool = True) -> Engine:
-    """Builds the programs; `ahead` starts to compile the large ones, which training needs and looking at a run does not."""
-    programs = make_programs(task, options.pop_size, arrangement)
+    """Builds the programs; with `ahead` the large ones are compiled in the background once they are begun."""
+    tasks = (*task.ladder, task)
+    programs = tuple(make_programs(sized, options.pop_size, arrangement) for sized in tasks)
     if ahead:
-        programs = compile_ahead(programs, task, options.pop_size, arrangement)
+        programs = tuple(
+            compile_ahead(one, (sized, task), options.pop_size, arrangement) for one, sized in zip(programs, tasks, strict=True)
+        )
         strategy = _prepare_ahead(strategy, options.pop_size)
-    return Engine(options, task, strategy, programs)
+    propose = None
+    if options.generations and options.arch_policy == "search":
+        propose = Ahead(partial(_prepared_search, options, generations.only_architecture(task.space)))
+        if ahead:
+            propose.begin()
+    return Engine(options, task, strategy, programs, arrangement, propose)
+
+
+def _prepared_search(options: Options, space: SearchSpace) -> Propose:
+    """The search over architectures, compiled by an imagined proposal."""
+    propose = architectures.searched(space, gp=options.gp)
+    propose(jax.random.PRNGKey(0), architectures.every(space)[:1], np.zeros(1), options.candidates // 2)
+    return propose
 
 
 def _prepare_ahead(strategy: Strategy, size: int) -> Strategy:
     """The strategy, being prepared in the background: its first step waits for that."""
-    worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prepare")
 
     def ready():
         strategy.prepare(size)
         return strategy.step
 
-    step = Ahead(worker.submit(ready))
-    worker.shutdown(wait=False)
+    step = Ahead(ready)
+    step.begin()
     return strategy._replace(step=step)
 
 
-def first_configs(engine: Engine, seed: int) -> np.ndarray:
-    """Configurations of the initial candidates, in whole groups of the population's size. Shape `[groups * P, D]`."""
+def compile_for(engine: Engine, sizes: np.ndarray, names: tuple[str, ...], display: Display) -> None:
+    """Waits until the programs `names` of these padded sizes are compiled, side by side."""
+    wanted = [getattr(engine.programs[size], name) for size in sorted(set(sizes.tolist())) for name in names]
+    wanted = [program for program in wanted if not program.ready]
+    if wanted:
+        display.phase("compiling", f"{len(wanted)} programs side by side")
+    for program in wanted:
+        program.begin()
+    for program in wanted:
+        program.wait()
+
+
+def sizes_of(engine: Engine, config: np.ndarray) -> np.ndarray:
+    """The smallest padded size that holds each configuration `[M, D]`, as its place on the task's ladder. Shape `[M]`."""
+    return np.argmax([task.fits(config) for task in engine.tasks], axis=0)
+
+
+def into_groups(engine: Engine, config: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sorts configurations `[m, D]` by size and fills the last group up with copies that stay idle.
+
+    Returns:
+      Their order, shape `[M]`, the padded size of each group, shape `[M / P]`, and which slots are active, shape `[M]`.
+    """
+    sizes, members = sizes_of(engine, config), engine.options.pop_size
+    order = np.argsort(sizes, kind="stable")
+    order = np.append(order, np.repeat(order[-1:], -len(order) % members))
+    return order, sizes[order].reshape(-1, members).max(axis=1), np.arange(len(order)) < len(config)
+
+
+def draw_configs(engine: Engine, seed: int, number: int) -> np.ndarray:
+    """At least `number` random configurations, architectures at the centres of their bins. Shape `[n * P, D]`."""
+    size, space = engine.options.pop_size, engine.task.space
+    groups = np.arange(-(-number // size) * size, dtype=np.int32).reshape(-1, size)
+    drawn = np.concatenate([np.asarray(engine.programs[-1].configure(np.uint32(seed), members)) for members in groups])
+    return generations.settle(space, drawn)
+
+
+def first_configs(engine: Engine, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The initial candidates in groups: configurations `[M, D]`, sizes `[M / P]`, who is active `[M]`."""
     options, space = engine.options, engine.task.space
-    groups = -(-options.candidates // options.pop_size)
+    config = draw_configs(engine, seed, options.candidates)[: options.candidates]
     if options.freeze == "default":
-        config = np.asarray(spaces.encode(space, spaces.defaults(space)), np.float32)
-        return np.tile(config, (groups * options.pop_size, 1))
-    members = np.arange(groups * options.pop_size, dtype=np.int32).reshape(groups, -1)
-    return np.concatenate([np.asarray(engine.programs.configure(np.uint32(seed), group)) for group in members])
+        config = np.tile(np.asarray(spaces.encode(space, spaces.defaults(space)), np.float32), (len(config), 1))
+    order, sizes, active = into_groups(engine, config)
+    return config[order], sizes, active
 
 
-def initialise(engine: Engine, seed: int, group: int, config: np.ndarray) -> TrainState:
-    """Untrained members of one group of candidates. `config`: shape `[P, D]`."""
-    members = np.arange(len(config), dtype=np.int32) + group * len(config)
-    return engine.programs.init(np.uint32(seed), members, config)
+def initialise(engine: Engine, seed: int, round_: int, sizes: np.ndarray, config: np.ndarray) -> Groups:
+    """Untrained members in groups of the given padded sizes. `config`: shape `[M, D]`."""
+    members = np.split(np.arange(len(config), dtype=np.int32), len(sizes))
+    return tuple(
+        engine.programs[size].init(np.uint32(seed), np.int32(round_), slots, config[slots])
+        for size, slots in zip(sizes, members, strict=True)
+    )
 
 
-def evaluate(engine: Engine, seed: int, round_: int, active, population: TrainState, config, purpose=Purpose.evaluate):
-    """Returns `[P, E]`, steps, and whether the weights are finite `[P]`.
+def pick(engine: Engine, groups: Groups, member: int) -> TrainState:
+    """One member without its world, in the padding of its group."""
+    group, slot = divmod(int(member), engine.options.pop_size)
+    return engine.programs[0].pick(groups[group], np.int32(slot))
+
+
+def in_size(engine: Engine, member: TrainState, size: int) -> TrainState:
+    """A member without its world, in another padding, which holds its networks."""
+    like = member_shapes(engine.tasks[size])._replace(world=())
+    if jax.tree.all(jax.tree.map(lambda x, y: x.shape == y.shape, member, like)):
+        return member
+    return jax.tree.map(lambda x, old: jax.device_put(x, old.sharding), repad(jax.device_get(member), like), member)
+
+
+def regrouped(engine: Engine, groups: Groups, take: np.ndarray, sizes: np.ndarray) -> Groups:
+    """New groups of the members `take` `[M]`, counted through `groups`, in the padded sizes `[M / P]`."""
+    return tuple(
+        regroup(groups, rows, engine.tasks[size], engine.arrangement)
+        for rows, size in zip(np.split(take, len(sizes)), sizes, strict=True)
+    )
+
+
+def evaluate(engine: Engine, size: int, seed: int, round_: int, active, population, config, purpose=Purpose.evaluate):
+    """Returns `[P, E]` of one group, steps, and whether the weights are finite `[P]`.
 
     In a round all members meet the same start states, which takes the luck of the start out of the ranking.
     """
     draws = np.arange(len(config), dtype=np.int32) * (purpose == Purpose.report)
     scalars = np.uint32(seed), np.int32(round_), np.int32(purpose)
-    out = engine.programs.evaluate(*scalars, draws, active, population, config)
+    out = engine.programs[size].evaluate(*scalars, draws, active, population, config)
     returns, steps, finite = (np.asarray(x) for x in out)
     return returns.astype(np.float64), int(steps.sum(dtype=np.int64)), finite
 
 
-def measure_untrained(engine: Engine, seed: int, active, population: TrainState, config: np.ndarray) -> Measured:
-    """Evaluates an untrained population; only `active` members `[P]` play."""
-    began = time.monotonic()
-    returns, steps, finite = evaluate(engine, seed, 0, active, population, config)
-    checks = [("weights", finite), ("returns", np.isfinite(returns).all(axis=1))]
-    return _measured(returns, checks, active, steps, began, 0.0)
+def measure_untrained(engine: Engine, seed: int, sizes: np.ndarray, active, groups: Groups, config: np.ndarray) -> Measured:
+    """Evaluates untrained groups; only `active` members `[M]` play."""
+    parts = []
+    for size, slots, population in _each(sizes, groups):
+        began = time.monotonic()
+        returns, steps, finite = evaluate(engine, size, seed, 0, active[slots], population, config[slots])
+        checks = [("weights", finite), ("returns", np.isfinite(returns).all(axis=1))]
+        parts.append(_measured(returns, checks, active[slots], steps, began, 0.0))
+    return _join(parts)
 
 
 def train(
-    engine: Engine, seed, round_, updates, active, population, config, group, display: Display | None = None
-) -> tuple[TrainState, Measured]:
-    """Trains and evaluates a population; its buffers are donated."""
-    began = time.monotonic()
-    members = np.arange(len(config), dtype=np.int32) + group * len(config)
-    population, metrics = engine.programs.train(
-        np.uint32(seed), np.int32(round_), np.int32(updates), members, active, population, config
-    )
+    engine: Engine, progress: Progress, groups: Groups, updates: int, lesson: Lesson | tuple[()], display: Display
+) -> tuple[Groups, Measured]:
+    """Trains and evaluates the groups for the round to come, one after the other; their buffers are donated.
+
+    Args:
+      engine: the programs.
+      progress: seed, round, padded sizes, who is active, configurations.
+      groups: the population, or the candidates of a tournament.
+      updates: of each member.
+      lesson: what students learn from, or ().
+      display: told what happens.
+    """
+    trained, parts, number = [], [], int(progress.round) + 1
+    for size, slots, population in _each(progress.sizes, groups):
+        where = f"round {number}" + (f", group {len(parts) + 1} of {len(groups)}" if len(groups) > 1 else "")
+        display.phase("distilling" if lesson else "training", where)
+        population, measured = _train_group(engine, progress, size, slots, population, updates, lesson, display)
+        trained.append(population)
+        parts.append(measured)
+    return tuple(trained), _join(parts)
+
+
+def _each(sizes: np.ndarray, groups: Groups):
+    """Padded size, slots and state of every group that someone is in."""
+    slots = np.split(np.arange(len(sizes) * len(jax.tree.leaves(groups[0].shared)[0])), len(sizes))
+    return zip((int(size) for size in sizes), slots, groups, strict=True)
+
+
+def _train_group(engine: Engine, progress: Progress, size: int, slots, population, updates, lesson, display):
+    began, seed, number = time.monotonic(), int(progress.seed), int(progress.round) + 1
+    active, config = progress.active[slots], progress.config[slots]
+    programs, scalars = engine.programs[size], (np.uint32(seed), np.int32(number), np.int32(updates))
+    arguments = (*scalars, slots.astype(np.int32), active, population, config)
+    population, metrics = programs.distil(*arguments, lesson) if lesson else programs.train(*arguments)
     metrics = {name: np.asarray(x) for name, x in metrics.items()}
     train_seconds = time.monotonic() - began
     env_steps = int(metrics["env_steps"].sum(dtype=np.int64))
@@ -110,9 +231,8 @@ def train(
         returns, finite = metrics["episode_returns"].astype(np.float64), metrics["weights_finite"]
         usable = np.isfinite(returns).any(axis=1)  # NaN: no episode ended there
     else:
-        if display:
-            display.phase("evaluating", f"round {round_}")
-        returns, steps, finite = evaluate(engine, seed, round_, active, population, config)
+        display.phase("evaluating", f"round {number}")
+        returns, steps, finite = evaluate(engine, size, seed, number, active, population, config)
         usable = np.isfinite(returns).all(axis=1)
         env_steps += steps
     checks = [("weights", finite), *checks, ("returns", usable)]
@@ -129,14 +249,13 @@ def _measured(returns: np.ndarray, checks: list, active, env_steps: int, began: 
     return Measured(returns, fitness, failures, env_steps, time.monotonic() - began, train_seconds)
 
 
-def join(parts: list[Measured], keep) -> Measured:
-    """The figures of several groups as one, then of the rows `keep`; steps are the caller's to count."""
-    failures = np.concatenate([np.array(m.failures, dtype=object) for m in parts])[keep]
+def _join(parts: list[Measured]) -> Measured:
+    """The figures of several groups as one."""
     return Measured(
-        returns=np.concatenate([m.returns for m in parts])[keep],
-        fitness=np.concatenate([m.fitness for m in parts])[keep],
-        failures=list(failures),
-        env_steps=0,
+        returns=np.concatenate([m.returns for m in parts]),
+        fitness=np.concatenate([m.fitness for m in parts]),
+        failures=[failure for m in parts for failure in m.failures],
+        env_steps=sum(m.env_steps for m in parts),
         seconds=sum(m.seconds for m in parts),
         train_seconds=sum(m.train_seconds for m in parts),
     )

@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from bgpbt.tournament import how_many
+
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "ppo"
 LONGEST_UNROLL = 15  # steps of the common rollout: the end of the searched range of `unroll_length`
 LATER = {  # valid names whose time has not come; everything else among the choices works now
     "strategy": ("pb2", "mfpbt", "pbtnas", "mutation", "sha"),
-    "search_mode": ("both",),
     "env_name": ("fetch", "grasp", "ur5e"),
 }
 
@@ -67,6 +68,13 @@ def _count(value: Any) -> int:
     number = _whole(value)
     if number < 1:
         raise ValueError(f"{value!r} is not positive, give at least 1")
+    return number
+
+
+def _natural(value: Any) -> int:
+    number = _whole(value)
+    if number < 0:
+        raise ValueError(f"{value!r} is negative, give at least 0")
     return number
 
 
@@ -128,7 +136,7 @@ def _setting(group: str, default: Any, description: str, *flags: str, bare: str 
 
 _problem, _search, _budget = (partial(_setting, g) for g in ("what is trained", "how it is searched", "how long"))
 _network, _fitness = (partial(_setting, g) for g in ("member", "fitness and report"))
-_bandit, _distil = (partial(_setting, g) for g in ("the bandit (only -o bgpbt)", "generations (only -sm both)"))
+_bandit, _distil = (partial(_setting, g) for g in ("the bandit (-o bgpbt)", "generations (-sm both, nas)"))
 _place = partial(_setting, "where and on what it runs")
 
 
@@ -156,7 +164,8 @@ class Options(BaseModel):
     strategy: Literal["pbt", "random", "bgpbt", "pb2", "mfpbt", "pbtnas", "mutation", "sha"] = _search(
         "pbt", "what decides between rounds", "-o", "--optimizer"
     )
-    search_mode: Literal["hpo", "both"] = _search("hpo", "hyperparameters only, or architectures too", "-sm")
+    search_mode: Literal["hpo", "nas", "both"] = _search("hpo", "what is searched: hyperparameters, architectures, both", "-sm")
+    arch_space: Literal["full", "small"] = _search("full", "architectures: 1 to 5 layers of 32 to 256, or 1 to 2 of 32 to 64")
     quantile_fraction: Annotated[float, BeforeValidator(partial(_share, end=0.5, bracket="]"))] = _search(
         0.125, "share of the members replaced after a round", "-qf"
     )
@@ -170,7 +179,7 @@ class Options(BaseModel):
     discounting_scale: Literal["log", "log_complement"] = _search(
         "log", "discounting is searched in its own logarithm, or in that of 1 - discounting"
     )
-    n_init: MaybeCount = _search(None, "initial candidates; none: 24 for bgpbt, else the population", "-ni")
+    n_init: MaybeCount = _search(None, "candidates of a generation; none: 24 for bgpbt, else the population", "-ni")
 
     gp: Literal["jax", "gpytorch"] = _bandit("jax", "what does the Gaussian process's inference")
     trust_region: bool = _bandit(True, "search near the parent's configuration")
@@ -193,7 +202,7 @@ class Options(BaseModel):
 
     t_distillation: Count = _distil(30_000_000, "steps of one distillation", "-td")
     distill_every: Count = _distil(40_000_000, "steps after which a generation is forced", "-de")
-    max_distillation: Count = _distil(2, "generations after the first", "-md")
+    max_distillation: Annotated[int, BeforeValidator(_natural)] = _distil(2, "generations after the first", "-md")
     arch_policy: Literal["random", "search"] = _distil("search", "where new architectures come from")
 
     seed: Annotated[tuple[int, ...], BeforeValidator(_seeds)] = _place((0,), "seeds, one run each: 0 1 2 or 0,1,2")
@@ -217,14 +226,19 @@ class Options(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Options":
-        for check in (_check_population, _check_budget, _check_available):
+        for check in (_check_population, _check_budget, _check_generations, _check_available):
             check(self)
         return self
 
     @property
     def candidates(self) -> int:
-        """Initial candidates: `n_init` where given, else the strategy's own number."""
+        """Of every generation, beside the best architectures of the past: `n_init`, else the strategy's own number."""
         return self.n_init or (max(24, self.pop_size) if self.strategy == "bgpbt" else self.pop_size)
+
+    @property
+    def generations(self) -> int:
+        """How many generations may follow the first one."""
+        return 0 if self.search_mode == "hpo" else self.max_distillation
 
     @property
     def update_steps(self) -> int:
@@ -312,6 +326,20 @@ def _check_budget(options: Options) -> None:
         raise BadInput(text, "max_timesteps")
 
 
+def _check_generations(options: Options) -> None:
+    if options.search_mode == "hpo":
+        return
+    if options.strategy == "random":
+        text = f"search_mode: {options.search_mode} hands networks from one generation to the next, strategy random keeps none"
+        raise BadInput(f"{text}; give -o bgpbt, -o pbt or -sm hpo", "search_mode")
+    if options.freeze is not None:
+        raise BadInput(f"freeze: keeps configurations, search_mode {options.search_mode} changes them; give -sm hpo", "freeze")
+    least = how_many(options.candidates + options.generations, options.pop_size) * options.update_steps
+    if options.generations and options.t_distillation < least:
+        text = f"t_distillation: {options.t_distillation} steps are less than one update of every rung, give at least {least}"
+        raise BadInput(text, "t_distillation")
+
+
 def _check_available(options: Options) -> None:
     """Last of the checks, so that what is not built yet is nevertheless understood to the last flag."""
     missing = [name for name, words in LATER.items() if getattr(options, name) in words]
@@ -371,15 +399,23 @@ def load_options(argv_values: dict[str, Any], config: Path | None = None) -> Opt
 
 def notices(options: Options, given: set[str]) -> list[str]:
     """One line for each of the `given` settings that has no effect beside the others."""
-    generations = ("t_distillation", "distill_every", "max_distillation", "arch_policy")
-    bandit, strategy = ("gp", "trust_region", "gp_time", "gp_context", "patience"), f"strategy {options.strategy}"
+    distillation, region = ("t_distillation", "distill_every", "arch_policy"), ("trust_region", "gp_time", "gp_context")
+    strategy, mode = f"strategy {options.strategy}", f"search_mode {options.search_mode}"
+    bandit = options.strategy == "bgpbt" and options.search_mode != "nas"
+    without = strategy if options.strategy != "bgpbt" else mode  # why there is no bandit
+    searched = options.generations and options.arch_policy == "search"
     idle = [
-        (generations, options.search_mode == "hpo", "search_mode hpo"),
+        (("arch_space", "max_distillation", *distillation), options.search_mode == "hpo", mode),
+        (distillation, options.generations == 0, "max_distillation 0"),
+        (("policy_layers", "value_layers"), options.search_mode != "hpo", mode),
+        (("explore", "perturb_scale"), options.search_mode == "nas", mode),
+        (region, not bandit, without),
+        (("patience",), not bandit and not options.generations, without),
+        (("gp",), not bandit and not searched, without),
         (("quantile_fraction",), options.strategy == "random", strategy),
         (("explore", "perturb_scale"), options.strategy in ("random", "bgpbt"), strategy),
-        (bandit, options.strategy != "bgpbt", strategy),
         (("freeze",), options.strategy == "random" and options.freeze == "sampled", "strategy random"),
-        (("explore", "perturb_scale", *bandit), options.freeze is not None, f"freeze {options.freeze}"),
+        (("explore", "perturb_scale", "gp", "patience", *region), options.freeze is not None, f"freeze {options.freeze}"),
         (("perturb_scale",), options.explore == "resample", "explore resample"),
         (("eval_episodes",), options.fitness == "training", "fitness training"),
         (("t_ready_end",), options.t_ready_end in (None, options.t_ready), "the same t_ready"),

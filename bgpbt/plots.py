@@ -13,7 +13,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
-from bgpbt.records import best_member, lineage, members_only, with_parent
+from bgpbt.records import best_member, lineage, tidy, with_parent
 
 WINNER, BEST, MEDIAN, MEMBER, FAINT = "#7b1fa2", "#f5a700", "#222222", "#9aa0a6", "#d9dce0"
 MAX_PANELS = 15
@@ -34,7 +34,7 @@ def learning_curve(
     `winner` is a round and a member, by default the best one of the last round.
     `report` (keys `mean`, `sd`, `episodes`, `untrained_mean`) adds the final agent's return on fresh episodes.
     """
-    rows = members_only(records)
+    rows = tidy(records)
     figure = Figure(figsize=(8, 4.8), layout="constrained")
     widths = [12, 1] if report else [1]
     axes, *side = figure.subplots(1, len(widths), sharey=True, squeeze=False, width_ratios=widths)[0]
@@ -65,7 +65,7 @@ def hyperparameter_schedule(
 
     `winner` is a round and a member, by default the best one of the last round.
     """
-    rows, steps = members_only(records), with_parent(records)
+    rows, steps = tidy(records), with_parent(records)
     line = _lineage(rows, winner)
     names = [name for name in space_limits if name in rows]
     if not names:
@@ -103,8 +103,11 @@ def _draw_trust_region(axes: Axes, rows: pd.DataFrame) -> None:
 
 def _draw_importance(axes: Axes, rows: pd.DataFrame) -> None:
     """Short lengthscales matter: each one's share of the inverses, as last fitted."""
-    last = rows[rows["round"] == rows["round"].max()].iloc[0]
-    lengthscale = last.filter(like=LENGTHSCALE).astype(float).rename(lambda name: name.removeprefix(LENGTHSCALE))
+    known = rows.filter(like=LENGTHSCALE).astype(float).dropna()  # in a tournament nothing is believed
+    if known.empty:
+        axes.set(xticks=[], yticks=[])
+        return
+    lengthscale = known.iloc[-1].rename(lambda name: name.removeprefix(LENGTHSCALE))
     share = (1 / lengthscale / (1 / lengthscale).sum()).sort_values()
     axes.barh(range(len(share)), share, color=BEST)
     for place, (name, value) in enumerate(share.items()):  # beside its bar: as tick labels they would push the panels apart
@@ -132,8 +135,9 @@ def _draw_members(axes: Axes, steps: pd.DataFrame, rows: pd.DataFrame) -> None:
     segments = list(zip(start.to_numpy(), end.to_numpy(), strict=True))
     axes.add_collection(LineCollection(segments, colors=MEMBER, linewidths=0.7, alpha=alpha, label="members"))
     axes.plot(rows["timesteps"], rows["fitness"], ls="", marker="o", ms=1.6, mew=0, color=MEMBER, alpha=alpha)
-    replaced = steps[steps["parent"] != steps["member"]]
-    dropped = rows.merge(replaced[["round_before", "member"]].rename(columns={"round_before": "round"}))
+    heirs = pd.MultiIndex.from_frame(steps[["round_before", "member_before"]])
+    childless = ~pd.MultiIndex.from_frame(rows[["round", "member"]]).isin(heirs)
+    dropped = rows[childless & (rows["round"] < rows["round"].max())]
     style = {"ls": "", "marker": "o", "ms": 3.5, "mew": 0.8, "mfc": "white", "mec": MEMBER}
     if len(dropped):
         axes.plot(dropped["timesteps"], dropped["fitness"], **style, zorder=3, label="replaced")
@@ -201,8 +205,12 @@ def _scale(axes: Axes, values: pd.Series, low: float, high: float, is_log: bool)
 def _dress(axes: Axes, rows: pd.DataFrame) -> None:
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.xaxis.set_major_locator(MaxNLocator(5) if rows["timesteps"].any() else FixedLocator([0]))
-    for place, time in enumerate(rows.groupby("generation")["timesteps"].max().iloc[:-1]):
+    ends = rows.groupby("generation")["timesteps"].max()
+    for place, time in enumerate(ends.iloc[:-1]):
         axes.axvline(time, color=MEMBER, lw=0.8, ls="--", zorder=0.5, label="_" * place + "next generation")
+    distilled = rows[rows["phase"] == "distillation"].groupby("generation")["timesteps"].max()
+    for place, (generation, end) in enumerate(distilled.items()):
+        axes.axvspan(ends[generation - 1], end, color=WINNER, alpha=0.08, lw=0, zorder=0.4, label="_" * place + "distillation")
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(MEMBER)
     axes.tick_params(color=MEMBER, labelcolor=MEDIAN, labelsize=8.5)

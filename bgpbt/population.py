@@ -7,8 +7,8 @@ measurements). Members never depend on their neighbours: every key is folded fro
 
 import enum
 import os
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from bgpbt import space as spaces
 from bgpbt.compilation import quick_to_compile
-from bgpbt.types import Array, Decision, Key, PyTree, Task, TrainState
+from bgpbt.types import Array, Decision, Key, Lesson, PyTree, Task, TrainState
 
 AXIS = "pop"
 
@@ -35,6 +35,7 @@ class Purpose(enum.IntEnum):
     decide = 4
     inherit = 5
     report = 6
+    generate = 7
 
 
 class Arrangement(NamedTuple):
@@ -151,14 +152,14 @@ class Programs(NamedTuple):
 
     configure: Callable  # (seed, members [P]) -> config
     hyperparams: Callable  # (config) -> natural values by name, each [P]
-    init: Callable  # (seed, members [P], config) -> population
+    init: Callable  # (seed, round, members [P], config) -> population
     train: Callable  # (seed, round, updates, members, active [P], population, config) -> population, metrics; donates
+    distil: Callable  # as `train`, with a `Lesson` for all at the end
     evaluate: (
         Callable  # (seed, round, purpose, draws [P], active [P], population, config) -> returns [P, E], steps [P], finite [P]
     )
     pick: Callable  # (population, member) -> that member without its world
     repeat: Callable  # (member state, population) -> a population of its copies, in the worlds of `population`
-    merge: Callable  # (population, population, index [P] into both) -> population
     inherit: Callable  # (seed, round, population, best, decision) -> population; donates the population
 
 
@@ -173,13 +174,14 @@ def make_programs(task: Task, pop_size: int, arrangement: Arrangement) -> Progra
     def configure_one(seed, member):
         return spaces.sample(member_key(seed, Purpose.configure, 0, member), task.space)
 
-    def init_one(seed, inputs):
+    def init_one(seed_round, inputs):
+        seed, round_ = seed_round
         member, config = inputs
-        return task.init(member_key(seed, Purpose.initialise, 0, member), spaces.decode(task.space, config))
+        return task.init(member_key(seed, Purpose.initialise, round_, member), spaces.decode(task.space, config))
 
     def train_one(shared, inputs):
-        seed, round_, updates = shared
-        member, active, state, config, lesson = inputs
+        seed, round_, updates, lesson = shared
+        member, active, state, config = inputs
         key = member_key(seed, Purpose.train, round_, member)
         hyperparams = spaces.decode(task.space, config)
 
@@ -231,12 +233,12 @@ def make_programs(task: Task, pop_size: int, arrangement: Arrangement) -> Progra
         return over(refresh_one)((seed, round_), (members, replaced, state))
 
     def train(seed, round_, updates, members, active, population, config, lesson=()):
-        return over(train_one)((seed, round_, updates), (members, active, population, config, lesson))
+        return over(train_one)((seed, round_, updates, lesson), (members, active, population, config))
 
     return Programs(
         configure=jit(lambda seed, members: over(configure_one)(seed, members)),
         hyperparams=jax.jit(partial(spaces.decode, task.space)),
-        init=jit(lambda seed, members, config: over(init_one)(seed, (members, config))),
+        init=jit(lambda seed, round_, members, config: over(init_one)((seed, round_), (members, config))),
         train=jit(train, donate_argnames="population"),
         distil=jit(train, donate_argnames="population"),
         evaluate=jit(
@@ -253,34 +255,54 @@ def make_programs(task: Task, pop_size: int, arrangement: Arrangement) -> Progra
                 lambda x: jnp.broadcast_to(x, (pop_size, *x.shape)), state._replace(world=())
             )._replace(world=population.world)
         ),
-        merge=jit(lambda a, b, take: jax.tree.map(lambda x, y: jnp.concatenate([x, y])[take], a, b)),
         inherit=jit(inherit, donate_argnames="population"),
     )
 
 
 class Ahead:
-    """A program that is being compiled in the background; a call waits for it."""
+    """What is made in the background from `begin` on; a call waits for it."""
 
-    def __init__(self, compiled: Future):
-        self._compiled = compiled
+    def __init__(self, make: Callable[[], Callable]):
+        self._make, self._made = make, None
+
+    @property
+    def ready(self) -> bool:
+        """Whether a call would not have to wait."""
+        return self._made is not None and self._made.done()
+
+    def begin(self) -> None:
+        """Starts to make it, once."""
+        if self._made is None:
+            worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ahead")
+            self._made = worker.submit(self._make)
+            worker.shutdown(wait=False)
 
     def wait(self) -> None:
-        """Returns when the program is compiled; raises what the compiler raised."""
-        self._compiled.result()
+        """Returns when it is made; raises what making it raised."""
+        self.begin()
+        self._made.result()
 
     def __call__(self, *args):
-        return self._compiled.result()(*args)
+        self.begin()
+        return self._made.result()(*args)
 
 
 SELDOM = ("init", "inherit")  # milliseconds of a round: what costs time in them is compiling
 
 
-def compile_ahead(programs: Programs, task: Task, pop_size: int, arrangement: Arrangement) -> Programs:
-    """Compiles the four large programs side by side, in threads, which XLA allows; each call waits for its own.
+def compile_ahead(programs: Programs, tasks: tuple[Task, Task], pop_size: int, arrangement: Arrangement) -> Programs:
+    """The large programs, each compiled in a thread of its own once it is begun, which XLA allows.
 
     A compiled program refuses arguments of other types or places, so that it cannot be compiled a second time.
+
+    Args:
+      programs: as `make_programs` built them.
+      tasks: what they were built for, and its largest padding, which a teacher has.
+      pop_size: members.
+      arrangement: as they were built for.
     """
     mesh = make_mesh(arrangement)
+    task, largest = tasks
     scalar, members = np.int32(0), np.arange(pop_size, dtype=np.int32)
     config, active = np.zeros((pop_size, len(task.space)), np.float32), np.ones(pop_size, bool)
     blocks = (pop_size, len(task.blocks))
@@ -289,25 +311,60 @@ def compile_ahead(programs: Programs, task: Task, pop_size: int, arrangement: Ar
         sharding = NamedSharding(mesh, spec)
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
 
-    population = placed(jax.eval_shape(programs.init, np.uint32(0), members, config), PartitionSpec(AXIS))
-    best = placed(jax.eval_shape(programs.pick, population, scalar), PartitionSpec())
+    def one(task):
+        return placed(member_shapes(task)._replace(world=()), PartitionSpec())
+
+    population = placed(jax.eval_shape(programs.init, np.uint32(0), scalar, members, config), PartitionSpec(AXIS))
     zeros = np.zeros(blocks, np.float32)
     decision = Decision(config, np.zeros(blocks, np.int32), zeros, zeros, active, members)
+    training = (np.uint32(0), scalar, scalar, members, active, population, config)
     arguments = {
-        "init": (np.uint32(0), members, config),
+        "init": (np.uint32(0), scalar, members, config),
         "evaluate": (np.uint32(0), scalar, scalar, members, active, population, config),
-        "train": (np.uint32(0), scalar, scalar, members, active, population, config),
-        "inherit": (np.uint32(0), scalar, population, best, decision),
+        "train": training,
+        "distil": (*training, Lesson(one(largest), config[0], np.float32(0), np.float32(0))),
+        "inherit": (np.uint32(0), scalar, population, one(task), decision),
     }
-    workers = ThreadPoolExecutor(max_workers=len(arguments), thread_name_prefix="compile")
 
-    def start(name: str) -> Ahead:
+    def ahead(name: str) -> Ahead:
         compiler_options = quick_to_compile() if name in SELDOM else None
-        return Ahead(workers.submit(lambda: getattr(programs, name).lower(*arguments[name]).compile(compiler_options)))
+        return Ahead(lambda: getattr(programs, name).lower(*arguments[name]).compile(compiler_options))
 
-    started = {name: start(name) for name in arguments}
-    workers.shutdown(wait=False)
-    return programs._replace(**started)
+    return programs._replace(**{name: ahead(name) for name in arguments})
+
+
+def member_shapes(task: Task) -> TrainState:
+    """Shapes and dtypes of one member."""
+    config = jax.ShapeDtypeStruct((len(task.space),), np.float32)
+    key = jax.eval_shape(lambda: jax.random.PRNGKey(0))
+    return jax.eval_shape(lambda key, config: task.init(key, spaces.decode(task.space, config)), key, config)
+
+
+def repad(tree: PyTree, like: PyTree) -> PyTree:
+    """Weights, moments and statistics in another padding, on the host; leading axes beyond those of `like` stay.
+
+    Padding is zero and stands at the end of an axis, so that it is enough to cut or to append zeros.
+    """
+
+    def leaf(x, wanted):
+        x = np.asarray(x)
+        ahead = x.ndim - len(wanted.shape)
+        common = (..., *(slice(min(sizes)) for sizes in zip(x.shape[ahead:], wanted.shape, strict=True)))
+        out = np.zeros((*x.shape[:ahead], *wanted.shape), x.dtype)
+        out[common] = x[common]
+        return out
+
+    return jax.tree.map(leaf, tree, like)
+
+
+def regroup(groups: Sequence[TrainState], take: np.ndarray, task: Task, arrangement: Arrangement) -> TrainState:
+    """One group of the members `take`, counted through `groups`, in the padding of `task`. Through the host."""
+    size = len(jax.tree.leaves(groups[0].shared)[0])
+    like = member_shapes(task)._replace(world=())
+    padded = [repad(jax.device_get(g._replace(world=())), like)._replace(world=jax.device_get(g.world)) for g in groups]
+    chosen = [jax.tree.map(lambda x, i=i: x[i % size], padded[i // size]) for i in take]
+    sharding = NamedSharding(make_mesh(arrangement), PartitionSpec(AXIS))
+    return jax.tree.map(lambda *rows: jax.device_put(np.stack(rows), sharding), *chosen)
 
 
 def gather(task: Task, population: TrainState, best: TrainState, fresh: TrainState, decision: Decision) -> TrainState:

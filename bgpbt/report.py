@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from bgpbt.engine import Engine, evaluate, first_configs, initialise
+from bgpbt.engine import Engine, evaluate, first_configs, initialise, pick
 from bgpbt.population import Purpose
-from bgpbt.types import RunState
+from bgpbt.types import RunState, TrainState
 
 
 def report(engine: Engine, state: RunState) -> dict:
@@ -12,24 +12,17 @@ def report(engine: Engine, state: RunState) -> dict:
 
     The episodes are drawn from keys that no selection has seen; at least `report_episodes` of them, in whole calls.
     """
-    progress, programs, size = state.progress, engine.programs, engine.options.pop_size
+    progress, size = state.progress, engine.options.pop_size
     seed, number = int(progress.seed), int(progress.untrained)
-    configs = first_configs(engine, seed)
-    group, slot = divmod(number, size)
-    untrained_population = initialise(engine, seed, group, configs[group * size : (group + 1) * size])
-    untrained = programs.pick(untrained_population, np.int32(slot))
-    found = {}
-    for name, member, config in (("best", state.best, progress.best_config), ("untrained", untrained, configs[number])):
-        copies = programs.repeat(member, untrained_population)
-        returns = np.array([])
-        call = 0
-        while len(returns) < engine.options.report_episodes:
-            everyone = np.ones(size, bool)
-            out, _, _ = evaluate(engine, seed, call, everyone, copies, np.tile(config, (size, 1)), Purpose.report)
-            returns, call = np.append(returns, out.ravel()), call + 1
-        found[name] = returns
+    configs, sizes, _ = first_configs(engine, seed)
+    untrained = pick(engine, initialise(engine, seed, 0, sizes, configs), number)
+    members = {
+        "best": (state.best, progress.best_config, int(progress.best_size)),
+        "untrained": (untrained, configs[number], int(sizes[number // size])),
+    }
+    found = {name: _returns(engine, seed, *member) for name, member in members.items()}
     best, start = found["best"], found["untrained"]
-    hyperparams = engine.programs.hyperparams(np.tile(progress.best_config, (size, 1)))
+    hyperparams = engine.programs[-1].hyperparams(np.tile(progress.best_config, (size, 1)))
     return {
         "seed": seed,
         "member": int(progress.best_member),
@@ -44,3 +37,14 @@ def report(engine: Engine, state: RunState) -> dict:
         "env_steps_total": int(progress.env_steps_total),
         "hyperparameters": {name: np.asarray(value)[0].item() for name, value in hyperparams.items()},
     }
+
+
+def _returns(engine: Engine, seed: int, member: TrainState, config: np.ndarray, size: int) -> np.ndarray:
+    """Of one member in the padded size `size`, on fresh episodes."""
+    number, returns, call = engine.options.pop_size, np.array([]), 0
+    configs, everyone = np.tile(config, (number, 1)), np.ones(number, bool)
+    copies = engine.programs[size].repeat(member, *initialise(engine, seed, 0, np.array([size]), configs))
+    while len(returns) < engine.options.report_episodes:
+        out, _, _ = evaluate(engine, size, seed, call, everyone, copies, configs, Purpose.report)
+        returns, call = np.append(returns, out.ravel()), call + 1
+    return returns

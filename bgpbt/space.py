@@ -107,6 +107,12 @@ def bin_centres(dim: Integer | Categorical) -> np.ndarray:
     return ((np.log(x) if _is_log(dim) else x) - low) / (high - low)
 
 
+def value_at(dim: Integer | Categorical, unit: np.ndarray) -> np.ndarray:
+    """Natural values of coordinates at the centres of bins, in NumPy: nothing is compiled for a new shape."""
+    index = np.abs(np.asarray(unit)[..., None] - bin_centres(dim)).argmin(axis=-1)
+    return dim.low * 2**index if isinstance(dim, Integer) and dim.doubling else index + _bins(dim)[0]
+
+
 def encode_dimension(dim: Dimension, value: Array | float) -> Array:
     """Coordinate in [0, 1] of a natural value; bins are met at their centre."""
     low, high = _ends(dim)

@@ -2,7 +2,7 @@
 
     options.yaml          the settings, which `-c` repeats
     records.csv           one row per round and member, appended
-    checkpoints/round_N   `RunState` after round N and the records of that round; the last two complete ones
+    checkpoints/round_N   `RunState` after round N, its layout and the records of that round; the last two complete ones
     report.json           the final evaluation on fresh episodes
     *.png, *.gif          pictures
 
@@ -18,7 +18,7 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
@@ -36,7 +36,7 @@ except ImportError:  # Windows has no such locks
 KEPT = 2
 LOCK = ".lock"
 _HELD: list[io.TextIOBase] = []
-CHECKSUMS = "checksums.json"
+CHECKSUMS, LAYOUT = "checksums.json", "layout.json"
 # Settings that may differ when a run is continued: they change no bit of a member (devices and chunk do, by rounding).
 FREE = {"existing_policy", "verbose", "save_dir", "exp_name", "no_cache", "render", "seed", "report_episodes"}
 
@@ -155,13 +155,20 @@ class RunStore:
         found = self.checkpoints.glob("round_*") if self.checkpoints.is_dir() else []
         return sorted(int(p.name[6:]) for p in found if p.name[6:].isdigit())
 
-    def save(self, state: RunState, rows: pd.DataFrame) -> None:
-        """Commits a checkpoint with the rows of its round, appends these, and drops all checkpoints but the last two."""
+    def save(self, state: RunState, rows: pd.DataFrame, layout: dict) -> None:
+        """Commits a checkpoint with the rows of its round, appends these, and drops all checkpoints but the last two.
+
+        Args:
+          state: all that the next round depends on.
+          rows: the records of the round.
+          layout: what decides the shapes of the state, in words of JSON.
+        """
         final = self._checkpoint(int(state.progress.round))
         beside = final.with_suffix(".partial")
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir()
         rows.to_csv(beside / "rows.csv", index=False)
+        _write_json(beside / LAYOUT, layout)
         with _quiet_orbax() as ocp:
             ocp.save((beside / "state").resolve(), _named(state))
         _write_json(beside / CHECKSUMS, _checksums(beside))
@@ -170,11 +177,11 @@ class RunStore:
         for old in self.rounds()[:-KEPT]:
             shutil.rmtree(self._checkpoint(old))
 
-    def restore(self, like: RunState) -> tuple[RunState | None, list[str]]:
+    def restore(self, like: Callable[[dict], RunState]) -> tuple[RunState | None, list[str]]:
         """The last undamaged checkpoint, or None; records and checkpoints after it are removed.
 
         Args:
-          like: tree of arrays or shapes, with shardings, that the checkpoint must fit.
+          like: makes, from the layout of a checkpoint, the tree of arrays or shapes with shardings that it must fit.
 
         Returns:
           The state, and a line for every checkpoint that was damaged.
@@ -196,10 +203,11 @@ class RunStore:
             damaged.append(number)
         return None, damaged
 
-    def read(self, number: int, like: RunState) -> RunState:
-        """The checkpoint of a round. Raises what Orbax raises where `like` does not fit it."""
+    def read(self, number: int, like: Callable[[dict], RunState]) -> RunState:
+        """The checkpoint of a round. Raises what Orbax raises where what `like` makes does not fit it."""
+        shapes = like(json.loads((self._checkpoint(number) / LAYOUT).read_text()))
         with _quiet_orbax() as ocp:
-            return _put_back(like, ocp.load((self._checkpoint(number) / "state").resolve(), _named(like)))
+            return _put_back(shapes, ocp.load((self._checkpoint(number) / "state").resolve(), _named(shapes)))
 
     def _checkpoint(self, number: int) -> Path:
         return self.checkpoints / f"round_{number:06d}"

@@ -18,17 +18,27 @@ class Rung(NamedTuple):
     survivors: int  # who go on
 
 
+def how_many(candidates: int, pop_size: int) -> int:
+    """Rungs of a tournament: ceil(ln candidates / ln pop_size), at least one."""
+    return max(1, math.ceil(math.log(candidates) / math.log(pop_size) - 1e-9))
+
+
 def rungs(candidates: int, pop_size: int, updates: int) -> list[Rung]:
     """The parts of a tournament in which a survivor makes `updates` in all.
 
-    With s rungs, s = ceil(ln candidates / ln pop_size), rung r but the last ends at updates * 2^(r - s).
+    With s rungs, rung r but the last ends at updates * 2^(r - s).
 
     Args:
       candidates: at least `pop_size`.
       pop_size: who is left at the end, at least 2.
       updates: of a survivor, at least one for each rung.
+
+    Raises:
+      ValueError: fewer updates than rungs.
     """
-    number = max(1, math.ceil(math.log(candidates) / math.log(pop_size) - 1e-9))
+    number = how_many(candidates, pop_size)
+    if updates < number:
+        raise ValueError(f"{updates} updates are too few for {number} rungs")
     ends = [max(updates // 2 ** (number - r), r + 1) for r in range(number - 1)] + [updates]
     found, before = [], 0
     for r, end in enumerate(ends):

@@ -53,10 +53,13 @@ class Task(NamedTuple):
     refresh: Callable[[Key, TrainState], TrainState]  # new environments, after inheriting
     fitness_from_training: bool = False  # `metrics["episode_returns"]` instead of `evaluate`
     context: Any = None  # what drawing needs and training does not (the PPO task: its `Env` and policy)
+    ladder: tuple["Task", ...] = ()  # the same task padded to smaller networks, ascending
+    fits: Callable[[np.ndarray], np.ndarray] = lambda config: np.ones(len(config), bool)
+    # which configurations [M, D] have networks that this padding holds: [M] bool; the largest task holds all
 
 
 class Source(enum.IntEnum):
-    """Where a configuration came from; goes into the records."""
+    """Where a configuration came from; goes into the records. `distilled`: with a survivor of a distillation."""
 
     initial = 0
     previous = 1
@@ -102,31 +105,67 @@ class Strategy(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """The part of a run that lives on the host: counters and the round to come. NumPy, a few kilobytes."""
+    """The part of a run that lives on the host: counters and the round to come. NumPy, a few kilobytes.
+
+    `M` slots in groups of P: P members, or the candidates of a tournament, whose last group is filled up with idle slots.
+    """
 
     seed: np.ndarray  # [] int64
     round: np.ndarray  # [] int64, rounds finished; 0 = the untrained population has been evaluated
-    generation: np.ndarray  # [] int64
-    config: np.ndarray  # [P, D] float32, of the round to come
-    parents: np.ndarray  # [P, B] int64, whom each member's weights came from at the last inheritance
-    source: np.ndarray  # [P] int64
-    active: np.ndarray  # [P] bool
-    timesteps: np.ndarray  # [P] int64
-    age: np.ndarray  # [P] int64
-    fitness: np.ndarray  # [P] float64, last measured; an idle member keeps its own
+    config: np.ndarray  # [M, D] float32, of the round to come
+    parents: np.ndarray  # [M, B] int64, slot of the round before that each one's weights came from, or its teacher's
+    source: np.ndarray  # [M] int64
+    active: np.ndarray  # [M] bool
+    timesteps: np.ndarray  # [M] int64
+    age: np.ndarray  # [M] int64
+    fitness: np.ndarray  # [M] float64, last measured; an idle member keeps its own
+    sizes: np.ndarray  # [M / P] int64, padded size of each group: its place on the task's ladder
     env_steps_total: np.ndarray  # [] int64, everything simulated that a selection saw or training used
     best_fitness: np.ndarray  # [] float64, of the saved best; -inf before there is one
     best_round: np.ndarray  # [] int64
     best_member: np.ndarray  # [] int64
     best_age: np.ndarray  # [] int64
     best_config: np.ndarray  # [D] float32
+    best_size: np.ndarray  # [] int64, padded size
     untrained: np.ndarray  # [] int64, the initial candidate that was best before training
+
+
+class Why(enum.IntEnum):
+    """Why a generation began."""
+
+    start = 0
+    patience = 1  # the generation before found nothing better for long enough
+    distill_every = 2  # it had trained long enough
+
+
+class Tried(NamedTuple):
+    """What became of architectures: one row for each of every generation. NumPy; `A` architecture dimensions."""
+
+    config: np.ndarray  # [N, A] float32, in the unit cube
+    score: np.ndarray  # [N] float64, highest fitness of any member that had it; NaN = no row
+    generation: np.ndarray  # [N] int64
+
+
+class Generation(NamedTuple):
+    """Where the present generation stands. NumPy."""
+
+    number: np.ndarray  # [] int64, 0 = the first
+    why: np.ndarray  # [] int64, a `Why`
+    began: np.ndarray  # [] int64, timesteps of a member when the last tournament ended
+    best: np.ndarray  # [] float64, highest fitness since its tournament ended; -inf before
+    stalled: np.ndarray  # [] int64, rounds without a higher one
+    candidates: np.ndarray  # [] int64, with which the running tournament began; 0 = none is running
+    updates: np.ndarray  # [] int64, of a candidate in the running tournament
+    teacher_config: np.ndarray  # [D] float32, whom the running distillation's students learn from
+    tried: Tried
 
 
 class RunState(NamedTuple):
     """The checkpoint: all that the next round depends on."""
 
     progress: Progress
-    population: TrainState  # [P, ...]
+    generation: Generation
+    population: tuple[TrainState, ...]  # groups of [P, ...]; one of them outside tournaments
     best: TrainState  # one member without its world
+    teacher: TrainState | tuple[()]  # one member without its world, in the largest padding; () outside distillations
     strategy: PyTree

@@ -105,7 +105,7 @@ def prepare(options: Options, episodes: int) -> Ways:
     programs = make_programs(tasks["training"], options.pop_size, arrangement)
     concurrent = make_programs(tasks["concurrent"], options.pop_size, arrangement)
     truth = long_evaluation(tasks["evaluation"], episodes, arrangement)
-    return Ways(options, programs, concurrent, truth, rounds_of(options, tasks["evaluation"]))
+    return Ways(options, programs, concurrent, truth, [r.updates for r in rounds_of(options, tasks["evaluation"])])
 
 
 def _timed(f: Callable, *args):
@@ -124,8 +124,8 @@ def population_of(ways: Ways, seed: int, every: int, say: Callable) -> pd.DataFr
     size = ways.options.pop_size
     members, active = np.arange(size, dtype=np.int32), np.ones(size, bool)
     config = np.asarray(ways.programs.configure(np.uint32(seed), members))
-    population = ways.programs.init(np.uint32(seed), members, config)
-    world = ways.concurrent.init(np.uint32(seed), members, config).world
+    population = ways.programs.init(np.uint32(seed), np.int32(0), members, config)
+    world = ways.concurrent.init(np.uint32(seed), np.int32(0), members, config).world
     tables = []
     for number, updates in enumerate(ways.rounds, start=1):
         head = (np.uint32(seed), np.int32(number))

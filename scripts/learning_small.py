@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import main as command_line
 from bgpbt.options import Options, load_options
+from bgpbt.records import replacements
 from scripts.benchmarks.figures import Bar, Figure, Result, machine, show, write
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,12 +51,6 @@ def options_of(seeds: str, save_dir: str, quick: bool) -> Options:
     return load_options(values | (TINY if quick else {}), ROOT / "configs" / "ant_small.yaml")
 
 
-def replacements(records) -> int:
-    """Members of the population that took their weights from another one."""
-    rows = records[(records["round"] > 0) & (records["member"] >= 0)]
-    return int((rows["parent"] != rows["member"]).sum())
-
-
 def figures_of(result) -> dict[str, float]:
     """What one run came to; `seconds`: of training and evaluation."""
     found = result.report
@@ -63,7 +58,7 @@ def figures_of(result) -> dict[str, float]:
         "untrained": found["untrained_mean"],
         "reported": found["mean"],
         "difference": found["mean"] - found["untrained_mean"],
-        "replacements": replacements(result.records),
+        "replacements": len(replacements(result.records)),
         "rounds": int(result.records["round"].max()),
         "seconds": float(result.records.groupby("round")["seconds"].first().sum()),
     }

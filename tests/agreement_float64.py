@@ -62,7 +62,7 @@ def host(tree):
 def run(arrangement: Arrangement) -> list:
     """The populations after every round of training."""
     programs, members, config, found = make_programs(TASK, P, arrangement), np.arange(P, dtype=np.int32), mixed(), []
-    people = programs.init(SEED, members, config)
+    people = programs.init(SEED, np.int32(0), members, config)
     ones, zeros = np.ones((P, 2)), np.zeros((P, 2))
     for number in range(1, ROUNDS + 1):
         round_, active = np.int32(number), np.ones(P, bool)
@@ -79,7 +79,7 @@ def run_singles() -> list:
     """The same, member by member: inheritance is a plain copy and a fresh world."""
     programs, config, found = make_programs(TASK, 1, Arrangement(1, 1)), mixed(), []
     number_of = [np.array([i], np.int32) for i in range(P)]
-    people = [programs.init(SEED, number_of[i], config[i : i + 1]) for i in range(P)]
+    people = [programs.init(SEED, np.int32(0), number_of[i], config[i : i + 1]) for i in range(P)]
     refresh = jax.jit(TASK.refresh)
     for number in range(1, ROUNDS + 1):
         outs = [

@@ -15,3 +15,56 @@ if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", "")
         jax.config.update("jax_num_cpu_devices", 4)
     except RuntimeError:  # somebody has used JAX before: the devices stay as they are
         pass
+
+import io  # noqa: E402
+
+import pytest  # noqa: E402
+from rich.console import Console  # noqa: E402
+from toys import counted_compilations, share  # noqa: E402
+
+from bgpbt import api, display  # noqa: E402
+from bgpbt.store import RunStore  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def engines():
+    return {}
+
+
+@pytest.fixture
+def compile_once(monkeypatch, engines):
+    """Programs are compiled once for all tests of the toy, and its figures, which nobody looks at, are not drawn."""
+    share(monkeypatch, engines)
+    monkeypatch.setattr(api.Result, "draw", lambda self: [])
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What the display printed, as one text."""
+    out = io.StringIO()
+    monkeypatch.setattr(display, "Console", lambda **_: Console(file=out, width=400, force_terminal=False))
+    return out
+
+
+@pytest.fixture
+def compilations():
+    """One entry for every program that XLA compiles."""
+    with counted_compilations() as events:
+        yield events
+
+
+@pytest.fixture
+def after_save(monkeypatch):
+    """Calls `after_save.hook(round)` when a round is saved."""
+
+    class Hook:
+        hook = staticmethod(lambda round_: None)
+
+    save = RunStore.save
+
+    def saving(self, state, rows, layout):
+        save(self, state, rows, layout)
+        Hook.hook(int(state.progress.round))
+
+    monkeypatch.setattr(RunStore, "save", saving)
+    return Hook

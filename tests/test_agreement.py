@@ -64,10 +64,12 @@ def programs():
 def trained(programs, configs, members=None, updates: int = 2, spoil=None):
     """The weights, on the host, after a round; `spoil` turns a member's weights into NaN first."""
     members = np.zeros(P, np.int32) if members is None else members
-    people = programs.init(SEED, members, configs)
+    people = programs.init(SEED, np.int32(0), members, configs)
     if spoil is not None:
         people = people._replace(params=jax.tree.map(lambda x: x.at[spoil].set(jnp.nan), people.params))
-        people = jax.tree.map(lambda x, y: jax.device_put(x, y.sharding), people, programs.init(SEED, members, configs))
+        people = jax.tree.map(
+            lambda x, y: jax.device_put(x, y.sharding), people, programs.init(SEED, np.int32(0), members, configs)
+        )
     people, metrics = programs.train(SEED, ONE, np.int32(updates), members, np.ones(P, bool), people, configs)
     return jax.tree.map(np.asarray, (people, metrics))
 
@@ -161,7 +163,7 @@ def pendulums():
         patch.setattr(minibatches, "LADDER", (2, 8))
         for arrangement in [Arrangement(1, 1), Arrangement(1, 2), Arrangement(2, 1)][: 2 + (jax.device_count() > 1)]:
             programs = make_programs(task, 2, arrangement)
-            people = programs.init(SEED, members, config)
+            people = programs.init(SEED, np.int32(0), members, config)
             arguments = (SEED, ONE, ONE, members, np.ones(2, bool), people, config)
             quickly = programs.train.lower(*arguments).compile({"xla_backend_optimization_level": 0})
             found[arrangement] = jax.tree.map(np.asarray, quickly(*arguments))

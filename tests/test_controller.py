@@ -1,6 +1,5 @@
 """The run loop on a toy: counters, kills and resumes, failures, controls, the report. `P` members."""
 
-import io
 import math
 import os
 import threading
@@ -10,26 +9,31 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from rich.console import Console
-from toys import EPISODES, quadratic, same_bits
+from toys import (
+    EPISODES,
+    Killed,
+    Program,
+    final_state,
+    kill_after,
+    play,
+    quadratic,
+    same_bits,
+    same_records,
+    share,
+    with_programs,
+)
 
 import bgpbt
 import main
-from bgpbt import api, controller, display
+from bgpbt import api, controller, generations
 from bgpbt import engine as engine_module
 from bgpbt.options import Options, PopulationLost
 from bgpbt.population import Arrangement, Purpose, arrange, make_programs
-from bgpbt.store import RunStore
 from bgpbt.strategies.operators import whole
 from bgpbt.types import Outcome, Source, Strategy
 
 P = 4
 ROUND = 480  # steps of a member
-COMPILED = "/jax/core/compile/backend_compile_duration"
-
-
-class Killed(BaseException):
-    """Stands for a signal: nothing in the product may catch it."""
 
 
 def options(folder, **changes) -> Options:
@@ -47,100 +51,6 @@ def options(folder, **changes) -> Options:
         "save_dir": str(folder),
     }
     return Options(**(settings | changes))
-
-
-@pytest.fixture(scope="module")
-def engines():
-    return {}
-
-
-def share(monkeypatch, engines: dict) -> None:
-    """Lets runs of the same task and arrangement share programs; strategies and options stay their own."""
-    make = engine_module.make_engine
-
-    def cached(options, task, strategy, arrangement, **_):
-        key = (task.name, options.pop_size, arrangement)
-        if key not in engines:
-            engines[key] = make(options, task, strategy, arrangement)
-        return engines[key]._replace(options=options, task=task, strategy=strategy)
-
-    monkeypatch.setattr(api, "make_engine", cached)
-
-
-@pytest.fixture
-def compile_once(monkeypatch, engines):
-    """Programs are compiled once for all tests of the toy, and its figures, which nobody looks at, are not drawn."""
-    share(monkeypatch, engines)
-    monkeypatch.setattr(api.Result, "draw", lambda self: [])
-
-
-@pytest.fixture
-def said(monkeypatch):
-    """What the display printed, as one text."""
-    out = io.StringIO()
-    monkeypatch.setattr(display, "Console", lambda **_: Console(file=out, width=400, force_terminal=False))
-    return out
-
-
-@pytest.fixture
-def compilations():
-    """One entry for every program that XLA compiles."""
-    events = []
-
-    def listen(event, duration, **_):
-        if event == COMPILED:
-            events.append(duration)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    yield events
-    jax.monitoring.unregister_event_duration_listener(listen)
-
-
-@pytest.fixture
-def after_save(monkeypatch):
-    """Calls `after_save.hook(round)` when a round is saved."""
-
-    class Hook:
-        hook = staticmethod(lambda round_: None)
-
-    save = RunStore.save
-
-    def saving(self, state, rows):
-        save(self, state, rows)
-        Hook.hook(int(state.progress.round))
-
-    monkeypatch.setattr(RunStore, "save", saving)
-    return Hook
-
-
-def kill_after(number: int):
-    def hook(round_):
-        if round_ == number:
-            raise Killed
-
-    return hook
-
-
-def final_state(result):
-    return result.load()
-
-
-def same_records(a: pd.DataFrame, b: pd.DataFrame) -> None:
-    pd.testing.assert_frame_equal(a.drop(columns="seconds"), b.drop(columns="seconds"), check_exact=True)
-
-
-class Program:
-    """A compiled program with something done before or after it."""
-
-    def __init__(self, program, call):
-        self.wait, self.call = program.wait, call
-
-    def __call__(self, *args):
-        return self.call(*args)
-
-
-def play(options, task=None, strategy=None):
-    return bgpbt.run(options, task=task or quadratic(), strategy=strategy)
 
 
 @pytest.fixture(scope="module")
@@ -404,7 +314,7 @@ def test_moments_and_statistics_move_with_the_weights(tmp_path, after_save):
     state = states[0]
     child = int(np.flatnonzero(state.progress.parents[:, 0] != np.arange(P))[0])
     parent = int(state.progress.parents[child, 0])
-    people = jax.tree.map(np.asarray, state.population)
+    people = jax.tree.map(np.asarray, state.population[0])
     of = lambda i: jax.tree.map(lambda x: x[i], people._replace(world=()))  # noqa: E731
     assert same_bits(of(child), of(parent))
     assert np.any(people.moments["second"]["momentum"]["x"][child] != 0) and people.moments["second"]["count"][child] > 0
@@ -503,8 +413,8 @@ def test_of_many_candidates_the_best_go_on(tmp_path):
     result = play(settings, task)
     alone = make_programs(task, number, Arrangement(1, 1))
     members = np.arange(number, dtype=np.int32)
-    config = np.asarray(alone.configure(seed, members))
-    people = alone.init(seed, members, config)
+    config = generations.settle(task.space, np.asarray(alone.configure(seed, members)))
+    people = alone.init(seed, np.int32(0), members, config)
     zeros, one, everyone = np.zeros(number, np.int32), np.int32(1), np.ones(number, bool)
     evaluate = int(Purpose.evaluate)
     before, _, _ = alone.evaluate(seed, np.int32(0), np.int32(evaluate), zeros, everyone, people, config)
@@ -514,22 +424,21 @@ def test_of_many_candidates_the_best_go_on(tmp_path):
     survivors = np.sort(np.argsort(-fitness)[:8])
 
     state, rows = final_state(result), result.records
-    for got, wanted in zip(jax.tree.leaves(state.population), jax.tree.leaves(people), strict=True):
+    for got, wanted in zip(jax.tree.leaves(state.population[0]), jax.tree.leaves(people), strict=True):
         np.testing.assert_allclose(np.asarray(got), np.asarray(wanted)[survivors], rtol=1e-6, atol=1e-7)
     np.testing.assert_array_equal(state.progress.config, config[survivors])
     assert int(state.progress.untrained) == int(np.asarray(before).mean(axis=1).argmax())
 
     first = rows[rows["round"] == 1]
-    kept, rejected = first[first["member"] >= 0], first[first["member"] < 0]
-    assert list(kept["member"]) == list(range(8)) and len(rejected) == 12
-    np.testing.assert_allclose(kept["fitness"], fitness[survivors], rtol=1e-5)
-    np.testing.assert_allclose(np.sort(rejected["fitness"]), np.sort(np.delete(fitness, survivors)), rtol=1e-5)
-    np.testing.assert_allclose(kept["rate"], np.asarray(alone.hyperparams(config)["rate"])[survivors], rtol=1e-6)
+    assert list(first["member"]) == list(range(number)) and set(first["phase"]) == {"candidates"}
+    np.testing.assert_allclose(first["fitness"], fitness, rtol=1e-5)
+    np.testing.assert_allclose(first["rate"], np.asarray(alone.hyperparams(config)["rate"]), rtol=1e-6)
+    np.testing.assert_array_equal(state.progress.parents[:, 0], survivors)
     assert set(first["timesteps"]) == {ROUND}
     evaluated = number * EPISODES  # those that only fill the last group are idle
     assert set(rows.loc[rows["round"] == 0, "env_steps_total"]) == {evaluated}
     assert set(first["env_steps_total"]) == {2 * evaluated + int(np.asarray(metrics["env_steps"]).sum())}
-    assert len(rows[rows["round"] == 0]) == number and result.best["member"] >= 0
+    assert len(rows[rows["round"] == 0]) == number and result.best["member"] == fitness.argmax()
 
 
 # Bad members
@@ -547,9 +456,9 @@ def poison(monkeypatch, make, when: dict):
                 rows = slice(None) if member is None else jnp.array(member)
                 spoil = lambda x: x.at[rows].set(jnp.nan) if jnp.issubdtype(x.dtype, jnp.floating) else x  # noqa: E731
                 population = population._replace(**{field: jax.tree.map(spoil, getattr(population, field))})
-            return engine.programs.train(seed, round_, updates, members, active, population, config)
+            return engine.programs[0].train(seed, round_, updates, members, active, population, config)
 
-        return engine._replace(programs=engine.programs._replace(train=Program(engine.programs.train, train)))
+        return with_programs(engine, train=Program(engine.programs[0].train, train))
 
     monkeypatch.setattr(api, "make_engine", poisoned)
 
@@ -597,12 +506,12 @@ def test_a_broken_member_never_becomes_the_saved_best(tmp_path, monkeypatch):
         engine = engine_of(*args, **settings)
 
         def evaluate(seed, round_, purpose, *others):
-            returns, steps, finite = engine.programs.evaluate(seed, round_, purpose, *others)
+            returns, steps, finite = engine.programs[0].evaluate(seed, round_, purpose, *others)
             if int(round_) == 2 and int(purpose) == Purpose.evaluate:
                 returns = jnp.nan_to_num(returns).at[1].set(1e6)
             return returns, steps, finite
 
-        return engine._replace(programs=engine.programs._replace(evaluate=Program(engine.programs.evaluate, evaluate)))
+        return with_programs(engine, evaluate=Program(engine.programs[0].evaluate, evaluate))
 
     monkeypatch.setattr(api, "make_engine", boasting)
     poison(monkeypatch, api.make_engine, {2: (1, "params")})
@@ -619,10 +528,10 @@ def test_of_equally_good_members_the_earliest_stays_the_saved_best(tmp_path, mon
         engine = engine_of(*args, **settings)
 
         def evaluate(*call):
-            returns, steps, finite = engine.programs.evaluate(*call)
+            returns, steps, finite = engine.programs[0].evaluate(*call)
             return jnp.ones_like(returns), steps, finite
 
-        return engine._replace(programs=engine.programs._replace(evaluate=Program(engine.programs.evaluate, evaluate)))
+        return with_programs(engine, evaluate=Program(engine.programs[0].evaluate, evaluate))
 
     monkeypatch.setattr(api, "make_engine", level)
     result = play(options(tmp_path))
@@ -696,9 +605,9 @@ def test_the_report_uses_fresh_keys_and_enough_episodes(tmp_path, monkeypatch, e
 
         def evaluate(seed, round_, purpose, draws, *others):
             calls.append((int(purpose), int(round_), tuple(np.asarray(draws).tolist())))
-            return engine.programs.evaluate(seed, round_, purpose, draws, *others)
+            return engine.programs[0].evaluate(seed, round_, purpose, draws, *others)
 
-        return engine._replace(programs=engine.programs._replace(evaluate=Program(engine.programs.evaluate, evaluate)))
+        return with_programs(engine, evaluate=Program(engine.programs[0].evaluate, evaluate))
 
     monkeypatch.setattr(api, "make_engine", watching)
     result = play(options(tmp_path, report_episodes=episodes))

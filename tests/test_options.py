@@ -63,9 +63,17 @@ def test_refused_whole_numbers(value, problem):
     assert str(error).startswith("pop_size: ") and problem in str(error) and error.field == "pop_size"
 
 
-@pytest.mark.parametrize("name", [n for n, f in Options.model_fields.items() if type(f.default) in (int, float)])
-@pytest.mark.parametrize("value", [0, -1, "-0.5", "nan", "-inf", "many"])
+NUMBERS = [name for name, field in Options.model_fields.items() if type(field.default) in (int, float)]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", [-1, "-0.5", "nan", "-inf", "many"])
 def test_no_number_is_negative_or_endless(name, value):
+    assert str(refusal(**{name: value})).startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize("name", [name for name in NUMBERS if name != "max_distillation"])  # 0: no further generation
+def test_few_numbers_are_zero(name, value=0):
     assert str(refusal(**{name: value})).startswith(f"{name}: ")
 
 
@@ -242,7 +250,7 @@ def test_not_available_yet(name, word):
 
 
 def test_all_that_is_missing_is_named_once_the_rest_is_right():
-    wanted = {"strategy": "pb2", "search_mode": "both", "env_name": "fetch"}
+    wanted = {"strategy": "pb2", "env_name": "fetch"}
     text = str(refusal(**wanted))
     assert all(f"{name} {word}" in text for name, word in wanted.items())
     assert not isinstance(refusal(**wanted, pop_size=0), NotAvailable)
@@ -425,7 +433,14 @@ def test_not_available_from_a_file(tmp_path):
     ("values", "silent"),
     [
         ({"t_distillation": 1}, {}),
-        ({"distill_every": 1}, {}),
+        ({"distill_every": 1}, {"distill_every": 1, "search_mode": "both"}),
+        ({"distill_every": 1, "search_mode": "both", "max_distillation": 0}, {}),
+        ({"arch_space": "small"}, {"arch_space": "small", "search_mode": "nas"}),
+        ({"policy_layers": "8,8", "search_mode": "both"}, {"policy_layers": "8,8"}),
+        ({"gp_time": False, "strategy": "bgpbt", "search_mode": "nas"}, {}),
+        ({"perturb_scale": 0.1, "search_mode": "nas"}, {"perturb_scale": 0.1, "search_mode": "both"}),
+        ({"gp": "gpytorch", "search_mode": "both", "arch_policy": "random"}, {"gp": "gpytorch", "search_mode": "both"}),
+        ({"patience": 1}, {"patience": 1, "search_mode": "both"}),
         ({"patience": 1}, {"patience": 1, "strategy": "bgpbt"}),
         ({"gp": "gpytorch"}, {"gp": "gpytorch", "strategy": "bgpbt"}),
         ({"gp": "gpytorch", "strategy": "bgpbt", "freeze": "sampled"}, {"gp": "gpytorch", "strategy": "bgpbt"}),

@@ -35,7 +35,13 @@ def make_records(members=4, rounds=5, space=SPACE):
         hyperparameters = pd.DataFrame(values | ({"batch_size": [8] * members} if "batch_size" in values else {}))
         rows.append(
             hyperparameters.assign(
-                round=round, generation=0, member=range(members), parent=parents, fitness=fitness, timesteps=100 * round
+                round=round,
+                generation=0,
+                phase="training",
+                member=range(members),
+                parent=parents,
+                fitness=fitness,
+                timesteps=100 * round,
             )
         )
     return pd.concat(rows)
@@ -94,13 +100,11 @@ def test_a_given_winner_is_drawn(records, tmp_path):
     assert line(axes, "winner's lineage").get_ydata()[-1] == expected
 
 
-def test_failed_and_rejected_members(records, tmp_path):
+def test_failed_members(records, tmp_path):
     records = records.reset_index(drop=True)
     records.loc[(records["round"] == 3) & (records["member"] == 2), "fitness"] = np.nan
-    rejected = records.iloc[:1].assign(member=-1, parent=-1, fitness=1e6)
-    (axes,) = learning_curve(pd.concat([records, rejected]), tmp_path / "curve.png", title="ant").axes
+    (axes,) = learning_curve(records, tmp_path / "curve.png", title="ant").axes
     assert line(axes, "failed").get_xdata().tolist() == [300]
-    assert axes.get_ylim()[1] < 1e3
     (axes,) = learning_curve(records.fillna({"fitness": 0.0}), tmp_path / "curve.png", title="ant").axes
     assert "failed" not in [line.get_label() for line in axes.lines]
 
@@ -136,6 +140,17 @@ def test_a_bandits_beliefs_follow_its_schedule(records, tmp_path):
     assert is_png(tmp_path / "h.png")
 
 
+def test_beliefs_of_a_run_that_stopped_in_a_tournament(records, tmp_path):
+    believed = records.assign(trust_region=0.4, gp_lengthscale_learning_rate=1.0, gp_lengthscale_context=2.0)
+    beliefs = ["trust_region", "gp_lengthscale_learning_rate", "gp_lengthscale_context"]
+    space = {"learning_rate": SPACE["learning_rate"]}
+    for silent, bars in ((believed["round"] == 5, 2), (believed["round"] >= 0, 0)):
+        rows = believed.copy()
+        rows.loc[silent.to_numpy(), beliefs] = np.nan
+        figure = hyperparameter_schedule(rows, tmp_path / "s.png", space_limits=space, title="ant")
+        assert len(figure.axes[-1].patches) == bars
+
+
 def test_whole_hyperparameters_have_whole_ticks(records, tmp_path):
     panel = hyperparameter_schedule(records, tmp_path / "s.png", space_limits={"batch_size": SPACE["batch_size"]}, title="").axes[
         0
@@ -160,6 +175,11 @@ def test_generations_are_parted_where_the_earlier_one_ends(records, tmp_path):
     records["generation"] = (records["round"] > 3).astype(int)
     (axes,) = learning_curve(records, tmp_path / "curve.png", title="ant").axes
     assert line(axes, "next generation").get_xdata() == [300, 300]
+    assert "distillation" not in [patch.get_label() for patch in axes.patches]
+    records["phase"] = np.where(records["round"] == 4, "distillation", "training")
+    (axes,) = learning_curve(records, tmp_path / "curve.png", title="ant").axes
+    (span,) = [patch for patch in axes.patches if patch.get_label() == "distillation"]
+    assert (span.get_x(), span.get_width()) == (300, 100)
 
 
 @pytest.mark.parametrize(("members", "rounds"), [(1, 0), (1, 1), (1, 3), (3, 0)])

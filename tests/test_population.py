@@ -8,7 +8,17 @@ from toys import SPACE, bits, quadratic, same_bits
 
 from bgpbt import population
 from bgpbt import space as spaces
-from bgpbt.population import Arrangement, Purpose, all_finite, arrange, largest_divisor, make_programs, shrink_perturb
+from bgpbt.population import (
+    Arrangement,
+    Purpose,
+    all_finite,
+    arrange,
+    largest_divisor,
+    make_programs,
+    regroup,
+    repad,
+    shrink_perturb,
+)
 from bgpbt.types import Decision, TrainState
 
 P = 8
@@ -32,7 +42,7 @@ def config(programs):
 
 def trained(programs, config, rounds: int = 1, active=None, members=MEMBERS):
     """A population after some rounds of different lengths, and the metrics of the last one."""
-    people = programs.init(SEED, members, config)
+    people = programs.init(SEED, np.int32(0), members, config)
     active = np.ones(len(members), bool) if active is None else active
     for round_ in range(1, rounds + 1):
         args = (SEED, np.int32(round_), np.int32(round_ + 1), members, active)
@@ -286,7 +296,7 @@ def test_a_factor_of_zero_removes_its_part_even_where_it_is_nan():
 
 
 def test_an_idle_member_is_held_to_the_bit_and_spends_nothing(programs, config):
-    start = jax.tree.map(np.asarray, programs.init(SEED, MEMBERS, config))
+    start = jax.tree.map(np.asarray, programs.init(SEED, np.int32(0), MEMBERS, config))
     people, metrics = trained(programs, config, active=MEMBERS != 2)
     assert same_bits(member(people, 2), member(start, 2))
     assert not same_bits(member(people, 1), member(start, 1))
@@ -295,7 +305,7 @@ def test_an_idle_member_is_held_to_the_bit_and_spends_nothing(programs, config):
 
 
 def test_metrics_say_which_members_are_finite(programs, config):
-    people = programs.init(SEED, MEMBERS, config)
+    people = programs.init(SEED, np.int32(0), MEMBERS, config)
     people.params["first"]["x"] = people.params["first"]["x"].at[1, 0].set(jnp.nan)
     people.world["noise"] = people.world["noise"].at[4, 0].set(jnp.inf)
     idle = np.zeros(P, bool)
@@ -305,7 +315,7 @@ def test_metrics_say_which_members_are_finite(programs, config):
 
 
 def test_training_and_inheriting_donate_the_population(programs, config):
-    people = programs.init(SEED, MEMBERS, config)
+    people = programs.init(SEED, np.int32(0), MEMBERS, config)
     args = (SEED, np.int32(1), np.int32(1), MEMBERS, np.ones(P, bool))
     after, _ = programs.train(*args, people, config)
     assert all(x.is_deleted() for x in jax.tree.leaves(people))
@@ -343,12 +353,21 @@ def test_pick_and_repeat(programs, people):
         assert same_bits(member(copies, index), expected)
 
 
-def test_merge_takes_from_both(programs, config, people):
+def test_a_new_group_takes_members_of_several(programs, config, people):
     others = trained(programs, config, rounds=2)[0]
     take = np.array([0, 15, 8, 3, 3, 9, 7, 12], np.int32)
-    merged = programs.merge(people, others, take)
+    group = regroup((people, others), take, TASK, Arrangement(1, 1))
     for slot, index in enumerate(take):
-        assert same_bits(member(merged, slot), member(people if index < P else others, index % P))
+        assert same_bits(member(group, slot), member(people if index < P else others, index % P))
+
+
+def test_padding_is_appended_and_cut_at_the_end_of_an_axis():
+    small, large = {"a": np.ones((2, 3)), "n": np.int32(4)}, {"a": np.zeros((3, 5)), "n": np.int32(0)}
+    grown = repad(small, large)
+    assert grown["n"] == 4 and grown["a"].shape == (3, 5) and grown["a"].sum() == 6 and grown["a"][:2, :3].all()
+    assert same_bits(repad(grown, small), small)
+    several = repad({"a": np.ones((7, 2, 3)), "n": np.arange(7)}, large)
+    assert several["a"].shape == (7, 3, 5) and list(several["n"]) == list(range(7))
 
 
 def test_all_finite_looks_at_floats_only():

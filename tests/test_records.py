@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bgpbt.records import best_member, lineage, members_only, replacements, with_parent
+from bgpbt.records import best_member, lineage, replacements, tidy, with_parent
 
 # Parents of three members in rounds 0 to 4. Member 1 takes over 2's weights in round 2, which had taken 0's in round 1;
 # then 0 takes 1's in round 3, while 1 and 2 swap in the last round.
@@ -13,12 +13,11 @@ FITNESS = [[1.0, 2.0, 3.0], [4.0, 1.0, 2.0], [2.0, 5.0, 6.0], [7.0, 6.0, 5.0], [
 @pytest.fixture
 def records():
     rows = [
-        {"round": r, "member": m, "parent": PARENTS[r][m], "fitness": FITNESS[r][m], "timesteps": 100 * r}
+        {"round": r, "member": m, "parent": PARENTS[r][m], "fitness": FITNESS[r][m], "timesteps": 100 * r, "phase": "training"}
         for r in range(5)
         for m in range(3)
     ]
-    rejected = {"round": 0, "member": -1, "parent": -1, "fitness": 99.0, "timesteps": 0}
-    return pd.DataFrame([rejected, *rows]).sample(frac=1, random_state=0)
+    return pd.DataFrame(rows).sample(frac=1, random_state=0)
 
 
 @pytest.mark.parametrize(
@@ -50,17 +49,17 @@ def test_replacements_are_the_rows_with_another_parent(records):
     assert found.to_numpy().tolist() == [[1, 2, 0], [2, 1, 2], [3, 0, 1], [4, 1, 2], [4, 2, 1]]
 
 
-def test_best_member_leaves_out_failures_and_rejected_candidates(records):
+def test_best_member_leaves_out_failures(records):
     assert best_member(records) == 1
     assert [best_member(records, round) for round in range(5)] == [2, 0, 2, 0, 1]
     assert best_member(records.assign(fitness=np.nan)) is None
     assert best_member(records.assign(fitness=records["fitness"].replace(8.0, np.inf))) == 0
 
 
-def test_members_only_leaves_the_records_as_they_were(records):
+def test_tidy_leaves_the_records_as_they_were(records):
     before = records.copy()
-    rows = members_only(records)
-    assert len(rows) == 15 and (rows["member"] >= 0).all()
+    rows = tidy(records)
+    assert rows[["round", "member"]].to_numpy().tolist() == [[r, m] for r in range(5) for m in range(3)]
     pd.testing.assert_frame_equal(records, before)
 
 
@@ -71,3 +70,10 @@ def test_with_parent_joins_the_parents_row_of_the_round_before(records):
         assert (step.round_before, step.member_before) == (step.round - 1, step.parent)
         assert step.fitness_before == FITNESS[step.round - 1][step.parent]
         assert step.timesteps_before == step.timesteps - 100
+
+
+def test_neither_students_nor_survivors_are_replacements(records):
+    """Round 2 ends a tournament: its members have other numbers in round 3. Round 1 began it with students of member 0."""
+    phase = {1: "distillation", 2: "distillation"}
+    found = replacements(records.assign(phase=[phase.get(r, "training") for r in records["round"]]))
+    assert found[["round", "member", "parent"]].to_numpy().tolist() == [[4, 1, 2], [4, 2, 1]]

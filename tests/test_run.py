@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
-from toys import same_bits
+from toys import counted_compilations, same_bits
 
 import bgpbt
 from bgpbt import api, display
@@ -84,7 +84,7 @@ def engine(tmp_path_factory):
         patch.setattr(minibatches, "LADDER", (2, 8))
         made = engine_module.make_engine(settings, task, api.make_strategy(settings, task), api.arrange(P, "auto", 2))
         for name in PROGRAMS:
-            getattr(made.programs, name).wait()
+            getattr(made.programs[0], name).wait()
     return made
 
 
@@ -110,16 +110,10 @@ def play(engine, settings):
 @pytest.fixture(scope="module")
 def unbroken(engine, tmp_path_factory):
     """A whole run, its final state, the compilations counted at every save, and the states that were saved."""
-    counted, saved, events = {}, {}, []
+    counted, saved, save = {}, {}, RunStore.save
 
-    def listen(event, duration, **_):
-        if event == "/jax/core/compile/backend_compile_duration":
-            events.append(duration)
-
-    save = RunStore.save
-
-    def saving(self, state, rows):
-        save(self, state, rows)
+    def saving(self, state, rows, layout):
+        save(self, state, rows, layout)
         number = int(state.progress.round)
         counted[number] = len(events)
         saved[number] = jax.tree.map(np.asarray, state)
@@ -130,9 +124,8 @@ def unbroken(engine, tmp_path_factory):
         patch.setattr(
             api, "make_engine", lambda options, task, strategy, _, **__: engine._replace(options=options, strategy=strategy)
         )
-        jax.monitoring.register_event_duration_secs_listener(listen)
-        result = play(engine, options(tmp_path_factory.mktemp("unbroken")))
-        jax.monitoring.unregister_event_duration_listener(listen)
+        with counted_compilations() as events:  # `saving` reads it
+            result = play(engine, options(tmp_path_factory.mktemp("unbroken")))
     return result, counted, saved
 
 
@@ -145,10 +138,10 @@ def test_nothing_compiles_from_the_second_round_on(unbroken):
 def test_every_round_has_records_and_fitness(unbroken):
     rows = unbroken[0].records
     assert len(rows) == 6 * P and np.isfinite(rows["fitness"]).any()
-    assert list(rows.columns[:9]) == [
-        "round", "generation", "member", "parent", "source", "fitness", "timesteps", "env_steps_total", "seconds",
+    assert list(rows.columns[:11]) == [
+        "round", "generation", "why", "phase", "member", "parent", "source", "fitness", "timesteps", "env_steps_total", "seconds",
     ]  # fmt: skip
-    assert list(rows.columns[9:]) == list(hyperparameter_space(32))
+    assert list(rows.columns[11:]) == list(hyperparameter_space(32))
     assert [set(rows.loc[rows["round"] == n, "timesteps"]) for n in range(6)] == [{n * ROUND} for n in range(6)]
     training = np.arange(6) * P * ROUND
     evaluations = rows.groupby("round")["env_steps_total"].first().to_numpy() - training
@@ -163,10 +156,10 @@ def test_moments_of_adam_move_with_the_weights(unbroken):
         state = saved[number]
         child = int(np.flatnonzero(state.progress.parents[:, 0] != np.arange(P))[0])
         parent = int(state.progress.parents[child, 0])
-        assert same_bits(*(member(state.population._replace(world=()), i) for i in (child, parent)))
-        assert state.population.moments["policy"]["adam"].count[child] > 0
-        assert max(np.abs(x[child]).max() for x in jax.tree.leaves(state.population.moments["policy"]["adam"].mu)) > 0
-        world = state.population.world
+        assert same_bits(*(member(state.population[0]._replace(world=()), i) for i in (child, parent)))
+        assert state.population[0].moments["policy"]["adam"].count[child] > 0
+        assert max(np.abs(x[child]).max() for x in jax.tree.leaves(state.population[0].moments["policy"]["adam"].mu)) > 0
+        world = state.population[0].world
         assert not np.array_equal(world.env.obs[child], world.env.obs[parent])
         np.testing.assert_array_equal(world.clock[child], np.arange(32) * 100 // 32)  # staggered anew
 
@@ -175,8 +168,8 @@ def test_moments_of_adam_move_with_the_weights(unbroken):
 def test_a_killed_run_continues_to_the_same_bits(engine, unbroken, tmp_path, monkeypatch, number):
     save = RunStore.save
 
-    def dying(self, state, rows):
-        save(self, state, rows)
+    def dying(self, state, rows, layout):
+        save(self, state, rows, layout)
         if int(state.progress.round) == number:
             raise Killed
 
@@ -197,7 +190,7 @@ def loud(engine, monkeypatch, when: dict):
     """Before the rounds in `when`, these members' policies press the motor to its end."""
 
     class Train:
-        wait = engine.programs.train.wait
+        begin, wait, ready = engine.programs[0].train.begin, engine.programs[0].train.wait, True
         metrics: list = []  # noqa: RUF012
 
         def __call__(self, seed, round_, updates, members, active, population, config):
@@ -207,13 +200,13 @@ def loud(engine, monkeypatch, when: dict):
                 bias = jax.device_put(output["bias"].at[who, 0].set(20.0), output["bias"].sharding)
                 layers = [*population.params["policy"][:-1], output | {"bias": bias}]
                 population = population._replace(params=population.params | {"policy": layers})
-            people, metrics = engine.programs.train(seed, round_, updates, members, active, population, config)
+            people, metrics = engine.programs[0].train(seed, round_, updates, members, active, population, config)
             self.metrics.append(jax.tree.map(np.asarray, metrics) | {"count": np.asarray(people.shared.count)})
             return people, metrics
 
     train = Train()
     train.metrics = []
-    noisy = engine._replace(programs=engine.programs._replace(train=train))
+    noisy = engine._replace(programs=(engine.programs[0]._replace(train=train),))
     monkeypatch.setattr(
         api, "make_engine", lambda options, task, strategy, _, **__: noisy._replace(options=options, strategy=strategy)
     )
@@ -228,8 +221,8 @@ def test_a_member_whose_simulator_breaks_is_replaced_and_its_environments_are_fr
     monkeypatch.setattr(
         RunStore,
         "save",
-        lambda self, state, rows: (
-            save(self, state, rows),
+        lambda self, state, rows, layout: (
+            save(self, state, rows, layout),
             saved.update({int(state.progress.round): jax.tree.map(np.asarray, state)}),
         ),
     )
@@ -250,10 +243,10 @@ def test_a_member_whose_simulator_breaks_is_replaced_and_its_environments_are_fr
     state = saved[2]
     assert isinstance(state.progress, Progress)
     assert all(np.isfinite(x).all() for x in jax.tree.leaves((state.population, state.best)) if x.dtype.kind == "f")
-    assert set(state.population.world.episode_return[1]) == {0.0}
-    np.testing.assert_array_equal(state.population.world.clock[1], np.arange(32) * 100 // 32)
+    assert set(state.population[0].world.episode_return[1]) == {0.0}
+    np.testing.assert_array_equal(state.population[0].world.clock[1], np.arange(32) * 100 // 32)
     parent = int(state.progress.parents[1, 0])
-    assert same_bits(member(state.population.shared, 1), member(state.population.shared, parent))
+    assert same_bits(member(state.population[0].shared, 1), member(state.population[0].shared, parent))
     assert all(m["world_finite"].all() for m in metrics[2:]) and np.isfinite(result.report["mean"])
 
 

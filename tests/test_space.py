@@ -38,6 +38,7 @@ def test_every_bin_is_met_by_its_own_code(name):
     unit = spaces.encode_dimension(dim, values)
     decoded = spaces.decode_dimension(dim, unit)
     np.testing.assert_array_equal(decoded, values)
+    np.testing.assert_array_equal(spaces.value_at(dim, unit), values)
     assert decoded.dtype == jnp.int32
 
 

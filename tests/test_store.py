@@ -20,7 +20,7 @@ from toys import same_bits
 from bgpbt import store as module
 from bgpbt.options import BadInput, Options, load_options
 from bgpbt.store import RunStore, folder, shapes_like
-from bgpbt.types import Progress, RunState, TrainState
+from bgpbt.types import Generation, Progress, RunState, TrainState, Tried
 
 MEMBERS = 2
 
@@ -50,7 +50,15 @@ def state(number: int) -> RunState:
         world={"key": jax.random.split(jax.random.PRNGKey(number), MEMBERS), "done": jnp.array([True, False])},
     )
     memory = Memory(np.float32(number / 7), jnp.array(number), jnp.zeros((0, 4)), jnp.array([number % 2 == 0, True]))
-    return RunState(progress, member, member._replace(world=()), memory)
+    fields = dict.fromkeys(Generation._fields, np.array(number))
+    tried = Tried(np.zeros((0, 6), np.float32), np.zeros(0), np.zeros(0, np.int64))
+    generation = Generation(**fields | {"tried": tried})
+    return RunState(progress, generation, (member,), member._replace(world=()), (), memory)
+
+
+def like(wanted: RunState):
+    """What `restore` asks for; the layout plays no part here."""
+    return lambda layout: shapes_like(wanted)
 
 
 def rows(number: int, members: int = MEMBERS) -> pd.DataFrame:
@@ -71,7 +79,7 @@ def filled(path: Path, rounds: int = 4) -> RunStore:
     store = RunStore(path)
     store.open(Options(num_envs=64))
     for number in range(rounds):
-        store.save(state(number), rows(number))
+        store.save(state(number), rows(number), {})
     return store
 
 
@@ -89,7 +97,7 @@ def run(finished, tmp_path) -> RunStore:
 
 
 def restore(store: RunStore):
-    return store.restore(shapes_like(state(0)))
+    return store.restore(like(state(0)))
 
 
 def expected_records(numbers) -> pd.DataFrame:
@@ -337,7 +345,7 @@ def test_floats_of_the_records_come_back_to_the_bit(tmp_path):
     store, many = RunStore(tmp_path), rows(7, members=5000)
     many["fitness"] *= np.random.default_rng(0).choice([1e-300, 1e-9, 1.0, 1e9, 1e300], size=5000)
     store.checkpoints.mkdir()
-    store.save(state(7), many)
+    store.save(state(7), many, {})
     for _ in range(2):
         assert store.records()["fitness"].to_numpy().tobytes() == many["fitness"].to_numpy().tobytes()
         restore(store)
@@ -352,15 +360,15 @@ def test_shards_come_back_to_their_devices(tmp_path):
     spread = lambda s: s._replace(population=jax.device_put(s.population, sharding))  # noqa: E731
     store = RunStore(tmp_path)
     store.checkpoints.mkdir()
-    store.save(spread(state(1)), rows(1))
-    found, _ = store.restore(shapes_like(spread(state(0))))
+    store.save(spread(state(1)), rows(1), {})
+    found, _ = store.restore(like(spread(state(0))))
     assert all(x.sharding == sharding for x in jax.tree.leaves(found.population))
     assert same_bits(found.population, state(1).population)
 
 
 def test_a_run_goes_on_after_it_is_restored(run):
     restore(run)
-    run.save(state(4), rows(4))
+    run.save(state(4), rows(4), {})
     assert run.rounds() == [3, 4]
     assert_records(run, range(5))
 
@@ -371,7 +379,7 @@ def test_a_half_written_checkpoint_does_not_count(run):
     shutil.copytree(run.checkpoints / "round_000003", beside)
     assert run.rounds() == [2, 3]
     assert same_bits(restore(run)[0], state(3))
-    run.save(state(4), rows(4))
+    run.save(state(4), rows(4), {})
     assert run.rounds() == [3, 4] and not beside.exists()
     assert same_bits(restore(run)[0], state(4))
 
@@ -405,7 +413,7 @@ def test_a_partial_line_of_a_later_round_is_not_taken_for_an_early_one(tmp_path,
     """Of a line of round 12 that breaks off, `1` may be all that is left."""
     store = RunStore(tmp_path)
     store.checkpoints.mkdir()
-    store.save(state(12), rows(12))
+    store.save(state(12), rows(12), {})
     text = expected_records(range(12)).to_csv(index=False)
     line = rows(12).to_csv(index=False, header=False)
     (store.path / "records.csv").write_text(text + line[:kept])
@@ -423,7 +431,7 @@ def test_rounds_zero_and_one_in_one_checkpoint(tmp_path):
     """With more candidates than members the first checkpoint holds the rows of two rounds."""
     store = RunStore(tmp_path)
     store.checkpoints.mkdir()
-    store.save(state(1), expected_records([0, 1]))
+    store.save(state(1), expected_records([0, 1]), {})
     for _ in range(2):
         restore(store)
         assert_records(store, [0, 1])
@@ -460,7 +468,7 @@ def test_a_damaged_last_checkpoint_is_said_and_the_one_before_used(run, damage):
     assert len(said) == 1 and "round 3 is damaged" in said[0] and len(said[0].splitlines()) == 1
     assert run.rounds() == [2]
     assert_records(run, range(3))
-    run.save(state(3), rows(3))
+    run.save(state(3), rows(3), {})
     assert_records(run, range(4))
 
 
@@ -513,7 +521,7 @@ def test_where_all_checkpoints_are_damaged_the_run_starts_afresh(run):
             path.write_bytes(b"")
     found, said = restore(run)
     assert found is None and len(said) == 2
-    run.save(state(0), rows(0))
+    run.save(state(0), rows(0), {})
     assert_records(run, [0])
 
 

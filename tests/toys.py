@@ -1,10 +1,18 @@
 """Tiny tasks and outcomes for tests, cheap to compile. Shapes: `P` members, `D` search dimensions, `E` episodes."""
 
+import contextlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 
+import bgpbt
+from bgpbt import api
+from bgpbt import engine as engine_module
+from bgpbt import space as spaces
 from bgpbt.space import Categorical, Float, Integer, SearchSpace
+from bgpbt.tasks import distillation
 from bgpbt.types import Outcome, Task, TrainState
 
 EPISODES = 3
@@ -19,15 +27,20 @@ SPACE: SearchSpace = {
 }
 
 
-def quadratic() -> Task:
+def quadratic(size: int = 4, ladder: tuple[int, ...] = ()) -> Task:
     """The toy of Jaderberg et al. (2017): maximise 1.2 - |x|^2 by gradients of a surrogate that the member weighs.
 
     Two blocks (`first` of the size `first_width`, `second`), momentum as moments, running statistics as what is shared,
-    and a world that the gradient's noise comes from, so that each field of `TrainState` matters.
+    and a world that the gradient's noise comes from, so that each field of `TrainState` matters. A lesson draws `second`
+    to the teacher's.
+
+    Args:
+      size: largest `first_width` that the program holds.
+      ladder: smaller sizes, ascending.
     """
 
     def mask(h):
-        return (jnp.arange(4) < h["first_width"]).astype(jnp.result_type(float))
+        return (jnp.arange(size) < h["first_width"]).astype(jnp.result_type(float))
 
     def world(noise):
         return {"noise": noise, "clock": jnp.zeros((), jnp.int32)}
@@ -35,7 +48,7 @@ def quadratic() -> Task:
     def init(key, h):
         draw = jax.random.normal(key, (10,))  # one draw: what costs time in these tests is compiling
         params = {
-            "first": {"x": (2.0 + draw[:4]) * mask(h)},
+            "first": {"x": (2.0 + draw[:size]) * mask(h)},
             "second": {"x": 1.0 + draw[4:6], "bias": jnp.zeros(())},
         }
         moments = {b: {"momentum": jax.tree.map(jnp.zeros_like, p), "count": jnp.zeros((), jnp.int32)} for b, p in params.items()}
@@ -61,10 +74,13 @@ def quadratic() -> Task:
         return TrainState(params, moments, {"count": count, "mean": mean}, {"noise": noise, "clock": state.world["clock"] + 1})
 
     def train(key, state, h, updates, extra):
-        del extra
         steps = updates * h["repeat"]
         shock = jax.random.normal(key, (4,))
         state = jax.lax.fori_loop(0, steps, lambda _, s: update(shock, s, h), state)
+        if extra:
+            share = distillation.alpha(extra.trained, extra.length)
+            taught = jax.tree.map(lambda x, t: x + share * (t - x), state.params["second"], extra.teacher.params["second"])
+            state = state._replace(params=state.params | {"second": taught})
         loss = objective(state.params)
         return state, {"loss": loss, "env_steps": 10 * steps, "episode_returns": jnp.full(EPISODES, 1.2 - loss)}
 
@@ -74,7 +90,7 @@ def quadratic() -> Task:
         return 1.2 - objective(state.params) + noise, jnp.full((), EPISODES, jnp.int32)
 
     return Task(
-        name="quadratic",
+        name=f"quadratic {(*ladder, size)}",
         space=SPACE,
         blocks=("first", "second"),
         timesteps_per_update=10,
@@ -82,6 +98,8 @@ def quadratic() -> Task:
         train=train,
         evaluate=evaluate,
         refresh=lambda key, state: state._replace(world=world(jax.random.normal(key, (4,)))),
+        ladder=tuple(quadratic(smaller) for smaller in ladder),
+        fits=lambda config: spaces.value_at(SPACE["first_width"], config[:, list(SPACE).index("first_width")]) <= size,
     )
 
 
@@ -110,3 +128,71 @@ def same_bits(a, b) -> bool:
     """Whether two trees have the same structure, dtypes and bits."""
     kinds = [[(x.dtype, x.shape) for x in jax.tree.leaves(tree)] for tree in (a, b)]
     return jax.tree.structure(a) == jax.tree.structure(b) and kinds[0] == kinds[1] and bits(a) == bits(b)
+
+
+class Killed(BaseException):
+    """Stands for a signal: nothing in the product may catch it."""
+
+
+def kill_after(number: int):
+    def hook(round_):
+        if round_ == number:
+            raise Killed
+
+    return hook
+
+
+def final_state(result):
+    return result.load()
+
+
+def same_records(a: pd.DataFrame, b: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(a.drop(columns="seconds"), b.drop(columns="seconds"), check_exact=True)
+
+
+def with_programs(engine, **programs):
+    """The engine with some programs of its only padded size replaced."""
+    return engine._replace(programs=(engine.programs[0]._replace(**programs),))
+
+
+class Program:
+    """A compiled program with something done before or after it."""
+
+    def __init__(self, program, call):
+        self.begin, self.wait, self.ready, self.call = program.begin, program.wait, True, call
+
+    def __call__(self, *args):
+        return self.call(*args)
+
+
+def play(options, task=None, strategy=None):
+    return bgpbt.run(options, task=task or quadratic(), strategy=strategy)
+
+
+def share(monkeypatch, engines: dict) -> None:
+    """Lets runs of the same task and arrangement share programs; strategies and options stay their own."""
+    make = engine_module.make_engine
+
+    def cached(options, task, strategy, arrangement, **_):
+        key = (task.name, options.pop_size, arrangement)
+        if key not in engines:
+            engines[key] = make(options, task, strategy, arrangement)
+        return engines[key]._replace(options=options, task=task, strategy=strategy)
+
+    monkeypatch.setattr(api, "make_engine", cached)
+
+
+@contextlib.contextmanager
+def counted_compilations():
+    """A list that gets an entry for every program that XLA compiles."""
+    events = []
+
+    def listen(event, duration, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            events.append(duration)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield events
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)

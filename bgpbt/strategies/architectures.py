@@ -18,7 +18,7 @@ from bgpbt.gp import acquisition, fit, history
 from bgpbt.gp.engines import engine
 from bgpbt.gp.posterior import Data
 from bgpbt.gp.precision import float64
-from bgpbt.space import Categorical, SearchSpace
+from bgpbt.space import Categorical, Dimension, SearchSpace
 from bgpbt.types import Array, Key
 
 ROWS = 100  # the latest ones count
@@ -40,6 +40,13 @@ def searched(space: SearchSpace, *, gp: str = "jax") -> Propose:
       space: the dimensions of an architecture.
       gp: "jax" or "gpytorch", what does the inference.
     """
+    return _build(tuple(space.items()), gp)
+
+
+@functools.cache
+def _build(dimensions: tuple[tuple[str, Dimension], ...], gp: str) -> Propose:
+    """The same space shares its compiled programs."""
+    space = dict(dimensions)
     infer, grid = engine(gp), every(space)
     categories = sum(isinstance(dim, Categorical) for dim in space.values())
     prior = fit.prior(len(space) - categories + 1, categories)[0]  # the context's place stays, at 0

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from bgpbt import losses
 from bgpbt import space as spaces
@@ -42,12 +43,17 @@ def hyperparameter_space(num_envs: int, discounting_scale: str = "log") -> Searc
     }
 
 
-def architecture_space() -> SearchSpace:
-    """The six architecture dimensions of BG-PBT, each belonging to the block of weights it describes."""
+def architecture_space(depth: int = 5, width: int = 256) -> SearchSpace:
+    """The six architecture dimensions of BG-PBT, each belonging to the block of weights it describes.
+
+    Args:
+      depth: most hidden layers.
+      width: most units of each, 32 times a power of 2.
+    """
     space: SearchSpace = {}
     for block in BLOCKS:
-        space[f"{block}_depth"] = Integer(1, 5, 2, group=block)
-        space[f"{block}_width"] = Integer(32, 256, 32, doubling=True, group=block)
+        space[f"{block}_depth"] = Integer(1, depth, 2, group=block)
+        space[f"{block}_width"] = Integer(32, width, 32, doubling=True, group=block)
         space[f"{block}_spectral_norm"] = Integer(0, 1, 1, group=block)
     return space
 
@@ -177,6 +183,14 @@ def ppo(
         returns = jnp.where(jnp.all(jnp.isnan(finished)), stretched[measured], finished)
         return state, {"loss": tally.loss, "env_steps": updates * simulated, "episode_returns": returns}
 
+    def fits(config: np.ndarray) -> np.ndarray:
+        found = np.ones(len(config), bool)
+        for block in BLOCKS:
+            if (name := f"{block}_width") in space:
+                width = spaces.value_at(space[name], config[:, list(space).index(name)])
+                found &= width <= mlps[block].width
+        return found
+
     def evaluate(key: Key, state: TrainState, hyperparams: Hyperparams) -> tuple[Array, Array]:
         return episodes.play(key, env, mode_of(state, hyperparams), eval_episodes)
 
@@ -191,6 +205,7 @@ def ppo(
         refresh=lambda key, state: state._replace(world=new_world(key)),
         fitness_from_training=fitness != "evaluation",
         context=(env, mode_of),
+        fits=fits,
     )
 
 

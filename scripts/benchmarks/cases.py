@@ -91,7 +91,7 @@ class Trainer:
     def __init__(self, programs: Programs, task: Task, config: np.ndarray):
         self._programs, self.config, self.task = programs, config, task
         self._members, self._round = np.arange(len(config), dtype=np.int32), count(1)
-        self._population = programs.init(np.uint32(0), self._members, config)
+        self._population = programs.init(np.uint32(0), np.int32(0), self._members, config)
 
     def train(self, updates: int) -> float:
         """Seconds of a call with so many updates of every member."""

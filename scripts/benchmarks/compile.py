@@ -28,7 +28,7 @@ def lower(task: Task, pop_size: int, arrangement: Arrangement):
     programs = make_programs(task, pop_size, arrangement)
     members = np.arange(pop_size, dtype=np.int32)
     config, active = np.zeros((pop_size, len(task.space)), np.float32), np.ones(pop_size, bool)
-    population = jax.eval_shape(programs.init, np.uint32(0), members, config)
+    population = jax.eval_shape(programs.init, np.uint32(0), np.int32(0), members, config)
     return programs.train.lower(np.uint32(0), np.int32(0), np.int32(0), members, active, population, config)
 
 
@@ -53,7 +53,7 @@ def run(quick: bool, repeats: int, say: Callable) -> Result:
     compiled = lowered.compile()
     done = time.monotonic()
     analysis = compiled.memory_analysis()
-    estimate, actual = estimate_memory(options, task, arrangement), held(analysis)
+    estimate, actual = estimate_memory(options, task, arrangement, options.pop_size), held(analysis)
     counts = hlo.per_optimizer_step(compiled.as_text())
     figures = [
         Figure("tracing and lowering", traced - began, "s"),

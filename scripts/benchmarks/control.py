@@ -45,7 +45,8 @@ class Stopwatch:
                 self.rounds[-1][name] += time.monotonic() - began
             return out
 
-        timed.wait = getattr(f, "wait", None)  # programs that are compiled in the background can be waited for
+        for attribute in ("begin", "wait", "ready"):  # programs that are compiled in the background can be waited for
+            setattr(timed, attribute, getattr(f, attribute, None))
         return timed
 
     def full_rounds(self) -> list[dict[str, float]]:
@@ -59,9 +60,9 @@ def timed_run(options, folder: Path) -> list[dict[str, float]]:
     watch, task = Stopwatch(), make_task(options)
     engine = make_engine(options, task, make_strategy(options, task), arrange(options.pop_size))
     programs = {"train": "train", "evaluate": "evaluate", "inherit": "inherit", "pick": "best", "hyperparams": "records"}
-    wrapped = {field: watch.wrap(name, getattr(engine.programs, field)) for field, name in programs.items()}
+    wrapped = {field: watch.wrap(name, getattr(engine.programs[0], field)) for field, name in programs.items()}
     strategy = engine.strategy._replace(step=watch.wrap("decide", engine.strategy.step))
-    engine = engine._replace(programs=engine.programs._replace(**wrapped), strategy=strategy)
+    engine = engine._replace(programs=(engine.programs[0]._replace(**wrapped),), strategy=strategy)
     store = RunStore(folder)
     store.open(options)
     store.save = watch.wrap("save", store.save)

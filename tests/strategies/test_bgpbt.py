@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from toys import same_bits
+from toys import counted_compilations, same_bits
 
 from bgpbt.space import Categorical, Float, Integer
 from bgpbt.strategies.bgpbt import bgpbt
@@ -36,19 +36,13 @@ def worth(config) -> np.ndarray:
 @pytest.fixture(scope="module")
 def prepared():
     """A strategy, and how many programs were compiled while it was prepared and in its first two steps."""
-    made, key, compiled = bgpbt(SPACE, ("policy", "value"), quantile_fraction=1 / P), jax.random.PRNGKey(0), []
-
-    def listen(event, duration, **_):
-        if event == "/jax/core/compile/backend_compile_duration":
-            compiled.append(duration)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    made.prepare(P)
-    before = len(compiled)
-    state = made.init(key, outcome(first(), np.zeros(P), 0))
-    for number in (1, 2):
-        state, _ = made.step(key, state, outcome(first(), np.arange(P) * number, 100 * number))
-    jax.monitoring.unregister_event_duration_listener(listen)
+    made, key = bgpbt(SPACE, ("policy", "value"), quantile_fraction=1 / P), jax.random.PRNGKey(0)
+    with counted_compilations() as compiled:
+        made.prepare(P)
+        before = len(compiled)
+        state = made.init(key, outcome(first(), np.zeros(P), 0))
+        for number in (1, 2):
+            state, _ = made.step(key, state, outcome(first(), np.arange(P) * number, 100 * number))
     return made, before, len(compiled) - before
 
 

@@ -1,0 +1,55 @@
+"""From a round to the next one: the strategy is asked, members inherit."""
+
+import jax
+import numpy as np
+
+from bgpbt import space as spaces
+from bgpbt.engine import Engine
+from bgpbt.population import Purpose
+from bgpbt.types import Decision, Outcome, Progress, RunState, Source, Task
+
+
+def inherit(engine: Engine, state: RunState, outcome: Outcome) -> tuple[RunState, Decision]:
+    """Asks the strategy and carries out its decision."""
+    progress = state.progress
+    key = jax.random.PRNGKey(int(progress.seed))
+    for part in (int(Purpose.decide), int(progress.round)):
+        key = jax.random.fold_in(key, part)
+    strategy, decision = engine.strategy.step(key, state.strategy, outcome)
+    decision = new_architectures_start_afresh(engine.task, progress, Decision(*map(np.asarray, decision)))
+    programs, scalars = engine.programs[int(progress.sizes[0])], (np.uint32(int(progress.seed)), np.int32(progress.round))
+    population = programs.inherit(*scalars, state.population[0], state.best, decision)
+    first = decision.parents[:, 0]
+    fresh = (decision.shrink[:, 0] == 0) & (decision.perturb[:, 0] > 0)
+    progress = progress._replace(
+        config=decision.config,
+        parents=np.append(np.arange(len(first)), progress.best_member)[decision.parents],
+        source=decision.source.astype(np.int64),
+        active=decision.active,
+        age=np.where(fresh, 0, np.append(progress.age, progress.best_age)[first]),
+    )
+    return state._replace(progress=progress, population=(population,), strategy=strategy), decision
+
+
+def new_architectures_start_afresh(task: Task, progress: Progress, decision: Decision) -> Decision:
+    """A block whose architecture is not its parent's cannot use its weights: it starts from fresh ones."""
+    configs = np.concatenate([progress.config, progress.best_config[None]])
+    shrink, perturb = decision.shrink.copy(), decision.perturb.copy()
+    for b, block in enumerate(task.blocks):
+        genes = spaces.group_mask(task.space, block)
+        changed = (decision.config[:, genes] != configs[decision.parents[:, b]][:, genes]).any(axis=1)
+        shrink[changed, b], perturb[changed, b] = 0, 1
+    return decision._replace(shrink=shrink, perturb=perturb)
+
+
+def in_words(decision: Decision, size: int) -> list[str]:
+    """The replacements of a decision, one phrase each."""
+    words = []
+    for member, parents in enumerate(decision.parents):
+        source = Source(int(decision.source[member])).name
+        names = ["the saved best" if p == size else f"member {p}" for p in dict.fromkeys(parents.tolist())]
+        if (parents != member).any():
+            words.append(f"member {member} <- {' and '.join(names)}, {source}")
+        elif (decision.perturb[member] > 0).any():
+            words.append(f"member {member} starts afresh, {source}")
+    return words
