@@ -276,6 +276,15 @@ def test_other_scripts_run(name, tmp_path):
 
 
 @pytest.mark.slow
+def test_distillation_runs(tmp_path):
+    pictures = ["--csv", str(tmp_path / "d.csv"), "--figure", str(tmp_path / "d.png")]
+    assert quick("distillation", tmp_path / "d.json", *pictures)["benchmark"] == "distillation"
+    rows = pd.read_csv(tmp_path / "d.csv")
+    assert len(rows) == 2 * 8 * 5 and rows.groupby(["arm", "seed"])["steps"].max().nunique() == 1
+    assert (tmp_path / "d.png").stat().st_size > 5_000
+
+
+@pytest.mark.slow
 def test_regret_is_played_and_what_is_there_is_skipped(tmp_path):
     flags = ["--seeds", "1000", "1001", "--functions", "nine, drifting", "--rounds", "3", "--csv", str(tmp_path / "r.csv")]
     first = script("bandit_regret", *flags)
