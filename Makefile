@@ -6,7 +6,7 @@ ACCEL ?= $(shell if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev
 REQUIREMENTS = $(if $(filter cpu,$(ACCEL)),requirements_cpu.txt,requirements.txt)
 JAX_EXTRA = $(if $(filter cuda,$(ACCEL)),jax[cuda12],$(if $(filter tpu,$(ACCEL)),jax[tpu],))
 BIN = $(VENV)/bin
-PARALLEL = -n 2 --dist loadfile  # a file's tests share what they compile
+PARALLEL = -n 2 --dist loadfile --no-loadscope-reorder  # a file's tests share what they compile
 STAMP = $(VENV)/.installed-$(ACCEL)
 
 .PHONY: setup run test test-full lint

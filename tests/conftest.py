@@ -25,6 +25,25 @@ from toys import counted_compilations, share  # noqa: E402
 from bgpbt import api, display  # noqa: E402
 from bgpbt.store import RunStore  # noqa: E402
 
+LONGEST = (  # files by the seconds they take
+    "test_agreement",
+    "test_run",
+    "test_controller",
+    "test_generations",
+    "test_fit",
+    "test_bgpbt",
+    "test_ppo",
+    "test_notebook",
+    "test_scripts",
+    "test_contract",
+    "test_probes",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Two processes share the files: the longest come first, so that neither is left alone with one at the end."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
 
 @pytest.fixture(scope="module")
 def engines():

@@ -182,9 +182,9 @@ def test_every_program_is_compiled_once_for_a_size_and_nothing_else_between_roun
 
 
 @pytest.mark.usefixtures("compile_once")
-@pytest.mark.parametrize("number", [1, 3, 4, 5, 7, 9, 11])
+@pytest.mark.parametrize("number", [3, 4, 5, 9])
 def test_a_run_killed_after_any_round_continues_to_the_same_bits(tmp_path, after_save, watched, number):
-    """Among initial candidates, in a rung, between rungs, between distillation and training, between generations."""
+    """A generation has just begun; inside a rung; between rungs; between distillation and training."""
     after_save.hook = kill_after(number)
     with pytest.raises(Killed):
         run(tmp_path)

@@ -39,28 +39,37 @@ def hyperparams(**changes):
 
 @pytest.fixture(scope="module")
 def weights():
-    params, moments = learner.init(jax.random.PRNGKey(0), MLPS, H)
-    # Not zero anywhere, so that every path carries a gradient.
-    return jax.tree.map(lambda x: x + 0.1, params), moments
+    @jax.jit
+    def draw(key):
+        params, moments = learner.init(key, MLPS, H)
+        # Not zero anywhere, so that every path carries a gradient.
+        return jax.tree.map(lambda x: x + 0.1, params), moments
+
+    return draw(jax.random.PRNGKey(0))
 
 
 @pytest.fixture(scope="module")
 def experience(weights):
     """A rollout in which episodes end in both ways, acted by a policy close to the one that learns."""
-    keys = jax.random.split(jax.random.PRNGKey(1), 6)
-    obs = jax.random.normal(keys[0], (T + 1, G, O))
-    raw_action = 0.5 * jax.random.normal(keys[1], (T, G, A))
-    ending = jax.random.uniform(keys[2], (T, G))
-    _, _, log_prob = plain_forward(weights[0], obs[:-1], raw_action)
-    return Experience(
-        obs=obs[:-1],
-        raw_action=raw_action,
-        log_prob=log_prob + 0.3 * jax.random.normal(keys[3], (T, G)),
-        reward=jax.random.normal(keys[4], (T, G)),
-        terminated=(ending < 0.1).astype(jnp.float32),
-        truncated=(ending > 0.9).astype(jnp.float32),
-        last_obs=obs[-1],
-    )
+
+    @jax.jit
+    def play(key, params):
+        keys = jax.random.split(key, 6)
+        obs = jax.random.normal(keys[0], (T + 1, G, O))
+        raw_action = 0.5 * jax.random.normal(keys[1], (T, G, A))
+        ending = jax.random.uniform(keys[2], (T, G))
+        _, _, log_prob = plain_forward(params, obs[:-1], raw_action)
+        return Experience(
+            obs=obs[:-1],
+            raw_action=raw_action,
+            log_prob=log_prob + 0.3 * jax.random.normal(keys[3], (T, G)),
+            reward=jax.random.normal(keys[4], (T, G)),
+            terminated=(ending < 0.1).astype(jnp.float32),
+            truncated=(ending > 0.9).astype(jnp.float32),
+            last_obs=obs[-1],
+        )
+
+    return play(jax.random.PRNGKey(1), weights[0])
 
 
 @partial(jax.jit, static_argnames="normalize")
