@@ -16,11 +16,13 @@ import numpy as np  # noqa: E402
 from bgpbt.networks.mlp import MLP  # noqa: E402
 from bgpbt.population import Arrangement, Purpose, make_programs, member_key  # noqa: E402
 from bgpbt.space import Integer  # noqa: E402
+from bgpbt.tasks import minibatches  # noqa: E402
 from bgpbt.tasks.ppo import hyperparameter_space, ppo  # noqa: E402
 from bgpbt.types import Decision  # noqa: E402
 from envs.probes import PROBES  # noqa: E402
 
 P, SEED, ROUNDS, UPDATES = 4, np.uint32(3), 3, np.int32(2)
+minibatches.LADDER = (4, 32, 96)  # the rungs that the members below ask for: no other is ever taken
 PARENTS = np.array([[0, 1, 0, 3], [0, 0, 2, 3], [0, 1, 2, 1]], np.int32)  # of every round
 MLPS = {"policy": MLP(2, 2, 2, 8, 8, True), "value": MLP(2, 1, 2, 8, 8, True)}
 
@@ -38,7 +40,7 @@ TASK = task()
 
 
 def mixed() -> np.ndarray:
-    """Configurations that differ in everything: batch sizes and unroll lengths of four rungs, all architectures."""
+    """Configurations that differ in everything: numbers of minibatches of three rungs, all architectures."""
     config = np.random.default_rng(0).uniform(size=(P, len(TASK.space)))
     config[:, list(TASK.space).index("num_update_epochs")] = [0.0, 0.3, 0.15, 0.4]
     for name, at in (("batch_size", [0.1, 0.3, 0.1, 0.9]), ("unroll_length", [0.02, 0.5, 0.98, 0.3])):

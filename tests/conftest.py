@@ -26,17 +26,20 @@ from bgpbt import api, display  # noqa: E402
 from bgpbt.store import RunStore  # noqa: E402
 
 LONGEST = (  # files by the seconds they take
+    "test_controller",
+    "test_fit",
     "test_agreement",
     "test_run",
-    "test_controller",
-    "test_generations",
-    "test_fit",
     "test_bgpbt",
-    "test_ppo",
     "test_notebook",
+    "test_generations",
+    "test_population",
     "test_scripts",
     "test_contract",
-    "test_probes",
+    "test_ppo",
+    "test_acquisition",
+    "test_api",
+    "test_distillation",
 )
 
 

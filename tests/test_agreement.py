@@ -57,8 +57,11 @@ def test_in_float64_all_arrangements_agree():
 
 @pytest.fixture(scope="module")
 def programs():
+    """The ladder is short: its branches are most of the time that compiling takes."""
     task = ppo(PROBES["delayed"](), num_envs=32, space=SPACE, fixed={}, **MLPS)
-    return make_programs(task, P, Arrangement(2 if jax.device_count() > 1 else 1, 1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(minibatches, "LADDER", (4, 8, 32))
+        yield make_programs(task, P, Arrangement(2 if jax.device_count() > 1 else 1, 1))
 
 
 def trained(programs, configs, members=None, updates: int = 2, spoil=None):

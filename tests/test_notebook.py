@@ -7,12 +7,14 @@ import pytest
 from nbclient import NotebookClient
 
 import bgpbt
+from bgpbt.tasks import minibatches
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "render_policy.ipynb"
 
 
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory):
+    """The ladder is short: its branches are most of the time that compiling takes."""
     options = bgpbt.Options(
         env_name="inverted_pendulum",
         num_envs=32,
@@ -28,7 +30,9 @@ def run_folder(tmp_path_factory):
         render=False,
         save_dir=str(tmp_path_factory.mktemp("runs")),
     )
-    return bgpbt.run(options).path
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(minibatches, "LADDER", (2, 8))
+        return bgpbt.run(options).path
 
 
 def test_notebook_shows_curve_schedule_and_policy(run_folder, monkeypatch):

@@ -12,6 +12,7 @@ from bgpbt.tasks import learner
 from bgpbt.tasks.learner import Experience
 from bgpbt.tasks.minibatches import LADDER
 
+QUICKLY = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}  # compiling is all that takes time
 T, G, O, A = 15, 32, 3, 2  # noqa: E741
 SIZES = (1, 2, 4, 8, 16)
 UNROLLS = range(5, 16)
@@ -72,7 +73,7 @@ def experience(weights):
     return play(jax.random.PRNGKey(1), weights[0])
 
 
-@partial(jax.jit, static_argnames="normalize")
+@partial(jax.jit, static_argnames="normalize", compiler_options=QUICKLY)
 def traced(key, params, moments, experience, h, normalize=True):
     layers, _ = learner.layers_of(params, moments, h)
     batch = learner.estimate(layers, lambda obs: obs, experience, h)
@@ -131,7 +132,7 @@ def plain_advantages(params, experience, h):
     return [flat(x) for x in (experience.obs, experience.raw_action, experience.log_prob, advantages, targets)]
 
 
-@jax.jit
+@partial(jax.jit, compiler_options=QUICKLY)
 def plain_gradient(params, piece, noise, epsilon, cost):
     obs, raw_action, log_prob_old, advantage, target = piece
 
@@ -254,7 +255,7 @@ def together(weights, experience):
         "num_update_epochs": np.array(epochs, np.int32),
     }
     keys = jax.random.split(jax.random.PRNGKey(4), len(pairs))
-    vmapped = jax.jit(jax.vmap(traced.__wrapped__, in_axes=(0, None, None, None, 0)))
+    vmapped = jax.jit(jax.vmap(traced.__wrapped__, in_axes=(0, None, None, None, 0)), compiler_options=QUICKLY)
     return pairs, h, keys, vmapped(keys, *weights, experience, h)
 
 
