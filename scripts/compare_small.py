@@ -23,6 +23,7 @@ from scipy import stats
 
 import main as command_line
 from bgpbt.options import Options, load_options
+from bgpbt.store import RunStore, folder
 from scripts.benchmarks.figures import Figure, Result, machine, show, write
 from scripts.learning_small import ROOT, TINY
 
@@ -65,6 +66,19 @@ def options_of(arm: str, seeds: str, save_dir: str, quick: bool, env_name: str |
     values |= TINY if quick else {}
     values |= {"env_name": env_name} if env_name else {}
     return load_options(values | ARMS[arm], ROOT / "configs" / "ant_small.yaml")
+
+
+def results_of(options: Options) -> dict:
+    """Every seed's result. Finished runs, perhaps of a version before this one, are only read."""
+    import bgpbt
+
+    finished = [seed for seed in options.seed if (folder(options, seed) / "report.json").exists()]
+    for seed in finished:
+        RunStore(folder(options, seed)).check(options)
+    found = {seed: bgpbt.open_run(folder(options, seed)) for seed in finished}
+    if missing := tuple(seed for seed in options.seed if seed not in found):
+        found |= zip(missing, bgpbt.run_seeds(options.model_copy(update={"seed": missing})), strict=True)
+    return found
 
 
 def row_of(arm: str, seed: int, result) -> dict:
@@ -126,9 +140,7 @@ def main(argv: list[str]) -> int:
         options = options_of(arm, args.seeds, args.save_dir, args.quick, args.env_name)
         if place == 0:
             command_line.prepare_jax(options)
-        import bgpbt
-
-        rows += [row_of(arm, seed, r) for seed, r in zip(options.seed, bgpbt.run_seeds(options), strict=True)]
+        rows += [row_of(arm, seed, result) for seed, result in results_of(options).items()]
     settings = {"seeds": sorted({row["seed"] for row in rows}), "arms": args.arms}
     result = Result("compare_small", settings, summarise(pd.DataFrame(rows)), args.quick, machine())
     show(result)

@@ -10,7 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import bgpbt
 from bgpbt import space as spaces
+from bgpbt.options import BadInput
+from bgpbt.store import folder
 from bgpbt.strategies import random_search
 from scripts import bandit_regret, benchmark, compare_small, fitness_ways, learning_small
 from scripts.bandit_functions import FUNCTIONS, ROUNDS
@@ -230,6 +233,19 @@ def test_the_comparison_pairs_seeds():
     assert figures["pbt: return, interquartile mean"].value == 350
 
 
+def test_finished_runs_of_the_comparison_are_only_read(monkeypatch, tmp_path):
+    options = compare_small.options_of("pbt", "0,1", str(tmp_path), False)
+    finished = folder(options, 0)
+    finished.mkdir(parents=True)
+    options.save(finished / "options.yaml")
+    (finished / "report.json").write_text("{}")
+    monkeypatch.setattr(bgpbt, "open_run", lambda path: path.name)
+    monkeypatch.setattr(bgpbt, "run_seeds", lambda o: [f"trained {seed}" for seed in o.seed])
+    assert compare_small.results_of(options) == {0: "seed_0", 1: "trained 1"}
+    with pytest.raises(BadInput, match="other settings"):
+        compare_small.results_of(options.model_copy(update={"max_timesteps": 1}))
+
+
 def script(name: str, *flags: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-W", "ignore", f"scripts/{name}.py", *flags]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
@@ -271,8 +287,8 @@ def test_benchmarks_run(name, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["learning_small", "fitness_ways", "compare_small"])
 def test_other_scripts_run(name, tmp_path):
-    folder = ["--save_dir", str(tmp_path / "runs")] if name == "compare_small" else []
-    assert quick(name, tmp_path / "s.json", "--seeds", "1000", *folder)["benchmark"] == name
+    runs = ["--save_dir", str(tmp_path / "runs")] if name == "compare_small" else []
+    assert quick(name, tmp_path / "s.json", "--seeds", "1000", *runs)["benchmark"] == name
 
 
 @pytest.mark.slow
