@@ -286,11 +286,11 @@ def dry_run(options: Options) -> str:
       BadInput: as `run`.
     """
     versions.check()
-    paths = [folder(options, seed) for seed in options.seed]
-    for path in paths:
-        RunStore(path).check(options)
+    stores = [RunStore(folder(options, seed)) for seed in options.seed]
+    for store in stores:
+        store.check(options)
     arrangement = arrange(options.pop_size, options.max_parallel, options.devices)
     task = make_task(options)
     make_strategy(options, task)
     plan = make_plan(options, task, arrangement)
-    return describe(options, task, plan, arrangement, [str(path) for path in paths])
+    return describe(options, task, plan, arrangement, [store.outlook(options) for store in stores])

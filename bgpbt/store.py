@@ -119,23 +119,26 @@ class RunStore:
             advice = "give the same, another -n, or -exist overwrite"
             raise BadInput(f"{self.path} holds a run of other settings ({'; '.join(differ)}); {advice}", "existing_policy")
 
-    def open(self, options: Options) -> str:
-        """Creates or clears the folder and saves the settings. Returns a line that says what was done."""
-        self._lock(create=False)  # again: others may have begun since `check`
-        line = f"new run in {self.path}"
+    def outlook(self, options: Options) -> str:
+        """What `open` does with the folder, in words."""
+        reached = f"round {self.rounds()[-1]}" if self.rounds() else "no round finished"
         if self.path.exists() and options.existing_policy == "overwrite":
-            reached = f"round {self.rounds()[-1]}" if self.rounds() else "no round finished"
-            line = f"overwrite: removed the run in {self.path} ({reached})"
+            return f"overwrite: the run in {self.path} ({reached}) is removed"
+        if self.rounds():
+            return f"resume: the run in {self.path} ({reached})"
+        return f"{'nothing to resume, ' if options.existing_policy == 'resume' else ''}new run in {self.path}"
+
+    def open(self, options: Options) -> str:
+        """Creates or clears the folder and saves the settings. Returns `outlook`."""
+        self._lock(create=False)  # again: others may have begun since `check`
+        line = self.outlook(options)
+        if self.path.exists() and options.existing_policy == "overwrite":
             shutil.rmtree(self.path)
-        elif self.rounds():
-            self._lock(create=True)
-            return f"resume: the run in {self.path}"
-        elif options.existing_policy == "resume":
-            line = f"nothing to resume, {line}"
+        goes_on = bool(self.rounds())
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         self._lock(create=True)
-        # Whoever repeats the run with `-c` must ask again before anything is removed.
-        options.model_copy(update={"existing_policy": "resume"}).save(self.path / "options.yaml")
+        if not goes_on:  # whoever repeats the run with `-c` must ask again before anything is removed
+            options.model_copy(update={"existing_policy": "resume"}).save(self.path / "options.yaml")
         return line
 
     def stamp(self, environment: dict) -> list[str]:

@@ -8,6 +8,7 @@ from toys import quadratic
 import bgpbt
 from bgpbt import api
 from bgpbt.options import BadInput, Options
+from bgpbt.store import RunStore, folder
 from bgpbt.strategies import STRATEGIES
 from bgpbt.tasks.ppo import hyperparameter_space
 from envs import ENVS
@@ -26,6 +27,20 @@ def test_the_package_offers_what_it_names():
         assert getattr(bgpbt, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         bgpbt.nonsense  # noqa: B018
+
+
+def test_a_dry_run_says_what_becomes_of_every_folder_and_writes_nothing(tmp_path):
+    settings = options(tmp_path, seed=(0, 1))
+    there, nothing = (RunStore(folder(settings, seed)) for seed in settings.seed)
+    there.open(settings)
+    (there.checkpoints / "round_000003").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    text = bgpbt.dry_run(settings)
+    assert f"resume: the run in {there.path} (round 3)" in text
+    assert f"nothing to resume, new run in {nothing.path}" in text
+    text = bgpbt.dry_run(settings.model_copy(update={"existing_policy": "overwrite"}))
+    assert f"overwrite: the run in {there.path} (round 3) is removed" in text
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_run_takes_one_seed(tmp_path):

@@ -188,7 +188,7 @@ def test_a_finished_run_resumed_does_nothing_and_still_has_its_report(tmp_path, 
 def test_overwrite_says_what_it_removes_and_starts_at_round_zero(tmp_path, said, unbroken):
     first = play(options(tmp_path, perturb_scale=0.5))
     again = play(options(tmp_path, existing_policy="overwrite"))
-    assert f"overwrite: removed the run in {first.path} (round 5)" in said.getvalue()
+    assert f"overwrite: the run in {first.path} (round 5) is removed" in said.getvalue()
     same_records(again.records, unbroken[0].records)
 
 

@@ -283,7 +283,7 @@ def test_resume_in_an_empty_place_starts_afresh_and_says_so(tmp_path):
 
 def test_resume_keeps_everything(run):
     before = sorted(run.path.rglob("*"))
-    assert run.open(Options(num_envs=64)) == f"resume: the run in {run.path}"
+    assert run.open(Options(num_envs=64)) == f"resume: the run in {run.path} (round 3)"
     assert sorted(run.path.rglob("*")) == before
 
 
