@@ -19,10 +19,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure as Drawing
 from scipy import stats
 
 import main as command_line
 from bgpbt.options import Options, load_options
+from bgpbt.plots import MEMBER, WINNER
 from bgpbt.store import RunStore, folder
 from scripts.benchmarks.figures import Figure, Result, machine, show, write
 from scripts.learning_small import ROOT, TINY
@@ -55,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--env_name", metavar="NAME", help="another environment, for development")
     result.add_argument("--save_dir", default="runs/compare_small", metavar="FOLDER", help="default runs/compare_small")
     result.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    result.add_argument("--figure", type=Path, metavar="FILE", help="draw returns and paired differences there")
     result.add_argument("--quick", action="store_true", help="tiny, in seconds: shows that it works, judges nothing")
     return result
 
@@ -100,6 +103,18 @@ def iqm(values: np.ndarray) -> float:
     return stats.trim_mean(values, 0.25, axis=-1)
 
 
+def mean(values: np.ndarray) -> float:
+    """Along the last axis."""
+    return values.mean(axis=-1)
+
+
+def differences(runs: pd.DataFrame) -> dict[str, np.ndarray]:
+    """The returns of `PAIRS`, one less the other, seed by seed."""
+    wide = runs.pivot(index="seed", columns="arm", values="return")
+    pairs = [(arm, rival) for arm, rivals in PAIRS.items() for rival in rivals if arm in wide and rival in wide]
+    return {f"{arm} less {rival}": (wide[arm] - wide[rival]).dropna().to_numpy() for arm, rival in pairs}
+
+
 def interval(values: np.ndarray, statistic=iqm, draws: int = 10_000) -> tuple[float, float]:
     """95 % bootstrap interval over seeds; with one task there is one stratum."""
     drawn = np.random.default_rng(0).choice(values, (draws, len(values)))
@@ -124,13 +139,30 @@ def summarise(runs: pd.DataFrame) -> list[Figure]:
             Figure(f"{arm}: environment steps", float(own["env_steps"].mean()), "", note=f"{own['rounds'].iloc[0]} rounds"),
             Figure(f"{arm}: training and evaluation", float(own["seconds"].sum()), "s", note="all seeds"),
         ]
-    for arm, rival in [(a, r) for a, rivals in PAIRS.items() for r in rivals if a in wide and r in wide]:
-        difference = (wide[arm] - wide[rival]).dropna().to_numpy()
-        low, high = interval(difference, lambda x: x.mean(axis=-1))
-        figures.append(
-            Figure(f"{arm} less {rival}, mean of pairs", float(difference.mean()), "", note=f"{low:,.0f} to {high:,.0f}")
-        )
+    for name, difference in differences(runs).items():
+        low, high = interval(difference, mean)
+        figures.append(Figure(f"{name}, mean of pairs", float(mean(difference)), "", note=f"{low:,.0f} to {high:,.0f}"))
     return figures
+
+
+def draw(runs: pd.DataFrame, path: Path) -> None:
+    """Every arm's returns and the paired differences: a tick for every seed, the statistic with its 95 % interval."""
+    wide = runs.pivot(index="seed", columns="arm", values="return")
+    returns = {arm: wide[arm].to_numpy() for arm in ARMS if arm in wide}
+    figure = Drawing(figsize=(9.6, 1.2 + 0.36 * len(returns)), layout="constrained")
+    left = ("return on 128 fresh episodes; interquartile mean", returns, iqm)
+    right = ("difference of a seed's returns; mean", differences(runs), mean)
+    panels = [panel for panel in (left, right) if panel[1]]
+    for axes, (label, rows, statistic) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for place, values in enumerate(rows.values()):
+            axes.plot(values, np.full(len(values), place), "|", color=MEMBER, ms=9)
+            axes.plot(interval(values, statistic), [place, place], color=WINNER, lw=3, solid_capstyle="butt")
+            axes.plot(statistic(values), place, "o", color=WINNER, ms=6)
+        axes.set(xlabel=label, ylim=(len(rows) - 0.5, -0.5), yticks=range(len(rows)), yticklabels=rows)
+        axes.spines[["top", "right"]].set_visible(False)
+        if rows is right[1]:
+            axes.axvline(0, color="#222222", lw=0.8)
+    figure.savefig(path, dpi=120)
 
 
 def main(argv: list[str]) -> int:
@@ -142,8 +174,11 @@ def main(argv: list[str]) -> int:
             command_line.prepare_jax(options)
         rows += [row_of(arm, seed, result) for seed, result in results_of(options).items()]
     settings = {"seeds": sorted({row["seed"] for row in rows}), "arms": args.arms}
-    result = Result("compare_small", settings, summarise(pd.DataFrame(rows)), args.quick, machine())
+    runs = pd.DataFrame(rows)
+    result = Result("compare_small", settings, summarise(runs), args.quick, machine())
     show(result)
+    if args.figure:
+        draw(runs, args.figure)
     if args.json:
         write(result, args.json)
     return 0

@@ -222,7 +222,7 @@ def test_arms_of_the_comparison_spend_alike():
     assert arms[0].candidates == arms[0].pop_size and arms[0].max_timesteps // arms[0].t_ready >= 20
 
 
-def test_the_comparison_pairs_seeds():
+def test_the_comparison_pairs_seeds(tmp_path):
     rows = [
         {"arm": arm, "seed": s, "return": 100.0 * s + bonus, "population": 1.0, "env_steps": 10, "rounds": 20, "seconds": 1.0}
         for arm, bonus in (("bgpbt", 50), ("pbt", 0))
@@ -231,6 +231,8 @@ def test_the_comparison_pairs_seeds():
     figures = {f.name: f for f in compare_small.summarise(pd.DataFrame(rows))}
     assert figures["bgpbt less pbt, mean of pairs"].value == 50 and figures["bgpbt less pbt, mean of pairs"].note == "50 to 50"
     assert figures["pbt: return, interquartile mean"].value == 350
+    compare_small.draw(pd.DataFrame(rows), tmp_path / "comparison.png")
+    assert (tmp_path / "comparison.png").stat().st_size > 5_000
 
 
 def test_finished_runs_of_the_comparison_are_only_read(monkeypatch, tmp_path):
