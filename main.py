@@ -56,13 +56,15 @@ def _arity(field: Any) -> dict[str, Any]:
     return {"metavar": "X"} | ({"nargs": "+"} if isinstance(field.default, tuple) else {})
 
 
+WORDS = {"None": "none", "False": "off"}  # of defaults
+
+
 def _help(name: str) -> str:
     field = Options.model_fields[name]
     default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
-    if isinstance(default, bool):
-        words = [f"default: {'on, off with this flag' if default else 'off'}"]
-    else:
-        words = [", ".join(available(name)), f"default: {'none' if default is None else default}"]
+    if default is True:
+        return f"switch off: {field.description}".replace("%", "%%")
+    words = [", ".join(available(name)), f"default: {WORDS.get(str(default), default)}"]
     later = ", ".join(word for word in choices(name) if word not in available(name))
     words += [f"not available yet: {later}"] if later else []
     return f"{field.description} ({'; '.join(filter(None, words))})".replace("%", "%%")

@@ -179,7 +179,7 @@ class Options(BaseModel):
     discounting_scale: Literal["log", "log_complement"] = _search(
         "log", "discounting is searched in its own logarithm, or in that of 1 - discounting"
     )
-    n_init: MaybeCount = _search(None, "candidates of a generation; none: 24 for bgpbt, else the population", "-ni")
+    n_init: MaybeCount = _search(None, "candidates of a generation; none: 24 or more for bgpbt, else the population", "-ni")
 
     gp: Literal["jax", "gpytorch"] = _bandit("jax", "what does the Gaussian process's inference")
     trust_region: bool = _bandit(True, "search near the parent's configuration")
