@@ -1,6 +1,7 @@
 """The Python interface: `run`, `run_seeds`, `open_run`, `dry_run`. `main.py` calls the same."""
 
 import platform
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -271,9 +272,11 @@ def open_run(path: str | Path, task: Task | None = None, strategy: Strategy | No
     def load() -> RunState:
         arrangement = arrange(options.pop_size, options.max_parallel)
         engine = make_engine(options, found, strategy or make_strategy(options, found), arrangement, ahead=False)
-        number, _ = store.last_undamaged()
+        number, damaged = store.last_undamaged()
         if number is None:
             raise BadInput(f"{path}: every checkpoint is damaged")
+        for bad in damaged:
+            warnings.warn(f"{path}: the checkpoint of round {bad} is damaged, that of round {number} is read", stacklevel=3)
         return store.read(number, lambda layout: shapes_like(blank_state(engine, options.seed[0], layout)))
 
     return _result(options, store, found, load)

@@ -202,6 +202,8 @@ def test_after_a_damaged_last_checkpoint_the_round_before_is_used_to_the_same_bi
     for file in (damaged / "state").rglob("*"):
         if file.is_file():
             file.write_bytes(b"")
+    with pytest.warns(UserWarning, match=r"round 3 is damaged, that of round 2 is read"):
+        assert int(bgpbt.open_run(damaged.parents[1], quadratic()).load().progress.round) == 2
     result = play(options(tmp_path))
     assert "the checkpoint of round 3 is damaged" in said.getvalue()
     assert "resume: continuing after round 2" in said.getvalue()
