@@ -123,7 +123,7 @@ class Result:
     def draw(self) -> list[Path]:
         """Draws the learning curve and the hyperparameter schedule. Returns their paths."""
         options, best = self.options, self.best
-        title = f"{options.env_name}, {options.strategy}, {options.pop_size} members, {self.path.name.replace('_', ' ')}"
+        title = title_of(options, self.path.name.replace("_", " "))
         winner = (int(best["round"]), int(best["member"]))
         curve, schedule = self.path / "learning_curve.png", self.path / "hyperparameter_schedule.png"
         plots.learning_curve(self.records, curve, title=title, report=self.report, winner=winner)
@@ -195,10 +195,15 @@ def run_seeds(options: Options, task: Task | None = None, strategy: Strategy | N
     return [_run_one(engine, arrangement, seed, store) for seed, store in zip(options.seed, stores, strict=True)]
 
 
+def title_of(options: Options, which: str) -> str:
+    """What a run is, in a few words."""
+    frozen = f" with {options.freeze} configurations" if options.freeze else ""
+    return f"{options.env_name}, {options.strategy}{frozen}, {options.pop_size} members, {which}"
+
+
 def _run_one(engine: Engine, arrangement: Arrangement, seed: int, store: RunStore) -> Result:
     options = engine.options
-    title = f"{options.env_name}, {options.strategy}, {options.pop_size} members, seed {seed}"
-    with Display(title, options.max_timesteps, options.verbose) as display:
+    with Display(title_of(options, f"seed {seed}"), options.max_timesteps, options.verbose) as display:
         display.notice(store.open(options.model_copy(update={"seed": (seed,)})))
         for line in [*store.stamp(environment(arrangement)), *arrangement_notices(options, arrangement)]:
             display.notice(line)
