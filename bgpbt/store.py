@@ -19,6 +19,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -220,16 +221,20 @@ class RunStore:
         return pd.read_csv(self.path / "records.csv")
 
     def _cut(self, number: int | None) -> None:
-        """Keeps the records before those of a checkpoint and appends the checkpoint's own, whatever a kill left there."""
+        """Keeps the records before those of a checkpoint and appends the checkpoint's own, whatever a kill left there.
+
+        As text: numbers stay spelt as they were.
+        """
         path = self.path / "records.csv"
         if number is None:
             path.unlink(missing_ok=True)
             return
-        rows = pd.read_csv(self._checkpoint(number) / "rows.csv")
+        as_text = partial(pd.read_csv, dtype=str, keep_default_na=False)
+        rows = as_text(self._checkpoint(number) / "rows.csv")
         whole_lines = path.read_text().rpartition("\n")[0] if path.exists() else ""
         if whole_lines:
-            written = pd.read_csv(io.StringIO(whole_lines))
-            rows = pd.concat([written[written["round"] < rows["round"].min()], rows])
+            written = as_text(io.StringIO(whole_lines))
+            rows = pd.concat([written[written["round"].astype(int) < int(rows["round"].iloc[0])], rows])
         beside = path.with_suffix(".partial")
         rows.to_csv(beside, index=False)
         os.replace(beside, path)
