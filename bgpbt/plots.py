@@ -75,17 +75,18 @@ def hyperparameter_schedule(
         names = names[:MAX_PANELS]
     beliefs = {"trust region (edge)": _draw_trust_region, "importance (1 / lengthscale)": _draw_importance}
     panels = [*names, *(beliefs if "trust_region" in rows else ())]
-    columns = min(len(panels), 3 if len(panels) <= 12 else 4)
+    columns, end = min(len(panels), 3 if len(panels) <= 12 else 4), max(rows["timesteps"].max(), 1)
     lines = -(-len(panels) // columns)
     figure = Figure(figsize=(max(2.9 * columns, 5), 1.9 * lines + 1.1), layout="constrained")
     for place, name in enumerate(panels):
         axes = figure.add_subplot(lines, columns, place + 1)
         axes.set_title(name, loc="left", fontsize=9.5, color=MEDIAN)
         _dress(axes, rows)
-        if place + columns < len(panels):
+        if place + columns < len(names):  # another hyperparameter stands below, on the same axis
             axes.tick_params(labelbottom=False)
         else:
             axes.set_xlabel("timesteps per member", fontsize=8.5, color=MEDIAN)
+        axes.set_xlim(-0.05 * end, 1.05 * end)
         if name in beliefs:
             beliefs[name](axes, rows)
         else:

@@ -134,6 +134,10 @@ def test_a_bandits_beliefs_follow_its_schedule(records, tmp_path):
     figure = hyperparameter_schedule(records, tmp_path / "h.png", space_limits=SPACE, title="ant")
     region, importance = figure.axes[-2:]
     assert len(figure.axes) == len(SPACE) + 2
+    *schedules, last = figure.axes[: len(SPACE) + 1]
+    labelled = [axes.get_xlabel() == "timesteps per member" for axes in schedules]
+    assert labelled == [False, True, True, True] and last.get_xlabel() == "timesteps per member"  # the lowest of each column
+    assert len({axes.get_xlim() for axes in (*schedules, last)}) == 1
     np.testing.assert_allclose(region.lines[0].get_ydata(), 0.4 + 0.1 * np.arange(6))
     assert [text.get_text() for text in importance.texts] == ["discounting", "context", "learning_rate"]
     np.testing.assert_allclose([bar.get_width() for bar in importance.patches], np.array([0.25, 1, 2]) / 3.25)
