@@ -4,6 +4,7 @@ import platform
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -28,7 +29,7 @@ from bgpbt.tasks import episodes
 from bgpbt.tasks.learner import BLOCKS
 from bgpbt.tasks.ppo import architecture_space, hyperparameter_space, ppo
 from bgpbt.types import RunState, Strategy, Task
-from envs import ENVS
+from envs import ENVS, Env
 
 GIF_SECONDS = 8.0  # of simulated time
 FRAMES_PER_SECOND = 20
@@ -36,37 +37,63 @@ FRAMES_PER_SECOND = 20
 
 WIDTHS = (64, 128, 256)  # padded sizes of networks: short, because every one has its own compiled programs
 DEPTHS = {"full": 5, "small": 2}
+Sizes = dict[str, tuple[int, int]]  # depth and width of each block's network
+
+
+def make_env(options: Options) -> Env:
+    """The environment of the options."""
+    return ENVS[options.env_name](
+        backend=options.backend, episode_length=options.episode_length, action_repeat=options.action_repeat
+    )
+
+
+def ppo_task(options: Options, env: Env, space: SearchSpace, fixed: dict[str, float], sizes: Sizes, spectral_norm: bool) -> Task:
+    """PPO in `env` with the networks given; everything else as the options say.
+
+    Args:
+      options: everything else.
+      env: from `make_env`.
+      space: searched dimensions.
+      fixed: natural values of the others.
+      sizes: depth and width of each block's network, the padding where they are searched.
+      spectral_norm: whether it is built into the program.
+    """
+    outputs = {"policy": 2 * env.action_size, "value": 1}
+    mlps = {
+        block: MLP(env.observation_size, outputs[block], depth, width, drawn_width=256, spectral_norm=spectral_norm)
+        for block, (depth, width) in sizes.items()
+    }
+    return ppo(
+        env,
+        num_envs=options.num_envs,
+        space=space,
+        fixed=fixed,
+        fitness=options.fitness,
+        eval_episodes=options.eval_episodes,
+        normalize_advantage=options.normalize_advantage,
+        **mlps,
+    )
+
+
+def layers_of(options: Options) -> Sizes:
+    """Depth and width of each block's network, as `--policy_layers` and `--value_layers` say."""
+    layers = {block: getattr(options, f"{block}_layers") for block in BLOCKS}
+    return {block: (len(widths), widths[0]) for block, widths in layers.items()}
+
+
+def architecture_of(sizes: Sizes, spectral_norm: int) -> dict[str, float]:
+    """The values of the architecture dimensions that these networks have."""
+    names = ("depth", "width", "spectral_norm")
+    return {f"{b}_{name}": x for b in sizes for name, x in zip(names, (*sizes[b], spectral_norm), strict=True)}
 
 
 def make_task(options: Options) -> Task:
     """The task that the options describe: PPO on a Brax environment."""
-    env = ENVS[options.env_name](
-        backend=options.backend, episode_length=options.episode_length, action_repeat=options.action_repeat
-    )
     learning = hyperparameter_space(options.num_envs, options.discounting_scale)
-    outputs = {"policy": 2 * env.action_size, "value": 1}
-
-    def task(space: SearchSpace, fixed: dict[str, float], sizes: dict[str, tuple[int, int]], spectral_norm: bool) -> Task:
-        mlps = {
-            block: MLP(env.observation_size, outputs[block], depth, width, drawn_width=256, spectral_norm=spectral_norm)
-            for block, (depth, width) in sizes.items()
-        }
-        return ppo(
-            env,
-            num_envs=options.num_envs,
-            space=space,
-            fixed=fixed,
-            fitness=options.fitness,
-            eval_episodes=options.eval_episodes,
-            normalize_advantage=options.normalize_advantage,
-            **mlps,
-        )
-
+    task = partial(ppo_task, options, make_env(options))
     if options.search_mode == "hpo":
-        sizes = {block: (len(layers), layers[0]) for block in BLOCKS for layers in [getattr(options, f"{block}_layers")]}
-        names = ("depth", "width", "spectral_norm")
-        fixed = {f"{b}_{name}": x for b in BLOCKS for name, x in zip(names, (*sizes[b], 0), strict=True)}
-        return task(learning, fixed, sizes, False)
+        sizes = layers_of(options)
+        return task(learning, architecture_of(sizes, 0), sizes, False)
     widths, depth = WIDTHS[: 1 if options.arch_space == "small" else None], DEPTHS[options.arch_space]
     space, fixed = architecture_space(depth, widths[-1]), {}
     if options.search_mode == "both":

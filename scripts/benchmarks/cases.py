@@ -11,14 +11,13 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from bgpbt import space as spaces
-from bgpbt.networks.mlp import MLP
+from bgpbt.api import Sizes, architecture_of, layers_of, make_env, ppo_task
 from bgpbt.options import Options
 from bgpbt.population import AXIS, Arrangement, Programs, Purpose, make_mesh, make_programs, map_members
 from bgpbt.space import Integer, SearchSpace
-from bgpbt.tasks.learner import BLOCKS
-from bgpbt.tasks.ppo import ROLLOUT_LENGTH, hyperparameter_space, ppo
+from bgpbt.tasks.ppo import ROLLOUT_LENGTH, hyperparameter_space
 from bgpbt.types import Task
-from envs import ENVS, Env
+from envs import Env
 
 SMALL = {"env_name": "ant", "backend": "spring", "num_envs": 64, "policy_layers": (64, 64), "value_layers": (64, 64)}
 TINY = {"env_name": "fast", "backend": "spring", "num_envs": 32, "policy_layers": (8, 8), "value_layers": (8, 8)}
@@ -33,40 +32,17 @@ def small_options(quick: bool, **changes) -> Options:
     return Options(**(sizes | {"strategy": "random", "t_ready": 24_000, "eval_episodes": 4} | changes))
 
 
-def make_env(options: Options) -> Env:
-    """The environment of the options."""
-    return ENVS[options.env_name](
-        backend=options.backend, episode_length=options.episode_length, action_repeat=options.action_repeat
-    )
-
-
-def variant(options: Options, *, space: SearchSpace | None = None, sizes: dict[str, tuple[int, int]] | None = None, **changes):
+def variant(options: Options, *, space: SearchSpace | None = None, sizes: Sizes | None = None) -> Task:
     """The PPO task with other dimensions or networks than an option can ask for.
 
     Args:
       options: everything else.
       space: searched dimensions instead of the nine hyperparameters.
       sizes: depth and width of each block's network, with spectral norm built and on where it is not searched.
-      changes: further arguments of `ppo`.
     """
-    env = make_env(options)
-    space = space or hyperparameter_space(options.num_envs)
-    outputs, mlps, fixed = {"policy": 2 * env.action_size, "value": 1}, {}, {}
-    for block in BLOCKS:
-        layers = getattr(options, f"{block}_layers")
-        depth, width = sizes[block] if sizes else (len(layers), layers[0])
-        fixed |= {f"{block}_depth": depth, f"{block}_width": width, f"{block}_spectral_norm": int(bool(sizes))}
-        mlps[block] = MLP(env.observation_size, outputs[block], depth, width, 256, spectral_norm=bool(sizes))
-    fixed = {name: value for name, value in fixed.items() if name not in space}
-    return ppo(
-        env,
-        num_envs=options.num_envs,
-        space=space,
-        fixed=fixed,
-        eval_episodes=options.eval_episodes,
-        normalize_advantage=options.normalize_advantage,
-        **(mlps | {"fitness": options.fitness} | changes),
-    )
+    space, built = space or hyperparameter_space(options.num_envs), sizes or layers_of(options)
+    fixed = {name: value for name, value in architecture_of(built, int(bool(sizes))).items() if name not in space}
+    return ppo_task(options, make_env(options), space, fixed, built, bool(sizes))
 
 
 def without_learning(options: Options) -> Task:
