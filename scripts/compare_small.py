@@ -1,6 +1,6 @@
 """BG-PBT beside its rivals on ant: who brings the better agent for the same number of environment steps?
 
-Every arm trains the population of `configs/ant_small.yaml` (8 members, small networks) for as many timesteps as the
+Every arm trains a population of ants (`small_ant.py`: 8 members, small networks) for as many timesteps as the
 others, from the same eight configurations (but `defaults`), picks its member by selection fitness, and is judged by that
 member's mean return on 128 fresh deterministic episodes. Reported seeds are 0 to 7, committed before the first reported run.
 `both` and `both_random` search architectures too, of 1 to 2 layers of 32 to 64, from which the initial members are drawn, with
@@ -27,10 +27,11 @@ from bgpbt.options import Options, load_options
 from bgpbt.plots import MEMBER, WINNER
 from bgpbt.store import RunStore, folder
 from scripts.benchmarks.figures import Figure, Result, machine, show, write
-from scripts.learning_small import ROOT, TINY
+from scripts.small_ant import SMALL, TINY
 
 ROUND, ROUNDS = 19_200, 20
 GENERATIONS = {
+    "strategy": "bgpbt",
     "search_mode": "both",
     "arch_space": "small",
     "max_distillation": 1,
@@ -64,11 +65,10 @@ def parser() -> argparse.ArgumentParser:
 
 def options_of(arm: str, seeds: str, save_dir: str, quick: bool, env_name: str | None = None) -> Options:
     """The settings of an arm."""
-    values = {"seed": seeds, "save_dir": save_dir, "exp_name": arm, "existing_policy": "resume", "render": False}
-    values |= {"search_mode": "hpo", "t_ready": ROUND, "max_timesteps": ROUND * ROUNDS}
-    values |= TINY if quick else {}
+    values = {"seed": seeds, "save_dir": save_dir, "existing_policy": "resume", "render": False}
+    values |= TINY if quick else SMALL | {"t_ready": ROUND, "max_timesteps": ROUND * ROUNDS}
     values |= {"env_name": env_name} if env_name else {}
-    return load_options(values | ARMS[arm], ROOT / "configs" / "ant_small.yaml")
+    return load_options(values | {"search_mode": "hpo", "exp_name": arm} | ARMS[arm])
 
 
 def results_of(options: Options) -> dict:

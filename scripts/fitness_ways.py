@@ -1,6 +1,6 @@
 """The three ways of fitness as rankers: `evaluation`, `training`, `concurrent`, beside long evaluations of the same members.
 
-One population per seed trains by the settings of `configs/ant_small.yaml` with configurations from the prior and no
+One population per seed trains by the settings of `small_ant.py` with configurations from the prior and no
 exchange, so that its members stay different. After every round each way says what it would say in a run:
 
 evaluation  the product's evaluation of the weights after the round;
@@ -38,7 +38,7 @@ from bgpbt.options import Options, load_options
 from bgpbt.plan import rounds_of
 from bgpbt.population import AXIS, Purpose, arrange, make_mesh, make_programs, map_members
 from scripts.benchmarks.figures import Figure, Result, machine, sentence, show, write
-from scripts.learning_small import TINY
+from scripts.small_ant import SMALL, TINY
 
 ROOT = Path(__file__).resolve().parents[1]
 WAYS = ("evaluation", "training", "concurrent")
@@ -212,8 +212,7 @@ def _spread(ranks: pd.DataFrame, way: str, stage: str) -> str:
 def main(argv: list[str]) -> int:
     """Trains, compares, prints."""
     args = parser().parse_args(argv)
-    values = {"seed": args.seeds, "strategy": "random"} | (TINY if args.quick else {})
-    options = load_options(values, ROOT / "configs" / "ant_small.yaml")
+    options = load_options((TINY if args.quick else SMALL) | {"seed": args.seeds, "strategy": "random"})
     command_line.prepare_jax(options)
     facts = machine()
     print(f"{options.env_name}, {options.pop_size} members, seeds {args.seeds}\n{sentence(facts)}", flush=True)

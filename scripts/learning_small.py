@@ -17,22 +17,9 @@ import main as command_line
 from bgpbt.options import Options, load_options
 from bgpbt.records import replacements
 from scripts.benchmarks.figures import Bar, Figure, Result, machine, show, write
+from scripts.small_ant import ROOT, TINY
 
-ROOT = Path(__file__).resolve().parents[1]
-TINY = {
-    "env_name": "fast",
-    "num_envs": 32,
-    "pop_size": 2,
-    "n_init": 2,
-    "quantile_fraction": 0.5,
-    "policy_layers": "8,8",
-    "value_layers": "8,8",
-    "episode_length": 50,
-    "t_ready": 1000,
-    "max_timesteps": 3000,
-    "eval_episodes": 2,
-    "report_episodes": 4,
-}
+GENERATION = {"distill_every": 1000, "t_distillation": 1000}  # also in the quick form
 
 
 def parser() -> argparse.ArgumentParser:
@@ -48,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
 def options_of(seeds: str, save_dir: str, quick: bool) -> Options:
     """The settings of `make run` with these seeds."""
     values = {"seed": seeds, "save_dir": save_dir, "existing_policy": "overwrite", "render": False}
-    return load_options(values | (TINY if quick else {}), ROOT / "configs" / "ant_small.yaml")
+    return load_options(values | (TINY | GENERATION if quick else {}), ROOT / "configs" / "ant_small.yaml")
 
 
 def figures_of(result) -> dict[str, float]:

@@ -372,8 +372,8 @@ def test_config_files_are_valid_and_say_only_what_differs(path):
 def test_small_config():
     options = load_options({}, CONFIGS / "ant_small.yaml")
     assert (options.env_name, options.pop_size, options.num_envs, options.exp_name) == ("ant", 8, 64, "small")
-    assert (options.strategy, options.search_mode, options.candidates) == ("bgpbt", "hpo", 8)
-    assert options.policy_layers == options.value_layers == (64, 64)
+    assert (options.strategy, options.search_mode, options.candidates) == ("bgpbt", "both", 8)
+    assert (options.arch_space, options.max_distillation) == ("small", 1)
 
 
 @pytest.mark.parametrize(

@@ -109,8 +109,7 @@ class Rival:
 def share_of_a_round(quick: bool, repeats: int) -> list[float]:
     """Percent of real rounds that were neither training nor evaluation, with BG-PBT."""
     steps = 2000 if quick else 100_000
-    changes = {"strategy": "bgpbt", "quantile_fraction": 0.5 if quick else 0.25, "n_init": 2 if quick else 8}
-    options = small_options(quick, t_ready=steps, max_timesteps=steps * (repeats + 3) - steps // 2, **changes)
+    options = small_options(quick, strategy="bgpbt", t_ready=steps, max_timesteps=steps * (repeats + 3) - steps // 2)
     with tempfile.TemporaryDirectory() as folder:
         # The first decision compiles the bandit: its round is left out beside the first one.
         rounds = timed_run(options, Path(folder) / "run")[1:]

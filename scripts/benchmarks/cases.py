@@ -18,9 +18,8 @@ from bgpbt.space import Integer, SearchSpace
 from bgpbt.tasks.ppo import ROLLOUT_LENGTH, hyperparameter_space
 from bgpbt.types import Task
 from envs import Env
+from scripts.small_ant import SMALL, TINY
 
-SMALL = {"env_name": "ant", "backend": "spring", "num_envs": 64, "policy_layers": (64, 64), "value_layers": (64, 64)}
-TINY = {"env_name": "fast", "backend": "spring", "num_envs": 32, "policy_layers": (8, 8), "value_layers": (8, 8)}
 DRAWS = range(1000, 1005)  # seeds of random configurations
 FULL_UNROLL = {"unroll_length": ROLLOUT_LENGTH}  # with the defaults: batch ratio 2^-1, 4 epochs
 SLOWEST = {"unroll_length": 5, "num_update_epochs": 16}  # and the smallest batch
@@ -28,8 +27,7 @@ SLOWEST = {"unroll_length": 5, "num_update_epochs": 16}  # and the smallest batc
 
 def small_options(quick: bool, **changes) -> Options:
     """8 members of 64 ants with 2x64 networks, or in seconds something tiny. Only the task matters, not the strategy."""
-    sizes = TINY | {"pop_size": 2, "episode_length": 100} if quick else SMALL | {"pop_size": 8}
-    return Options(**(sizes | {"strategy": "random", "t_ready": 24_000, "eval_episodes": 4} | changes))
+    return Options(**((TINY if quick else SMALL) | {"strategy": "random"} | changes))
 
 
 def variant(options: Options, *, space: SearchSpace | None = None, sizes: Sizes | None = None) -> Task:

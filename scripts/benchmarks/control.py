@@ -75,8 +75,7 @@ def timed_run(options, folder: Path) -> list[dict[str, float]]:
 def run(quick: bool, repeats: int, say: Callable) -> Result:
     """Runs `repeats + 2` rounds; all but the first and the last are repeats."""
     steps = 2000 if quick else 100_000
-    changes = {"strategy": "pbt", "quantile_fraction": 0.5 if quick else 0.25}
-    options = small_options(quick, t_ready=steps, max_timesteps=steps * (repeats + 2) - steps // 2, **changes)
+    options = small_options(quick, strategy="pbt", t_ready=steps, max_timesteps=steps * (repeats + 2) - steps // 2)
     say(f"{repeats + 2} rounds of {steps:,} steps of each of {options.pop_size} members")
     with tempfile.TemporaryDirectory() as folder:
         rounds = timed_run(options, Path(folder) / "run")

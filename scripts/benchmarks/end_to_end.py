@@ -2,8 +2,9 @@
 
 Every process starts with an empty cache. Brax trains its configuration of the `population` measurement and evaluates
 once, at the end, its default. Ours is measured in two ways:
-the command: `main.py -c configs/ant_small.yaml -o pbt`, PBT from random configurations, an evaluation in every round, report,
-figures, moving picture; and equal: every member with Brax's configuration, through the Python API, without the picture.
+the command: `main.py -c configs/ant_small.yaml -o pbt -sm hpo` with 2x64 networks, PBT from random configurations, an
+evaluation in every round, report, figures, moving picture; and equal: every member with Brax's configuration, through the Python
+API, without the picture.
 300,000 steps of a member are really run on all sides. 100,000 are run once on Brax's side and multiplied. 1,000,000 are
 computed: the time of 300,000 and, for the rest, the pace between the two lengths.
 """
@@ -28,7 +29,7 @@ def _cold(command: list[str]) -> float:
 
 
 def _ours(quick: bool, timesteps: int) -> list[str]:
-    settings = ["-tr", "1000"] if quick else ["-o", "pbt"]
+    settings = ["-tr", "1000"] if quick else ["-o", "pbt", "-sm", "hpo", "--policy_layers", "64,64", "--value_layers", "64,64"]
     return commands.train(quick, *settings, "-mt", str(timesteps), "--save_dir", "FOLDER")
 
 

@@ -13,16 +13,13 @@ from scripts.benchmarks.cases import FULL_UNROLL, small_options, variant
 def main(call: dict) -> None:
     """Trains with frozen defaults, of which the unroll length is the full one."""
     quick = call["quick"]
-    budget = {"t_ready": 1000, "report_episodes": 2} if quick else {}
     options = small_options(
         quick,
         strategy="pbt",
-        quantile_fraction=0.5 if quick else 0.25,
         freeze="default",
         max_timesteps=call["timesteps"],
         save_dir=call["save_dir"],
         render=False,
-        **budget,
     )
     command_line.prepare_jax(options)
     import bgpbt

@@ -90,7 +90,7 @@ def whole_run(options, folder: Path) -> Counter:
 def run(quick: bool, repeats: int, say: Callable) -> Result:
     """Measures distilling, grouping, and a whole run."""
     updates, both = 2 if quick else 8, {"strategy": "bgpbt", "search_mode": "both"}
-    options = small_options(quick, quantile_fraction=0.5 if quick else 0.25, **both)
+    options = small_options(quick, **both)
     number = 3 * options.pop_size
     task = make_task(options)
     engine = make_engine(options, task, make_strategy(options, task), arrange(options.pop_size), ahead=False)
@@ -106,11 +106,11 @@ def run(quick: bool, repeats: int, say: Callable) -> Result:
         case()
     found = interleave(cases, repeats, say)
     steps = 3_000 if quick else 100_000
-    plan = {"n_init": options.pop_size, "arch_space": "small", "max_distillation": 1, "t_ready": steps // 3}
+    plan = {"arch_space": "small", "max_distillation": 1, "t_ready": steps // 3}
     plan |= {"max_timesteps": 3 * steps, "distill_every": steps, "t_distillation": steps}
     say(f"a whole run with one new generation, {3 * steps:,} steps of a member")
     with tempfile.TemporaryDirectory() as folder:
-        whole = small_options(quick, quantile_fraction=0.5 if quick else 0.25, **both, **plan)
+        whole = small_options(quick, **both, **plan)
         spent = whole_run(whole, Path(folder) / "run")
     total = sum(spent.values())
     figures = [
