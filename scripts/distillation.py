@@ -1,6 +1,6 @@
 """Whether distillation works: students of other architectures, with their teachers and without, at the same steps.
 
-Eight teachers of one architecture (`TAUGHT`) train on the ant of `configs/ant_small.yaml` for at least 1,920,000 steps and until
+Eight teachers of one architecture (`TAUGHT`) train on the ant of `small_ant.py` for at least 1,920,000 steps and until
 they return at least 3,300 on 32 deterministic episodes, looked at every 240,000 steps; each stops when it has, and is then judged
 on 128 other episodes, where it should be 3,000. Then one student of every teacher, its architecture drawn from the others, trains
 for a quarter of the shortest teacher's steps as in a distillation; and once more from the same weights and worlds without the
@@ -12,8 +12,10 @@ committed before its first run; development used seeds from 1000 on.
 
 import argparse
 import sys
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -25,14 +27,14 @@ from matplotlib.figure import Figure as Drawing
 import main as command_line
 from bgpbt import space as spaces
 from bgpbt.api import make_task
-from bgpbt.options import Options, load_options
+from bgpbt.options import Options
 from bgpbt.plots import MEMBER, WINNER
 from bgpbt.population import Purpose, arrange, make_mesh, make_programs, map_members, member_key
 from bgpbt.strategies.architectures import every
 from bgpbt.tasks import distillation
 from bgpbt.types import Lesson, Task, TrainState
 from scripts.benchmarks.figures import Bar, Figure, Result, machine, show, write
-from scripts.learning_small import ROOT
+from scripts.small_ant import SMALL, TINY
 
 SEEDS, ENOUGH, EPISODES, PARTS = 8, 3_000.0, 128, 5
 MARGIN, GLANCE = 1.1, 32  # a teacher's training ends at `ENOUGH * MARGIN` on that many episodes
@@ -73,9 +75,8 @@ def parser() -> argparse.ArgumentParser:
 
 def options_of(quick: bool) -> Options:
     """The task: small networks of every architecture, padded to one size."""
-    values = {"strategy": "bgpbt", "search_mode": "both", "arch_space": "small", "pop_size": SEEDS, "quantile_fraction": 0.25}
-    tiny = {"env_name": "fast", "num_envs": 32, "episode_length": 50, "t_ready": 1000, "max_timesteps": 3000, "eval_episodes": 2}
-    return load_options(values | (tiny if quick else {"eval_episodes": 16}), ROOT / "configs" / "ant_small.yaml")
+    both = {"strategy": "bgpbt", "search_mode": "both", "arch_space": "small", "pop_size": SEEDS, "quantile_fraction": 0.25}
+    return Options(**(TINY if quick else SMALL | {"eval_episodes": 16}) | both | {"n_init": SEEDS})
 
 
 class School:
@@ -140,41 +141,59 @@ def at_the_rate_of_students(task: Task, config: np.ndarray) -> np.ndarray:
     return config
 
 
-def study(options: Options, seed: int, most: int, quick: bool) -> pd.DataFrame:
-    """One row for each seed, arm and part of the distillation: steps, return, share of the teacher's."""
-    school = School(options, seed)
-    task = school.task
-    glance, fully = (4, 4) if quick else (GLANCE, EPISODES)
-    enough, between, least = (-np.inf, options.t_ready, 0) if quick else (ENOUGH * MARGIN, BETWEEN, LEAST)
-    taught, learning = architectures_of(task, seed)
-    teachers, number, updates = school.fresh(0, taught), 0, between // task.timesteps_per_update
+class Teachers(NamedTuple):
+    """What became of them; `config` has a row for each, `steps` and `returns` (on fresh episodes) have shape `[SEEDS]`."""
+
+    state: TrainState
+    config: np.ndarray
+    steps: np.ndarray
+    returns: np.ndarray
+    rounds: int
+
+
+def train_teachers(school: School, config: np.ndarray, most: int, quick: bool) -> Teachers:
+    """Each until it returns enough, but for at least `LEAST` steps."""
+    enough, between, least = (-np.inf, school.options.t_ready, 0) if quick else (ENOUGH * MARGIN, BETWEEN, LEAST)
+    state, number, updates = school.fresh(0, config), 0, between // school.task.timesteps_per_update
     steps, seen = np.zeros(SEEDS, int), np.full(SEEDS, -np.inf)
     while (going := (steps < least) | (seen < enough)).any() and steps.max() < most:
         number += 1
-        teachers = school.train(number, updates, teachers, taught, going)
-        steps[going] += updates * task.timesteps_per_update
-        seen = np.where(going, school.examine(glance, teachers, taught), seen)
+        state = school.train(number, updates, state, config, going)
+        steps[going] += updates * school.task.timesteps_per_update
+        seen = np.where(going, school.examine(4 if quick else GLANCE, state, config), seen)
         print(f"teachers: at most {steps.max():,} steps, {seen.round()}", file=sys.stderr, flush=True)
-    reached = school.examine(fully, teachers, taught)
-    part = max(steps.min() // task.timesteps_per_update // 4 // PARTS, 1) * task.timesteps_per_update
-    length, rows = np.full(SEEDS, PARTS * part, np.float32), []
-    untrained = school.examine(fully, school.fresh(number, learning), learning)
+    return Teachers(state, config, steps, school.examine(4 if quick else EPISODES, state, config), number)
+
+
+def train_students(school: School, arm: str, config: np.ndarray, teachers: Teachers, quick: bool) -> Iterator[tuple]:
+    """Steps and returns after each part of the distillation; the last on many episodes."""
+    config, state = at_the_rate_of_students(school.task, config), school.fresh(teachers.rounds, config)
+    updates = max(teachers.steps.min() // school.task.timesteps_per_update // 4 // PARTS, 1)
+    part = updates * school.task.timesteps_per_update
+    for nth in range(PARTS):
+        round_ = teachers.rounds + 1 + nth
+        if arm == "alpha = 0":
+            state = school.train(round_, updates, state, config, school.everyone)
+        else:
+            trained, length = (np.full(SEEDS, n * part, np.float32) for n in (nth, PARTS))
+            lessons = Lesson(teachers.state._replace(world=()), teachers.config, trained, length)
+            state = school.teach(round_, updates, state, config, lessons)
+        episodes = 4 if quick else EPISODES if nth == PARTS - 1 else GLANCE
+        yield (nth + 1) * part, school.examine(episodes, state, config)
+
+
+def study(options: Options, seed: int, most: int, quick: bool) -> pd.DataFrame:
+    """One row for each seed, arm and part of the distillation: steps, return, share of the teacher's."""
+    school = School(options, seed)
+    taught, learning = architectures_of(school.task, seed)
+    teachers, rows = train_teachers(school, taught, most, quick), []
+    untrained = school.examine(4 if quick else EPISODES, school.fresh(teachers.rounds, learning), learning)
+    same = {"seed": range(SEEDS), "teacher": teachers.returns, "teacher_steps": teachers.steps, "untrained": untrained}
     for arm in ARMS:
-        config = at_the_rate_of_students(task, learning)
-        people = school.fresh(number, learning)
-        for nth in range(PARTS):
-            round_, updates = number + 1 + nth, part // task.timesteps_per_update
-            if arm == "alpha = 0":
-                people = school.train(round_, updates, people, config, school.everyone)
-            else:
-                lessons = Lesson(teachers._replace(world=()), taught, np.full(SEEDS, nth * part, np.float32), length)
-                people = school.teach(round_, updates, people, config, lessons)
-            returns = school.examine(fully if nth == PARTS - 1 else glance, people, config)
-            for i in range(SEEDS):
-                share = (returns[i] - untrained[i]) / (reached[i] - untrained[i])
-                row = {"seed": i, "arm": arm, "steps": (nth + 1) * part, "return": returns[i], "share": share}
-                rows.append(row | {"teacher": reached[i], "teacher_steps": steps[i], "untrained": untrained[i]})
-    return pd.DataFrame(rows)
+        for steps, returns in train_students(school, arm, learning, teachers, quick):
+            share = (returns - untrained) / (teachers.returns - untrained)
+            rows.append(pd.DataFrame(same | {"arm": arm, "steps": steps, "return": returns, "share": share}))
+    return pd.concat(rows, ignore_index=True)
 
 
 def summarise(rows: pd.DataFrame) -> list[Figure]:
@@ -186,9 +205,9 @@ def summarise(rows: pd.DataFrame) -> list[Figure]:
     teachers = rows.groupby("seed")["teacher"].first().to_numpy()
     good = int((taught >= 0.9).sum())
     return [
-        Figure("worst teacher", float(teachers.min()), "", Bar(">=", ENOUGH), repeats=tuple(teachers)),
-        Figure("share of the teacher's return, with the teacher", float(np.median(taught)), "", repeats=tuple(taught)),
-        Figure("share of the teacher's return, alpha = 0", float(np.median(alone)), "", repeats=tuple(alone)),
+        Figure("worst teacher", float(teachers.min()), "", Bar(">=", ENOUGH), repeats=tuple(teachers.tolist())),
+        Figure("share of the teacher's return, with the teacher", float(np.median(taught)), "", repeats=tuple(taught.tolist())),
+        Figure("share of the teacher's return, alpha = 0", float(np.median(alone)), "", repeats=tuple(alone.tolist())),
         Figure("seeds with a share of at least 0.9", good, f"of {len(taught)}", Bar(">=", len(taught) - 1)),
         Figure("difference, lower end of its 95 % interval", float(low), "", Bar(">=", 0.0), note=f"to {high:.2f}"),
     ]
