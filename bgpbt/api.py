@@ -47,18 +47,18 @@ def make_env(options: Options) -> Env:
     )
 
 
-def ppo_task(options: Options, env: Env, space: SearchSpace, fixed: dict[str, float], sizes: Sizes, spectral_norm: bool) -> Task:
+def ppo_task(options: Options, env: Env, *, space: SearchSpace, sizes: Sizes, spectral_norm: bool) -> Task:
     """PPO in `env` with the networks given; everything else as the options say.
 
     Args:
       options: everything else.
       env: from `make_env`.
-      space: searched dimensions.
-      fixed: natural values of the others.
+      space: searched dimensions; the other hyperparameters have their defaults.
       sizes: depth and width of each block's network, the padding where they are searched.
-      spectral_norm: whether it is built into the program.
+      spectral_norm: whether it is built into the program, and on where it is not searched.
     """
-    outputs = {"policy": 2 * env.action_size, "value": 1}
+    names, outputs = ("depth", "width", "spectral_norm"), {"policy": 2 * env.action_size, "value": 1}
+    built = {f"{b}_{name}": x for b in sizes for name, x in zip(names, (*sizes[b], int(spectral_norm)), strict=True)}
     mlps = {
         block: MLP(env.observation_size, outputs[block], depth, width, drawn_width=256, spectral_norm=spectral_norm)
         for block, (depth, width) in sizes.items()
@@ -67,7 +67,7 @@ def ppo_task(options: Options, env: Env, space: SearchSpace, fixed: dict[str, fl
         env,
         num_envs=options.num_envs,
         space=space,
-        fixed=fixed,
+        fixed=spaces.defaults(hyperparameter_space(options.num_envs, options.discounting_scale)) | built,
         fitness=options.fitness,
         eval_episodes=options.eval_episodes,
         normalize_advantage=options.normalize_advantage,
@@ -81,26 +81,16 @@ def layers_of(options: Options) -> Sizes:
     return {block: (len(widths), widths[0]) for block, widths in layers.items()}
 
 
-def architecture_of(sizes: Sizes, spectral_norm: int) -> dict[str, float]:
-    """The values of the architecture dimensions that these networks have."""
-    names = ("depth", "width", "spectral_norm")
-    return {f"{b}_{name}": x for b in sizes for name, x in zip(names, (*sizes[b], spectral_norm), strict=True)}
-
-
 def make_task(options: Options) -> Task:
     """The task that the options describe: PPO on a Brax environment."""
     learning = hyperparameter_space(options.num_envs, options.discounting_scale)
     task = partial(ppo_task, options, make_env(options))
     if options.search_mode == "hpo":
-        sizes = layers_of(options)
-        return task(learning, architecture_of(sizes, 0), sizes, False)
+        return task(space=learning, sizes=layers_of(options), spectral_norm=False)
     widths, depth = WIDTHS[: 1 if options.arch_space == "small" else None], DEPTHS[options.arch_space]
-    space, fixed = architecture_space(depth, widths[-1]), {}
-    if options.search_mode == "both":
-        space = learning | space
-    else:
-        fixed = spaces.defaults(learning)
-    *ladder, largest = (task(space, fixed, dict.fromkeys(BLOCKS, (depth, width)), True) for width in widths)
+    space = architecture_space(depth, widths[-1])
+    task = partial(task, space=learning | space if options.search_mode == "both" else space, spectral_norm=True)
+    *ladder, largest = (task(sizes=dict.fromkeys(BLOCKS, (depth, width))) for width in widths)
     return largest._replace(ladder=tuple(ladder))
 
 

@@ -121,13 +121,16 @@ def describe(options: Options, task: Task, plan: Plan, arrangement: Arrangement,
     """The plan in words."""
     seeds, names = len(options.seed), (*PROGRAMS, *(["distil"] if plan.generations else []))
     sizes = f"{len(task.ladder) + 1} padded sizes" if task.ladder else "one padded size"
-    generations = f"generations                {plan.generations} after the first, with a distillation each, if none begins early"
     lines = [
         f"{options.env_name} ({options.backend}), {options.strategy}, {options.pop_size} members, "
         f"{options.num_envs} environments each" + (f", {seeds} seeds: figures of one" if seeds > 1 else ""),
         f"rounds                     {plan.rounds:,}, {plan.updates:,} updates of each member",
         f"training                   {plan.training:,} environment steps",
-        *([generations] if options.search_mode != "hpo" else []),
+        *(
+            [f"generations                {plan.generations} after the first, with a distillation each, if none begins early"]
+            if options.generations
+            else []
+        ),
         f"candidates                 {plan.candidates:,} environment steps beyond the population's own",
         f"evaluation                 at most {plan.evaluation:,} environment steps",
         f"final report               at most {plan.report:,} environment steps, not counted in env_steps_total",

@@ -65,10 +65,10 @@ def parser() -> argparse.ArgumentParser:
 
 def options_of(arm: str, seeds: str, save_dir: str, quick: bool, env_name: str | None = None) -> Options:
     """The settings of an arm."""
-    values = {"seed": seeds, "save_dir": save_dir, "existing_policy": "resume", "render": False}
+    values = {"seed": seeds, "save_dir": save_dir, "exp_name": arm, "existing_policy": "resume", "render": False}
     values |= TINY if quick else SMALL | {"t_ready": ROUND, "max_timesteps": ROUND * ROUNDS}
     values |= {"env_name": env_name} if env_name else {}
-    return load_options(values | {"search_mode": "hpo", "exp_name": arm} | ARMS[arm])
+    return load_options(values | ARMS[arm])
 
 
 def results_of(options: Options) -> dict:

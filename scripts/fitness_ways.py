@@ -40,7 +40,6 @@ from bgpbt.population import AXIS, Purpose, arrange, make_mesh, make_programs, m
 from scripts.benchmarks.figures import Figure, Result, machine, sentence, show, write
 from scripts.small_ant import SMALL, TINY
 
-ROOT = Path(__file__).resolve().parents[1]
 WAYS = ("evaluation", "training", "concurrent")
 STAGES = ("early", "middle", "late")
 SLACK = 0.05  # a cheaper way may be the default where its tau is this near the evaluation's in every stage

@@ -19,7 +19,7 @@ from bgpbt.records import replacements
 from scripts.benchmarks.figures import Bar, Figure, Result, machine, show, write
 from scripts.small_ant import ROOT, TINY
 
-GENERATION = {"distill_every": 1000, "t_distillation": 1000}  # also in the quick form
+GENERATION = {"distill_every": 1000, "t_distillation": 1000}  # one begins in the quick form, too
 
 
 def parser() -> argparse.ArgumentParser:

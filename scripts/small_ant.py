@@ -13,9 +13,8 @@ SMALL = {
     "policy_layers": (64, 64),
     "value_layers": (64, 64),
     "t_ready": 24_000,
-    "max_timesteps": 504_000,
+    "max_timesteps": 504_000,  # 21 rounds
     "eval_episodes": 4,
-    "exp_name": "small",
 }
 TINY = {
     "env_name": "fast",
@@ -31,5 +30,4 @@ TINY = {
     "max_timesteps": 3000,
     "eval_episodes": 2,
     "report_episodes": 4,
-    "exp_name": "small",
 }

@@ -127,6 +127,17 @@ def test_schedule_draws_a_panel_per_hyperparameter(records, tmp_path):
     assert line(panels[0], "changed by explore").get_xdata().tolist() == [100, 200, 300, 400]
 
 
+@pytest.mark.parametrize(("count", "columns"), [(4, 3), (15, 4)])
+def test_the_lowest_panel_of_every_column_has_the_numbers_of_its_time(tmp_path, count, columns):
+    space = {f"rate_{number}": (1e-4, 1e-3, True) for number in range(count)}
+    records = make_records(space=space).assign(trust_region=0.4, gp_lengthscale_context=1.0)
+    *panels, region, _ = hyperparameter_schedule(records, tmp_path / "h.png", space_limits=space, title="ant").axes
+    labelled = [axes.get_xlabel() == "timesteps per member" for axes in panels]
+    assert labelled == [False] * (count - columns) + [True] * columns and region.get_xlabel() == "timesteps per member"
+    assert labelled == [axes.xaxis.get_tick_params()["labelbottom"] for axes in panels]
+    assert len({axes.get_xlim() for axes in (*panels, region)}) == 1
+
+
 def test_a_bandits_beliefs_follow_its_schedule(records, tmp_path):
     """The trust region over time, and shares of importance: the shortest lengthscale is the longest bar, at the top."""
     length = {f"gp_lengthscale_{name}": value for name, value in (("learning_rate", 0.5), ("discounting", 4.0), ("context", 1.0))}
@@ -134,10 +145,6 @@ def test_a_bandits_beliefs_follow_its_schedule(records, tmp_path):
     figure = hyperparameter_schedule(records, tmp_path / "h.png", space_limits=SPACE, title="ant")
     region, importance = figure.axes[-2:]
     assert len(figure.axes) == len(SPACE) + 2
-    *schedules, last = figure.axes[: len(SPACE) + 1]
-    labelled = [axes.get_xlabel() == "timesteps per member" for axes in schedules]
-    assert labelled == [False, True, True, True] and last.get_xlabel() == "timesteps per member"  # the lowest of each column
-    assert len({axes.get_xlim() for axes in (*schedules, last)}) == 1
     np.testing.assert_allclose(region.lines[0].get_ydata(), 0.4 + 0.1 * np.arange(6))
     assert [text.get_text() for text in importance.texts] == ["discounting", "context", "learning_rate"]
     np.testing.assert_allclose([bar.get_width() for bar in importance.patches], np.array([0.25, 1, 2]) / 3.25)

@@ -12,7 +12,9 @@ import pytest
 
 import bgpbt
 from bgpbt import space as spaces
+from bgpbt.api import make_task
 from bgpbt.options import BadInput
+from bgpbt.plan import rounds_of
 from bgpbt.store import folder
 from bgpbt.strategies import random_search
 from scripts import bandit_regret, benchmark, compare_small, fitness_ways, learning_small
@@ -222,6 +224,13 @@ def test_arms_of_the_comparison_spend_alike():
     assert arms[0].candidates == arms[0].pop_size and arms[0].max_timesteps // arms[0].t_ready >= 20
 
 
+@pytest.mark.parametrize("quick", [False, True])
+def test_make_run_has_a_new_generation(quick):
+    options = learning_small.options_of("0", "runs", quick)
+    rounds = rounds_of(options, make_task(options))
+    assert {r.generation for r in rounds} == {0, 1} and (quick or len(rounds) >= 20)
+
+
 def test_the_comparison_pairs_seeds(tmp_path):
     rows = [
         {"arm": arm, "seed": s, "return": 100.0 * s + bonus, "population": 1.0, "env_steps": 10, "rounds": 20, "seconds": 1.0}
@@ -299,6 +308,7 @@ def test_distillation_runs(tmp_path):
     assert quick("distillation", tmp_path / "d.json", *pictures)["benchmark"] == "distillation"
     rows = pd.read_csv(tmp_path / "d.csv")
     assert len(rows) == 2 * 8 * 5 and rows.groupby(["arm", "seed"])["steps"].max().nunique() == 1
+    assert (rows["teacher_steps"] > 0).all()
     assert (tmp_path / "d.png").stat().st_size > 5_000
 
 

@@ -1,5 +1,6 @@
 """Two engines of inference behind the same verbs: ours in JAX, and GPyTorch, imported only when it is asked for."""
 
+import shlex
 import sys
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,7 +9,7 @@ from bgpbt.gp import fit, posterior
 from bgpbt.gp.kernels import Params
 from bgpbt.options import BadInput
 
-INSTALL = f"{sys.executable} -m pip install torch gpytorch --extra-index-url https://download.pytorch.org/whl/cpu"
+INSTALL = f"{shlex.quote(sys.executable)} -m pip install torch gpytorch --extra-index-url https://download.pytorch.org/whl/cpu"
 
 
 class Engine(NamedTuple):

@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from bgpbt import space as spaces
-from bgpbt.api import Sizes, architecture_of, layers_of, make_env, ppo_task
+from bgpbt.api import Sizes, layers_of, make_env, ppo_task
 from bgpbt.options import Options
 from bgpbt.population import AXIS, Arrangement, Programs, Purpose, make_mesh, make_programs, map_members
 from bgpbt.space import Integer, SearchSpace
@@ -26,7 +26,7 @@ SLOWEST = {"unroll_length": 5, "num_update_epochs": 16}  # and the smallest batc
 
 
 def small_options(quick: bool, **changes) -> Options:
-    """8 members of 64 ants with 2x64 networks, or in seconds something tiny. Only the task matters, not the strategy."""
+    """The settings of `small_ant.py`, strategy random where `changes` do not say otherwise."""
     return Options(**((TINY if quick else SMALL) | {"strategy": "random"} | changes))
 
 
@@ -38,9 +38,8 @@ def variant(options: Options, *, space: SearchSpace | None = None, sizes: Sizes 
       space: searched dimensions instead of the nine hyperparameters.
       sizes: depth and width of each block's network, with spectral norm built and on where it is not searched.
     """
-    space, built = space or hyperparameter_space(options.num_envs), sizes or layers_of(options)
-    fixed = {name: value for name, value in architecture_of(built, int(bool(sizes))).items() if name not in space}
-    return ppo_task(options, make_env(options), space, fixed, built, bool(sizes))
+    space = space or hyperparameter_space(options.num_envs)
+    return ppo_task(options, make_env(options), space=space, sizes=sizes or layers_of(options), spectral_norm=bool(sizes))
 
 
 def without_learning(options: Options) -> Task:

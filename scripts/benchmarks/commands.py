@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = ["-c", "configs/ant_small.yaml"]
-TINY = "-e fast -o random -ps 2 --num_envs 32 --policy_layers 8,8 --value_layers 8,8 --episode_length 50"
-TINY = [*TINY.split(), "--eval_episodes", "1", "--report_episodes", "2", "--no_render"]
+PRESET = ["-c", "configs/ant_small.yaml"]
+TINY_FLAGS = "-e fast -o random -ps 2 --num_envs 32 --policy_layers 8,8 --value_layers 8,8 --episode_length 50"
+TINY_FLAGS = [*TINY_FLAGS.split(), "--eval_episodes", "1", "--report_episodes", "2", "--no_render"]
 
 
 @dataclass(frozen=True)
@@ -48,4 +48,4 @@ def run(command: list[str], cache: Path) -> Ran:
 
 def train(quick: bool, *flags: str) -> list[str]:
     """The command that trains the small population, with more flags."""
-    return [sys.executable, "-W", "ignore", "main.py", *(TINY if quick else SMALL), "-exist", "overwrite", *flags]
+    return [sys.executable, "-W", "ignore", "main.py", *(TINY_FLAGS if quick else PRESET), "-exist", "overwrite", *flags]

@@ -1,6 +1,6 @@
 """From the command to its first finished round, with an empty and with a filled compilation cache; peak memory.
 
-One round of the small preset (8 members x 24,000 steps), its evaluation, report, figures and moving picture.
+The first round of `make run` (8 members x 24,000 steps, `-sm both`), its evaluation, report, figures and moving picture.
 """
 
 import tempfile
