@@ -208,7 +208,8 @@ def run_seeds(options: Options, task: Task | None = None, strategy: Strategy | N
         store.check(options)
     task = task or make_task(options)
     arrangement = arrange(options.pop_size, options.max_parallel, options.devices)
-    engine = make_engine(options, task, strategy or make_strategy(options, task), arrangement)
+    ahead = not all(store.finished(options) for store in stores)
+    engine = make_engine(options, task, strategy or make_strategy(options, task), arrangement, ahead=ahead)
     return [_run_one(engine, arrangement, seed, store) for seed, store in zip(options.seed, stores, strict=True)]
 
 
@@ -222,14 +223,15 @@ def _run_one(engine: Engine, arrangement: Arrangement, seed: int, store: RunStor
     options = engine.options
     with Display(title_of(options, f"seed {seed}"), options.max_timesteps, options.verbose) as display:
         display.notice(store.open(options.model_copy(update={"seed": (seed,)})))
-        for line in [*store.stamp(environment(arrangement)), *arrangement_notices(options, arrangement)]:
-            display.notice(line)
-        state = train_population(engine, seed, store, display)
-        display.phase("evaluating", f"{options.report_episodes} fresh episodes for the report")
-        reported = store.read_json("report.json")
-        if reported is None or reported["episodes"] < options.report_episodes:
+        if store.finished(options):
+            result = open_run(store.path, engine.task, engine.strategy)
+        else:
+            for line in [*store.stamp(environment(options, arrangement)), *arrangement_notices(options, arrangement)]:
+                display.notice(line)
+            state = train_population(engine, seed, store, display)
+            display.phase("evaluating", f"{options.report_episodes} fresh episodes for the report")
             store.write_json("report.json", report(engine, state))
-        result = _result(options, store, engine.task, lambda: state)
+            result = _result(options, store, engine.task, lambda: state)
         display.phase("drawing")
         written = result.draw()
         if options.render and result.drawable:
@@ -247,9 +249,9 @@ def summary(found: dict) -> list[str]:
     ]
 
 
-def environment(arrangement: Arrangement) -> dict:
+def environment(options: Options, arrangement: Arrangement) -> dict:
     """What the same bits depend on, beside the settings."""
-    names = ("jax", "jaxlib", "brax", "optax", "numpy")
+    names = ("jax", "jaxlib", "brax", "optax", "numpy", *(("torch", "gpytorch") if options.gp == "gpytorch" else ()))
     found = {name: __import__(name).__version__ for name in names}
     device = jax.devices()[0]
     return {"python": platform.python_version(), **found, "device": device.device_kind, **arrangement._asdict()}

@@ -120,11 +120,18 @@ class RunStore:
             advice = "give the same, another -n, or -exist overwrite"
             raise BadInput(f"{self.path} holds a run of other settings ({'; '.join(differ)}); {advice}", "existing_policy")
 
+    def finished(self, options: Options) -> bool:
+        """Whether the run to resume has come to its end, and its report has as many episodes as are asked for."""
+        report = self.read_json("report.json") if options.existing_policy == "resume" else None
+        return report is not None and report["episodes"] >= options.report_episodes
+
     def outlook(self, options: Options) -> str:
         """What `open` does with the folder, in words."""
         reached = f"round {self.rounds()[-1]}" if self.rounds() else "no round finished"
         if self.path.exists() and options.existing_policy == "overwrite":
             return f"overwrite: the run in {self.path} ({reached}) is removed"
+        if self.finished(options):
+            return f"finished: the run in {self.path} ({reached}) is only drawn again"
         if self.rounds():
             return f"resume: the run in {self.path} ({reached})"
         return f"{'nothing to resume, ' if options.existing_policy == 'resume' else ''}new run in {self.path}"

@@ -175,13 +175,12 @@ def test_resume_says_where_it_starts(tmp_path, after_save, said):
 
 
 @pytest.mark.usefixtures("compile_once")
-def test_a_finished_run_resumed_does_nothing_and_still_has_its_report(tmp_path, after_save, said):
+def test_a_finished_run_given_again_is_only_drawn(tmp_path, monkeypatch, said):
     first = play(options(tmp_path))
-    rounds = []
-    after_save.hook = rounds.append
+    monkeypatch.delattr(api, "train_population")
     again = play(options(tmp_path))
-    assert rounds == [] and again.report == first.report is not None
-    assert "resume: continuing after round 5" in said.getvalue()
+    assert f"finished: the run in {first.path} (round 5) is only drawn again" in said.getvalue()
+    assert again.report == first.report is not None
     pd.testing.assert_frame_equal(again.records, first.records, check_exact=True)
     assert same_bits(final_state(again), final_state(first))
 
