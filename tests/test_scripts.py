@@ -17,7 +17,7 @@ from bgpbt.options import BadInput
 from bgpbt.plan import rounds_of
 from bgpbt.store import folder
 from bgpbt.strategies import random_search
-from scripts import bandit_regret, benchmark, compare_small, fitness_ways, learning_small
+from scripts import bandit_regret, benchmark, compare_small, distillation, fitness_ways, learning_small
 from scripts.bandit_functions import FUNCTIONS, ROUNDS
 from scripts.benchmarks import cases, commands, control, end_to_end, hlo, padding, size
 from scripts.benchmarks.figures import Bar, Figure, Result, interleave, median, met, number, ratio, show, to_json, write
@@ -260,6 +260,31 @@ def test_finished_runs_of_the_comparison_are_only_read(monkeypatch, tmp_path):
 def script(name: str, *flags: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-W", "ignore", f"scripts/{name}.py", *flags]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+
+
+def test_students_have_architectures_of_their_own():
+    task = distillation.task_of(distillation.options_of(quick=True))
+    taught, learning = (spaces.decode(task.space, config) for config in distillation.configurations_of(task, 0))
+    sizes = [tuple(int(learning[name][i]) for name in distillation.TAUGHT) for i in range(distillation.SEEDS)]
+    assert {name: set(np.asarray(taught[name]).tolist()) for name in distillation.TAUGHT} == {
+        name: {value} for name, value in distillation.TAUGHT.items()
+    }
+    assert len({*sizes, tuple(distillation.TAUGHT.values())}) == distillation.SEEDS + 1
+    assert set(np.asarray(learning["policy_depth"]).tolist()) <= {2, 3}
+
+
+@pytest.mark.parametrize(("bad", "answers"), [(1, [True, True, True]), (2, [True, False, True]), (8, [True, False, False])])
+def test_distillation_judges_teachers_students_and_the_difference(bad, answers):
+    """Some students no better than alpha = 0, the others at the teacher's return; only the last part counts."""
+    share = np.where(np.arange(8) < bad, 0.2, 1.0)
+    arms = {"with the teacher": share, "alpha = 0": np.full(8, 0.3)}
+    parts = [
+        pd.DataFrame({"seed": range(8), "teacher": 3100.0, "arm": arm, "steps": steps, "share": last * (steps == 2)})
+        for arm, last in arms.items()
+        for steps in (1, 2)
+    ]
+    judged = [f.met for f in distillation.summarise(pd.concat(parts)) if f.met is not None]
+    assert judged == answers
 
 
 def test_size_refuses_a_machine_without_accelerator(monkeypatch, capsys):
