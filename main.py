@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bgpbt.options import BadInput, Options, PopulationLost, available, choices, load_options, nearest, notices
+from bgpbt.notices import notices
+from bgpbt.options import BadInput, Options, PopulationLost, available, choices, load_options, nearest
 
 USAGE = "main.py [flags of the run]  |  main.py render RUN_FOLDER"
 OWN_FLAGS = {"-h": "help", "--help": "help", "-c": "config", "--config": "config", "--dry_run": "dry_run"}
@@ -133,10 +134,11 @@ def train(tokens: list[str]) -> int:
     values = parse(tokens)
     dry_run, config = values.pop("dry_run", False), values.pop("config", None)
     options = load_options(values, config)
-    for notice in notices(options, set(values)):
-        print(f"notice: {notice}", file=sys.stderr)
     prepare_jax(options)
     import bgpbt  # JAX comes with it: only now, so that bad input is answered at once
+
+    for notice in notices(options, set(values)):
+        print(f"notice: {notice}", file=sys.stderr)
 
     try:
         if dry_run:

@@ -4,7 +4,6 @@ import platform
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import jax
@@ -16,91 +15,61 @@ from bgpbt.controller import train_population
 from bgpbt.display import Display
 from bgpbt.engine import Engine, make_engine
 from bgpbt.gp.engines import engine as inference
-from bgpbt.networks.mlp import MLP
-from bgpbt.options import BadInput, Options, load_options
-from bgpbt.plan import describe, make_plan
+from bgpbt.lookup import chosen, load
+from bgpbt.options import BadInput, Options, load_options, short
+from bgpbt.plan import describe, make_plan, returns_of
 from bgpbt.population import Arrangement, arrange, cpu_devices
 from bgpbt.report import report
-from bgpbt.space import SearchSpace
 from bgpbt.state import blank_state
 from bgpbt.store import RunStore, folder, shapes_like
-from bgpbt.strategies import STRATEGIES, frozen
-from bgpbt.tasks import episodes
-from bgpbt.tasks.learner import BLOCKS
-from bgpbt.tasks.ppo import architecture_space, hyperparameter_space, ppo
-from bgpbt.types import RunState, Strategy, Task
-from envs import ENVS, Env
+from bgpbt.strategies import STRATEGIES
+from bgpbt.strategies.frozen import frozen
+from bgpbt.tasks import TASKS, episodes
+from bgpbt.types import NEEDS, RunState, Strategy, Task
 
 GIF_SECONDS = 8.0  # of simulated time
 FRAMES_PER_SECOND = 20
 
 
-WIDTHS = (64, 128, 256)  # padded sizes of networks: short, because every one has its own compiled programs
-DEPTHS = {"full": 5, "small": 2}
-Sizes = dict[str, tuple[int, int]]  # depth and width of each block's network
-
-
-def make_env(options: Options) -> Env:
-    """The environment of the options."""
-    return ENVS[options.env_name](
-        backend=options.backend, episode_length=options.episode_length, action_repeat=options.action_repeat
-    )
-
-
-def ppo_task(options: Options, env: Env, *, space: SearchSpace, sizes: Sizes, spectral_norm: bool) -> Task:
-    """PPO in `env` with the networks given; everything else as the options say.
-
-    Args:
-      options: everything else.
-      env: from `make_env`.
-      space: searched dimensions; the other hyperparameters have their defaults.
-      sizes: depth and width of each block's network, the padding where they are searched.
-      spectral_norm: whether it is built into the program, and on where it is not searched.
-    """
-    names, outputs = ("depth", "width", "spectral_norm"), {"policy": 2 * env.action_size, "value": 1}
-    built = {f"{b}_{name}": x for b in sizes for name, x in zip(names, (*sizes[b], int(spectral_norm)), strict=True)}
-    mlps = {
-        block: MLP(env.observation_size, outputs[block], depth, width, drawn_width=256, spectral_norm=spectral_norm)
-        for block, (depth, width) in sizes.items()
-    }
-    return ppo(
-        env,
-        num_envs=options.num_envs,
-        space=space,
-        fixed=spaces.defaults(hyperparameter_space(options.num_envs, options.discounting_scale)) | built,
-        fitness=options.fitness,
-        eval_episodes=options.eval_episodes,
-        normalize_advantage=options.normalize_advantage,
-        **mlps,
-    )
-
-
-def layers_of(options: Options) -> Sizes:
-    """Depth and width of each block's network, as `--policy_layers` and `--value_layers` say."""
-    layers = {block: getattr(options, f"{block}_layers") for block in BLOCKS}
-    return {block: (len(widths), widths[0]) for block, widths in layers.items()}
-
-
 def make_task(options: Options) -> Task:
-    """The task that the options describe: PPO on a Brax environment."""
-    learning = hyperparameter_space(options.num_envs, options.discounting_scale)
-    task = partial(ppo_task, options, make_env(options))
-    if options.search_mode == "hpo":
-        return task(space=learning, sizes=layers_of(options), spectral_norm=False)
-    widths, depth = WIDTHS[: 1 if options.arch_space == "small" else None], DEPTHS[options.arch_space]
-    space = architecture_space(depth, widths[-1])
-    task = partial(task, space=learning | space if options.search_mode == "both" else space, spectral_norm=True)
-    *ladder, largest = (task(sizes=dict.fromkeys(BLOCKS, (depth, width))) for width in widths)
-    return largest._replace(ladder=tuple(ladder))
+    """The task that the options name.
+
+    Raises:
+      BadInput: a file's task cannot be used, or the task has no such problem.
+    """
+    return load("task", options.task, TASKS)(options)
 
 
 def make_strategy(options: Options, task: Task) -> Strategy:
-    """The strategy that the options name, frozen where they say so."""
-    name = "pbt" if options.search_mode == "nas" else options.strategy  # without hyperparameters it only copies
+    """The strategy that the options name, frozen where they say so.
+
+    Raises:
+      BadInput: a file's strategy cannot be used, or this one cannot serve the task or the population.
+    """
+    # Without hyperparameters the bandit has nothing to do.
+    name = "pbt" if options.strategy == "bgpbt" and options.search_mode == "nas" else options.strategy
     if options.generations and options.arch_policy == "search":
         inference(options.gp)  # refuses what is not installed now, not at the first generation
-    strategy = STRATEGIES[name](task.space, task.blocks, options)
+    build = load("strategy", name, STRATEGIES)
+    strategy = build(task.space, task.blocks, **chosen(build, options))
+    _check_fits(options, task, strategy)
     return frozen(strategy) if options.freeze else strategy
+
+
+def _check_fits(options: Options, task: Task, strategy: Strategy) -> None:
+    """Refuses a strategy that the task or the population cannot serve."""
+    genes = ~spaces.group_mask(task.space, "hyperparameter")
+    has = {
+        "hyperparameters": not genes.all(),
+        "architectures": genes.any(),
+        "continuous": any(d.group == "hyperparameter" and not isinstance(d, spaces.Categorical) for d in task.space.values()),
+        "returns": returns_of(task) > 1,
+    }
+    if missing := [need for need in strategy.needs if not has[need]]:
+        where = f"task {short(options.task)} with search_mode {options.search_mode}"
+        raise BadInput(f"strategy: {short(options.strategy)} needs {NEEDS[missing[0]]}, {where} has none", "strategy")
+    if complaint := strategy.complaint(options.pop_size):
+        raise BadInput(complaint, "strategy")
 
 
 @dataclass(frozen=True)
@@ -216,7 +185,7 @@ def run_seeds(options: Options, task: Task | None = None, strategy: Strategy | N
 def title_of(options: Options, which: str) -> str:
     """What a run is, in a few words."""
     frozen = f" with {options.freeze} configurations" if options.freeze else ""
-    return f"{options.env_name}, {options.strategy}{frozen}, {options.pop_size} members, {which}"
+    return f"{options.subject}, {short(options.strategy)}{frozen}, {options.pop_size} members, {which}"
 
 
 def _run_one(engine: Engine, arrangement: Arrangement, seed: int, store: RunStore) -> Result:

@@ -15,11 +15,22 @@ from bgpbt import generations
 from bgpbt import space as spaces
 from bgpbt.display import Display
 from bgpbt.options import Options
-from bgpbt.population import Ahead, Arrangement, Programs, Purpose, compile_ahead, make_programs, member_shapes, regroup, repad
+from bgpbt.population import (
+    Ahead,
+    Arrangement,
+    Programs,
+    Purpose,
+    compile_ahead,
+    make_programs,
+    member_shapes,
+    regroup,
+    repad,
+    replicate,
+)
 from bgpbt.space import SearchSpace
 from bgpbt.strategies import architectures
 from bgpbt.strategies.architectures import Propose
-from bgpbt.types import Lesson, Progress, Strategy, Task, TrainState
+from bgpbt.types import Lesson, Progress, PyTree, Strategy, Task, TrainState
 
 Groups = tuple[TrainState, ...]
 
@@ -32,6 +43,7 @@ class Engine(NamedTuple):
     strategy: Strategy
     programs: tuple[Programs, ...]  # of each padded size, ascending
     arrangement: Arrangement
+    data: PyTree = ()  # the task's, on the devices
     propose: Propose | None = None  # architectures for a new generation
 
     @property
@@ -65,7 +77,7 @@ def make_engine(options: Options, task: Task, strategy: Strategy, arrangement: A
         propose = Ahead(partial(_prepared_search, options, generations.only_architecture(task.space)))
         if ahead:
             propose.begin()
-    return Engine(options, task, strategy, programs, arrangement, propose)
+    return Engine(options, task, strategy, programs, arrangement, replicate(task.data, arrangement), propose)
 
 
 def _prepared_search(options: Options, space: SearchSpace) -> Propose:
@@ -121,13 +133,17 @@ def draw_configs(engine: Engine, seed: int, number: int) -> np.ndarray:
     size, space = engine.options.pop_size, engine.task.space
     groups = np.arange(-(-number // size) * size, dtype=np.int32).reshape(-1, size)
     drawn = np.concatenate([np.asarray(engine.programs[-1].configure(np.uint32(seed), members)) for members in groups])
-    return generations.settle(space, drawn)
+    return spaces.settle(space, drawn)
 
 
 def first_configs(engine: Engine, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The initial candidates in groups: configurations `[M, D]`, sizes `[M / P]`, who is active `[M]`."""
     options, space = engine.options, engine.task.space
     config = draw_configs(engine, seed, options.candidates)[: options.candidates]
+    key = jax.random.fold_in(jax.random.PRNGKey(seed), Purpose.configure)
+    config = np.asarray(engine.strategy.draw(key, config), np.float32)
+    if engine.task.first is not None:
+        config = np.resize(engine.task.first, config.shape).astype(np.float32)
     if options.freeze == "default":
         config = np.tile(np.asarray(spaces.encode(space, spaces.defaults(space)), np.float32), (len(config), 1))
     order, sizes, active = into_groups(engine, config)
@@ -165,14 +181,18 @@ def regrouped(engine: Engine, groups: Groups, take: np.ndarray, sizes: np.ndarra
     )
 
 
-def evaluate(engine: Engine, size: int, seed: int, round_: int, active, population, config, purpose=Purpose.evaluate):
+def evaluate(
+    engine: Engine, size: int, seed: int, round_: int, active, population, config, purpose=Purpose.evaluate, unseen: PyTree = ()
+):
     """Returns `[P, E]` of one group, steps, and whether the weights are finite `[P]`.
 
-    In a round all members meet the same start states, which takes the luck of the start out of the ranking.
+    In a round all members meet the same start states, which takes the luck of the start out of the ranking; a report has its
+    own for each. `unseen`: data in the place of the task's own.
     """
     draws = np.arange(len(config), dtype=np.int32) * (purpose == Purpose.report)
     scalars = np.uint32(seed), np.int32(round_), np.int32(purpose)
-    out = engine.programs[size].evaluate(*scalars, draws, active, population, config)
+    program = engine.programs[size].unseen if unseen else engine.programs[size].evaluate
+    out = program(*scalars, draws, active, population, config, unseen or engine.data)
     returns, steps, finite = (np.asarray(x) for x in out)
     return returns.astype(np.float64), int(steps.sum(dtype=np.int64)), finite
 
@@ -213,7 +233,7 @@ def train(
 
 def _each(sizes: np.ndarray, groups: Groups):
     """Padded size, slots and state of every group that someone is in."""
-    slots = np.split(np.arange(len(sizes) * len(jax.tree.leaves(groups[0].shared)[0])), len(sizes))
+    slots = np.split(np.arange(len(sizes) * len(jax.tree.leaves(groups[0].params)[0])), len(sizes))
     return zip((int(size) for size in sizes), slots, groups, strict=True)
 
 
@@ -221,7 +241,7 @@ def _train_group(engine: Engine, progress: Progress, size: int, slots, populatio
     began, seed, number = time.monotonic(), int(progress.seed), int(progress.round) + 1
     active, config = progress.active[slots], progress.config[slots]
     programs, scalars = engine.programs[size], (np.uint32(seed), np.int32(number), np.int32(updates))
-    arguments = (*scalars, slots.astype(np.int32), active, population, config)
+    arguments = (*scalars, slots.astype(np.int32), active, population, config, engine.data)
     population, metrics = programs.distil(*arguments, lesson) if lesson else programs.train(*arguments)
     metrics = {name: np.asarray(x) for name, x in metrics.items()}
     train_seconds = time.monotonic() - began

@@ -147,7 +147,7 @@ def candidates(
     Returns:
       Shapes `[m, D]` and `[m]`.
     """
-    drawn, number, genes = settle(space, drawn), options.candidates, architecture(space)
+    drawn, number, genes = spaces.settle(space, drawn), options.candidates, architecture(space)
     if options.arch_policy == "random":
         return drawn[:number], np.full(number, int(Source.random))
     rows, score = ~np.isnan(tried.score), standing(tried)
@@ -163,12 +163,3 @@ def candidates(
     config = np.concatenate([proposed, kept, drawn[: number - half]])
     source = np.repeat([int(Source.gp), int(Source.previous), int(Source.random)], [half, len(best), number - half])
     return config.astype(np.float32), source
-
-
-def settle(space: SearchSpace, config: np.ndarray) -> np.ndarray:
-    """The same configurations with architectures at the centres of their bins, where equal ones are equal."""
-    config = np.array(config, np.float32)
-    for i, dim in enumerate(space.values()):
-        if dim.group != "hyperparameter":
-            config[:, i] = spaces.bin_centres(dim)[np.asarray(spaces.bin_index(dim, config[:, i]))]
-    return config

@@ -18,7 +18,9 @@ def inherit(engine: Engine, state: RunState, outcome: Outcome) -> tuple[RunState
     strategy, decision = engine.strategy.step(key, state.strategy, outcome)
     decision = new_architectures_start_afresh(engine.task, progress, Decision(*map(np.asarray, decision)))
     programs, scalars = engine.programs[int(progress.sizes[0])], (np.uint32(int(progress.seed)), np.int32(progress.round))
-    population = programs.inherit(*scalars, state.population[0], state.best, decision)
+    population = programs.inherit(*scalars, state.population[0], state.best, decision._replace(mutate=()))
+    if engine.strategy.mutates:
+        population = programs.mutate(*scalars, population, decision.mutate)
     first = decision.parents[:, 0]
     fresh = (decision.shrink[:, 0] == 0) & (decision.perturb[:, 0] > 0)
     progress = progress._replace(
@@ -50,6 +52,10 @@ def in_words(decision: Decision, size: int) -> list[str]:
         names = ["the saved best" if p == size else f"member {p}" for p in dict.fromkeys(parents.tolist())]
         if (parents != member).any():
             words.append(f"member {member} <- {' and '.join(names)}, {source}")
-        elif (decision.perturb[member] > 0).any():
+        elif (decision.shrink[member] == 0).all() and (decision.perturb[member] > 0).any():
             words.append(f"member {member} starts afresh, {source}")
+        elif (decision.perturb[member] > 0).any():
+            words.append(f"member {member} is blended with fresh weights, {source}")
+        elif decision.source[member] != Source.previous:
+            words.append(f"member {member} takes a configuration, {source}")
     return words

@@ -10,12 +10,15 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from bgpbt.strategies import GENERATIONAL, STRATEGIES
+from bgpbt.tasks import TASKS
 from bgpbt.tournament import how_many
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "ppo"
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+TABLES = {"task": TASKS, "strategy": STRATEGIES}  # settings whose words are functions, the product's own or a person's
 LONGEST_UNROLL = 15  # steps of the common rollout: the end of the searched range of `unroll_length`
 LATER = {  # valid names whose time has not come; everything else among the choices works now
-    "strategy": ("pb2", "mfpbt", "pbtnas", "mutation", "sha"),
+    "task": ("classification",),
     "env_name": ("fetch", "grasp", "ur5e"),
 }
 
@@ -78,10 +81,13 @@ def _natural(value: Any) -> int:
     return number
 
 
-def _share(value: Any, end: float, bracket: str) -> float:
-    number = _real(value)
-    if not 0 < number <= end or (bracket == ")" and number == end):
-        raise ValueError(f"{value!r} lies outside (0, {end}{bracket}")
+def _share(value: Any, interval: str) -> float:
+    """A number in an interval written as usual, such as `(0, 1]`."""
+    number, (low, high) = _real(value), map(float, interval[1:-1].split(","))
+    above = number > low or (number == low and interval[0] == "[")
+    below = number < high or (number == high and interval[-1] == "]")
+    if not (above and below):
+        raise ValueError(f"{value!r} lies outside {interval}")
     return number
 
 
@@ -118,6 +124,22 @@ def _layers(value: Any) -> tuple[int, ...]:
     return layers
 
 
+def _frequencies(value: Any) -> tuple[int, ...]:
+    found = tuple(_count(item) for item in _items(value))
+    if not found or list(found) != sorted(set(found)):
+        raise ValueError(f"{','.join(map(str, found)) or value!r} does not rise strictly, write for example 1,10,25,50")
+    return found
+
+
+def _word(value: Any, name: str) -> str:
+    """A word of one of `TABLES`, or `path/to/file.py:function`."""
+    known = (*TABLES[name], *LATER.get(name, ()))
+    path, _, function = str(value).rpartition(":")
+    if value not in known and not (path.endswith(".py") and function.isidentifier()):
+        raise ValueError(f"unknown {value!r}, {nearest(str(value), tuple(TABLES[name]))}, or path/to/file.py:function")
+    return value
+
+
 def _folder_name(value: Any) -> Any:
     if isinstance(value, str) and (value in ("", ".", "..") or set(value) & set("/\\\0")):
         raise ValueError(f"{value!r} is not the name of one folder")
@@ -127,6 +149,7 @@ def _folder_name(value: Any) -> Any:
 Count = Annotated[int, BeforeValidator(_count)]
 MaybeCount = Annotated[int | None, BeforeValidator(_unless("none", None, _count))]
 Layers = Annotated[tuple[int, ...], BeforeValidator(_layers)]
+Share = Annotated[float, BeforeValidator(partial(_share, interval="[0, 1]"))]
 
 
 def _setting(group: str, default: Any, description: str, *flags: str, bare: str | None = None) -> Any:
@@ -136,7 +159,8 @@ def _setting(group: str, default: Any, description: str, *flags: str, bare: str 
 
 _problem, _search, _budget = (partial(_setting, g) for g in ("what is trained", "how it is searched", "how long"))
 _network, _fitness = (partial(_setting, g) for g in ("member", "fitness and report"))
-_bandit, _distil = (partial(_setting, g) for g in ("the bandit (-o bgpbt)", "generations (-sm both, nas)"))
+METHOD = "how the strategy decides"  # what a strategy may take: a notice says where the chosen one does not
+_method, _distil = (partial(_setting, g) for g in (METHOD, "generations (-sm both, nas)"))
 _place = partial(_setting, "where and on what it runs")
 
 
@@ -150,6 +174,10 @@ class Options(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
+    task: Annotated[str, BeforeValidator(partial(_word, name="task"))] = _problem(
+        "ppo", "what a member is and learns, or path/to/file.py:function", "-t"
+    )
+    problem: str | None = _problem(None, "which of the task's problems; none: its first")
     env_name: Literal[
         "ant", "fast", "fetch", "grasp", "halfcheetah", "hopper", "humanoid", "humanoidstandup",
         "inverted_double_pendulum", "inverted_pendulum", "pusher", "reacher", "ur5e", "walker2d",
@@ -161,18 +189,11 @@ class Options(BaseModel):
     action_repeat: Count = _problem(1, "steps for which an action is held")
 
     pop_size: Count = _search(8, "members of the population", "-ps")
-    strategy: Literal["pbt", "random", "bgpbt", "pb2", "mfpbt", "pbtnas", "mutation", "sha"] = _search(
-        "pbt", "what decides between rounds", "-o", "--optimizer"
+    strategy: Annotated[str, BeforeValidator(partial(_word, name="strategy"))] = _search(
+        "pbt", "what decides between rounds, or path/to/file.py:function", "-o", "--optimizer"
     )
     search_mode: Literal["hpo", "nas", "both"] = _search("hpo", "what is searched: hyperparameters, architectures, both", "-sm")
     arch_space: Literal["full", "small"] = _search("full", "architectures: 1 to 5 layers of 32 to 256, or 1 to 2 of 32 to 64")
-    quantile_fraction: Annotated[float, BeforeValidator(partial(_share, end=0.5, bracket="]"))] = _search(
-        0.125, "share of the members replaced after a round", "-qf"
-    )
-    explore: Literal["perturb", "resample"] = _search("perturb", "how a copied configuration changes")
-    perturb_scale: Annotated[float, BeforeValidator(partial(_share, end=1.0, bracket=")"))] = _search(
-        0.2, "perturbed values are multiplied by 1 - scale or 1 + scale"
-    )
     freeze: Annotated[Literal["sampled", "default"] | None, BeforeValidator(_unless("none", None, lambda v: v))] = _search(
         None, "control: only weights are copied, configurations stay as sampled or default", bare="sampled"
     )
@@ -181,11 +202,30 @@ class Options(BaseModel):
     )
     n_init: MaybeCount = _search(None, "candidates of a generation; none: 24 or more for bgpbt, else the population", "-ni")
 
-    gp: Literal["jax", "gpytorch"] = _bandit("jax", "what does the Gaussian process's inference")
-    trust_region: bool = _bandit(True, "search near the parent's configuration")
-    gp_time: bool = _bandit(True, "forget old rounds")
-    gp_context: bool = _bandit(True, "take into account how good a member was before the round")
-    patience: Count = _bandit(20, "rounds without improvement that start the bandit anew, or end a generation")
+    quantile_fraction: Annotated[float, BeforeValidator(partial(_share, interval="(0, 0.5]"))] = _method(
+        0.125, "share of the members replaced after a round", "-qf"
+    )
+    exploit: Literal["truncation", "t_test", "tournament", "best"] = _method("truncation", "pbt: who copies whom")
+    inherit: Literal["both", "weights", "hyperparameters"] = _method("both", "pbt: what is copied")
+    explore: Literal["perturb", "resample", "both", "noise"] = _method("perturb", "pbt: how a copied configuration changes")
+    perturb_scale: Annotated[float, BeforeValidator(partial(_share, interval="(0, 1)"))] = _method(
+        0.2, "perturbed values are multiplied by 1 - scale or 1 + scale; noise: its standard deviation, of the range"
+    )
+    frequencies: Annotated[tuple[int, ...], BeforeValidator(_frequencies)] = _method(
+        (1, 10, 25, 50), "mfpbt: rounds between two decisions of each sub-population"
+    )
+    eta: Count = _method(2, "sha: one of so many goes on at a rung, the rungs' lengths grow by it")
+    mixing: Literal["blocks", "none", "whole"] = _method(
+        "blocks", "pbtnas: blocks of the second parent, of the child itself, or everybody's whole networks"
+    )
+    mix_probability: Share = _method(0.25, "pbtnas: chance of each block to be mixed in")
+    shrink: Share = _method(0.4, "pbtnas: factor of weights that are mixed in")
+    perturb: Share = _method(0.1, "pbtnas: factor of fresh weights added to them")
+    trust_region: bool = _method(True, "bgpbt: search near the parent's configuration")
+    gp_time: bool = _method(True, "bgpbt: forget old rounds")
+    gp_context: bool = _method(True, "bgpbt: take into account how good a member was before the round")
+    gp: Literal["jax", "gpytorch"] = _method("jax", "bgpbt: what does the Gaussian process's inference")
+    patience: Count = _method(20, "rounds without improvement that start the bandit anew, or end a generation")
 
     t_ready: Count = _budget(1_000_000, "environment steps of a member in the first round", "-tr")
     t_ready_end: MaybeCount = _budget(None, "steps in the last round, approached linearly; none: always t_ready", "-te")
@@ -238,12 +278,17 @@ class Options(BaseModel):
     @property
     def generations(self) -> int:
         """How many generations may follow the first one."""
-        return 0 if self.search_mode == "hpo" else self.max_distillation
+        return 0 if self.search_mode == "hpo" or self.strategy not in GENERATIONAL else self.max_distillation
+
+    @property
+    def subject(self) -> str:
+        """What is trained, in a word."""
+        return self.env_name if self.task == "ppo" else "_".join(filter(None, [short(self.task), self.problem]))
 
     @property
     def update_steps(self) -> int:
-        """Environment steps of one update of a member: the least that a round can do."""
-        return LONGEST_UNROLL * self.num_envs * self.action_repeat
+        """Steps of one update of a member, the least that a round can do; of other tasks than `ppo` known when built."""
+        return LONGEST_UNROLL * self.num_envs * self.action_repeat if self.task == "ppo" else 1
 
     def t_ready_at(self, timesteps: int) -> int:
         """Steps of the round that starts at `timesteps`: linear from `t_ready` to `t_ready_end`."""
@@ -260,13 +305,15 @@ class Options(BaseModel):
         Path(path).write_text("# python main.py -c on this file repeats the run\n" + self.to_yaml(), encoding="utf-8")
 
 
-def replaced_count(pop_size: int, quantile_fraction: float) -> int:
-    """How many members truncation replaces: the share rounded down (0.29 of 100 is 29, whatever the floats say)."""
-    return int(pop_size * quantile_fraction + 1e-9)
+def short(word: str) -> str:
+    """A word of one of `TABLES`, or the function's name in `path/to/file.py:function`."""
+    return word.rpartition(":")[2]
 
 
 def choices(name: str) -> tuple[str, ...]:
     """The words that the setting `name` can take, () where it takes something else."""
+    if name in TABLES:
+        return (*TABLES[name], *LATER.get(name, ()))
     found = get_args(Options.model_fields[name].annotation)
     return tuple(word for item in found for word in (get_args(item) or [item]) if isinstance(word, str))
 
@@ -291,13 +338,9 @@ def _one_line(error: ValidationError) -> BadInput:
 
 
 def _check_population(options: Options) -> None:
-    size, share = options.pop_size, options.quantile_fraction
+    size = options.pop_size
     if size < 2:
         raise BadInput(f"pop_size: {size} is no population, give at least 2", "pop_size")
-    if options.strategy != "random" and replaced_count(size, share) < 1:
-        least = math.ceil(10_000 / size) / 10_000
-        text = f"quantile_fraction: {share} of {size} members replaces nobody, give at least {least}"
-        raise BadInput(text, "quantile_fraction")
     if options.candidates < size:
         raise BadInput(f"n_init: {options.n_init} is below pop_size {size}, give at least {size}", "n_init")
     if options.strategy == "random" and options.candidates > size:
@@ -329,9 +372,6 @@ def _check_budget(options: Options) -> None:
 def _check_generations(options: Options) -> None:
     if options.search_mode == "hpo":
         return
-    if options.strategy == "random":
-        text = f"search_mode: {options.search_mode} hands networks from one generation to the next, strategy random keeps none"
-        raise BadInput(f"{text}; give -o bgpbt, -o pbt or -sm hpo", "search_mode")
     if options.freeze is not None:
         raise BadInput(f"freeze: keeps configurations, search_mode {options.search_mode} changes them; give -sm hpo", "freeze")
     least = how_many(options.candidates + options.generations, options.pop_size) * options.update_steps
@@ -375,7 +415,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def load_options(argv_values: dict[str, Any], config: Path | None = None) -> Options:
-    """Merges the defaults, `configs/ppo/<env_name>.yaml`, the file `config` and the command line; later ones win.
+    """Merges the defaults, `configs/ppo/<env_name>.yaml` or `configs/<task>.yaml`, the file `config` and the command line.
+
+    Later ones win.
 
     Args:
       argv_values: values by setting, texts or numbers.
@@ -386,43 +428,13 @@ def load_options(argv_values: dict[str, Any], config: Path | None = None) -> Opt
       NotAvailable: a value is understood, but its part of the project is not built yet.
     """
     chosen = _read(Path(config)) if config is not None else {}
-    env_name = (chosen | argv_values).get("env_name", Options.model_fields["env_name"].default)
-    own = CONFIGS / f"{env_name}.yaml"
-    usual = _read(own) if env_name in choices("env_name") and own.is_file() else {}
+    task, env_name = ((chosen | argv_values).get(name, Options.model_fields[name].default) for name in ("task", "env_name"))
+    own = CONFIGS / "ppo" / f"{env_name}.yaml" if task == "ppo" else CONFIGS / f"{task}.yaml"
+    known = env_name in choices("env_name") if task == "ppo" else task in choices("task")
+    usual = _read(own) if known and own.is_file() else {}
     origin = dict.fromkeys(usual, own) | dict.fromkeys(chosen, config) | dict.fromkeys(argv_values)
     try:
         return Options(**(usual | chosen | argv_values))
     except BadInput as error:
         source = origin.get(error.field)
         raise type(error)(f"{source}: {error}" if source else str(error), error.field) from None
-
-
-def notices(options: Options, given: set[str]) -> list[str]:
-    """One line for each of the `given` settings that has no effect beside the others."""
-    distillation, region = ("t_distillation", "distill_every", "arch_policy"), ("trust_region", "gp_time", "gp_context")
-    strategy, mode = f"strategy {options.strategy}", f"search_mode {options.search_mode}"
-    bandit = options.strategy == "bgpbt" and options.search_mode != "nas"
-    without = strategy if options.strategy != "bgpbt" else mode  # why there is no bandit
-    searched = options.generations and options.arch_policy == "search"
-    idle = [
-        (("arch_space", "max_distillation", *distillation), options.search_mode == "hpo", mode),
-        (distillation, options.generations == 0, "max_distillation 0"),
-        (("policy_layers", "value_layers"), options.search_mode != "hpo", mode),
-        (("explore", "perturb_scale"), options.search_mode == "nas", mode),
-        (region, not bandit, without),
-        (("patience",), not bandit and not options.generations, without),
-        (("gp",), not bandit and not searched, without),
-        (("quantile_fraction",), options.strategy == "random", strategy),
-        (("explore", "perturb_scale"), options.strategy in ("random", "bgpbt"), strategy),
-        (("freeze",), options.strategy == "random" and options.freeze == "sampled", "strategy random"),
-        (("explore", "perturb_scale", "gp", "patience", *region), options.freeze is not None, f"freeze {options.freeze}"),
-        (("perturb_scale",), options.explore == "resample", "explore resample"),
-        (("eval_episodes",), options.fitness == "training", "fitness training"),
-        (("t_ready_end",), options.t_ready_end in (None, options.t_ready), "the same t_ready"),
-    ]
-    why: dict[str, str] = {}
-    for names, no_effect, reason in idle:
-        for name in names:
-            if no_effect and name in given:
-                why.setdefault(name, reason)
-    return [f"{name} has no effect with {reason}" for name, reason in why.items()]

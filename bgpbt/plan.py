@@ -1,18 +1,18 @@
 """What a run would do, worked out without running or compiling anything: `--dry_run`."""
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import jax
+import numpy as np
 
 from bgpbt import generations
-from bgpbt.options import Options
+from bgpbt import space as spaces
+from bgpbt.options import Options, short
 from bgpbt.population import Arrangement, member_shapes
-from bgpbt.tasks.ppo import ROLLOUT_LENGTH
-from bgpbt.types import Task
-from envs import Env
+from bgpbt.types import PyTree, Task
 
-FLOAT = 4  # bytes
 PROGRAMS = ("init", "evaluate", "train", "inherit")
 
 
@@ -65,56 +65,49 @@ def updates_of_round(options: Options, task: Task, timesteps: int) -> int:
     return max(options.t_ready_at(timesteps) // task.timesteps_per_update, 1)
 
 
+def returns_of(task: Task) -> int:
+    """E: how many returns one evaluation of a member, or its training, gives."""
+    state, hyperparams = member_shapes(task), {name: jax.ShapeDtypeStruct((), x.dtype) for name, x in _values(task).items()}
+    key, data = jax.eval_shape(lambda: jax.random.PRNGKey(0)), {"data": task.data} if task.data else {}
+    if task.fitness_from_training:
+        train = partial(task.train, **data)
+        return jax.eval_shape(train, key, state, hyperparams, np.int32(1), ())[1]["episode_returns"].shape[0]
+    return jax.eval_shape(partial(task.evaluate, **data), key, state, hyperparams)[0].shape[0]
+
+
+def _values(task: Task) -> dict:
+    """The natural values of a configuration, as shapes."""
+    return jax.eval_shape(partial(spaces.decode, task.space), jax.ShapeDtypeStruct((len(task.space),), np.float32))
+
+
 def make_plan(options: Options, task: Task, arrangement: Arrangement) -> Plan:
     """Counts rounds and steps and estimates memory. Nothing is compiled."""
-    env, _ = task.context
     rounds, size, steps = rounds_of(options, task), options.pop_size, task.timesteps_per_update
-    episode = env.decisions_per_episode * env.action_repeat
-    per_call = size * options.eval_episodes
     evaluated = options.candidates + (0 if task.fitness_from_training else sum(r.members for r in rounds))
+    calls = 1 / size if task.unseen else math.ceil(options.report_episodes / (size * returns_of(task)))
     return Plan(
         rounds=len(rounds),
         updates=sum(r.updates for r in rounds),
         generations=rounds[-1].generation,
         training=sum(r.updates for r in rounds) * steps * size,
         candidates=sum(r.updates * (r.members - size) for r in rounds) * steps,
-        evaluation=evaluated * options.eval_episodes * episode,
-        report=2 * math.ceil(options.report_episodes / per_call) * per_call * episode,
+        evaluation=evaluated * task.evaluation_steps,
+        report=round(2 * calls * size * task.evaluation_steps),
         memory_bytes=estimate_memory(options, task, arrangement, max(options.candidates, *(r.members for r in rounds))),
     )
 
 
 def estimate_memory(options: Options, task: Task, arrangement: Arrangement, members: int) -> int:
-    """Bytes the training program needs: all `members` of its groups, and what those in flight hold beside it.
-
-    In flight, a member holds a rollout (observations three times: as given, normalised, shuffled), the start states of
-    new episodes, gradients beside weights, and the activations of its largest minibatch, half a rollout, three times
-    (before and after the activation function, and going back). XLA's own analysis is within a factor of 2 of this.
-    """
-    state = _bytes_of_member(task)
-    env: Env = task.context[0]
-    transitions = ROLLOUT_LENGTH * options.num_envs
-    rollout = transitions * (3 * env.observation_size + 4 * env.action_size + 8) * FLOAT
-    units = sum(math.prod(x.shape) for x in _hidden(task))
-    activations = 3 * transitions // 2 * units * FLOAT
-    in_flight = rollout + activations + 2 * state["world"] + 3 * state["params"]
+    """Bytes the training program needs: all `members` of its groups, what those in flight hold beside it, and the data."""
+    state = {field: bytes_of(part) for field, part in member_shapes(task)._asdict().items()}
     slots = -(-members // options.pop_size) * options.pop_size
-    return slots * sum(state.values()) + arrangement.devices * arrangement.chunk * in_flight
+    shared = arrangement.devices * (arrangement.chunk * task.in_flight(state) + bytes_of(task.data))
+    return slots * sum(state.values()) + shared
 
 
-def _bytes_of_member(task: Task) -> dict[str, int]:
-    """Bytes of one member by field, from shapes alone."""
-    shapes = member_shapes(task)
-    return {
-        field: sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(part))
-        for field, part in shapes._asdict().items()
-    }
-
-
-def _hidden(task: Task) -> list:
-    """The biases of all hidden layers, in their padding."""
-    params = member_shapes(task).params
-    return [layer["bias"] for block in task.blocks for layer in params[block][:-1]]
+def bytes_of(tree: PyTree) -> int:
+    """Of arrays or of their shapes."""
+    return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))
 
 
 def describe(options: Options, task: Task, plan: Plan, arrangement: Arrangement, folders: list[str]) -> str:
@@ -122,18 +115,18 @@ def describe(options: Options, task: Task, plan: Plan, arrangement: Arrangement,
     seeds, names = len(options.seed), (*PROGRAMS, *(["distil"] if plan.generations else []))
     sizes = f"{len(task.ladder) + 1} padded sizes" if task.ladder else "one padded size"
     lines = [
-        f"{options.env_name} ({options.backend}), {options.strategy}, {options.pop_size} members, "
-        f"{options.num_envs} environments each" + (f", {seeds} seeds: figures of one" if seeds > 1 else ""),
+        f"{task.name}, {short(options.strategy)}, {options.pop_size} members"
+        + (f", {seeds} seeds: figures of one" if seeds > 1 else ""),
         f"rounds                     {plan.rounds:,}, {plan.updates:,} updates of each member",
-        f"training                   {plan.training:,} environment steps",
+        f"training                   {plan.training:,} {task.unit}",
         *(
             [f"generations                {plan.generations} after the first, with a distillation each, if none begins early"]
             if options.generations
             else []
         ),
-        f"candidates                 {plan.candidates:,} environment steps beyond the population's own",
-        f"evaluation                 at most {plan.evaluation:,} environment steps",
-        f"final report               at most {plan.report:,} environment steps, not counted in env_steps_total",
+        f"candidates                 {plan.candidates:,} {task.unit} beyond the population's own",
+        f"evaluation                 at most {plan.evaluation:,} {task.unit}",
+        f"final report               at most {plan.report:,} {task.unit}, not counted in env_steps_total",
         f"programs to compile        at most {len(names)} large ({', '.join(names)}) in {sizes}"
         " and a few small ones, once for all seeds",
         f"members at once            {arrangement.devices} x {arrangement.chunk} (devices x vmapped)",

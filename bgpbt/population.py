@@ -20,6 +20,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from bgpbt import space as spaces
 from bgpbt.compilation import quick_to_compile
+from bgpbt.mutation import mutate
 from bgpbt.types import Array, Decision, Key, Lesson, PyTree, Task, TrainState
 
 AXIS = "pop"
@@ -36,6 +37,7 @@ class Purpose(enum.IntEnum):
     inherit = 5
     report = 6
     generate = 7
+    mutate = 8
 
 
 class Arrangement(NamedTuple):
@@ -86,6 +88,11 @@ def arrange(pop_size: int, max_parallel: int | str = "auto", devices: int | None
 def make_mesh(arrangement: Arrangement) -> Mesh:
     """A one-axis mesh over the first `arrangement.devices` devices."""
     return Mesh(jax.devices()[: arrangement.devices], (AXIS,))
+
+
+def replicate(tree: PyTree, arrangement: Arrangement) -> PyTree:
+    """The same arrays on every device."""
+    return jax.device_put(tree, NamedSharding(make_mesh(arrangement), PartitionSpec()))
 
 
 def map_members(f: Callable, arrangement: Arrangement, mesh: Mesh) -> Callable:
@@ -153,14 +160,15 @@ class Programs(NamedTuple):
     configure: Callable  # (seed, members [P]) -> config
     hyperparams: Callable  # (config) -> natural values by name, each [P]
     init: Callable  # (seed, round, members [P], config) -> population
-    train: Callable  # (seed, round, updates, members, active [P], population, config) -> population, metrics; donates
+    train: Callable  # (seed, round, updates, members, active [P], population, config, data) -> population, metrics; donates
     distil: Callable  # as `train`, with a `Lesson` for all at the end
-    evaluate: (
-        Callable  # (seed, round, purpose, draws [P], active [P], population, config) -> returns [P, E], steps [P], finite [P]
-    )
+    evaluate: Callable  # (seed, round, purpose, draws [P], active [P], population, config, data)
+    # -> returns [P, E], steps [P], finite [P]
+    unseen: Callable  # as `evaluate`, for data of other shapes
     pick: Callable  # (population, member) -> that member without its world
     repeat: Callable  # (member state, population) -> a population of its copies, in the worlds of `population`
     inherit: Callable  # (seed, round, population, best, decision) -> population; donates the population
+    mutate: Callable  # (seed, round, population, who [P] bool) -> population
 
 
 def make_programs(task: Task, pop_size: int, arrangement: Arrangement) -> Programs:
@@ -180,13 +188,13 @@ def make_programs(task: Task, pop_size: int, arrangement: Arrangement) -> Progra
         return task.init(member_key(seed, Purpose.initialise, round_, member), spaces.decode(task.space, config))
 
     def train_one(shared, inputs):
-        seed, round_, updates, lesson = shared
+        seed, round_, updates, lesson, given = shared
         member, active, state, config = inputs
         key = member_key(seed, Purpose.train, round_, member)
         hyperparams = spaces.decode(task.space, config)
 
         def train(state):
-            return task.train(key, state, hyperparams, updates, lesson)
+            return task.train(key, state, hyperparams, updates, lesson, **given)
 
         # The trip count stays unbatched: an idle member of a vmapped chunk is held afterwards, not step by step.
         nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(train, state)[1])
@@ -195,14 +203,14 @@ def make_programs(task: Task, pop_size: int, arrangement: Arrangement) -> Progra
         return state, metrics | {"weights_finite": weights, "world_finite": world}
 
     def evaluate_one(seed_round, inputs):
-        seed, round_, purpose = seed_round
+        seed, round_, purpose, given = seed_round
         draw, active, state, config = inputs
         key = jax.random.PRNGKey(seed)
         for part in (purpose, round_, draw):
             key = jax.random.fold_in(key, part)
 
         def evaluate(state):
-            return task.evaluate(key, state, spaces.decode(task.space, config))
+            return task.evaluate(key, state, spaces.decode(task.space, config), **given)
 
         returns, steps = jax.eval_shape(evaluate, state)
         nothing = jnp.full(returns.shape, jnp.nan, returns.dtype), jnp.zeros(steps.shape, steps.dtype)
@@ -232,8 +240,20 @@ def make_programs(task: Task, pop_size: int, arrangement: Arrangement) -> Progra
         replaced = blended | jnp.any(decision.parents != members[:, None], axis=1)
         return over(refresh_one)((seed, round_), (members, replaced, state))
 
-    def train(seed, round_, updates, members, active, population, config, lesson=()):
-        return over(train_one)((seed, round_, updates, lesson), (members, active, population, config))
+    def mutate_one(seed_round, inputs):
+        seed, round_ = seed_round
+        member, who, state = inputs
+        key = member_key(seed, Purpose.mutate, round_, member)
+        return jax.lax.cond(who, lambda s: s._replace(params=mutate(key, s.params)), lambda s: s, state)
+
+    def train(seed, round_, updates, members, active, population, config, data=(), lesson=()):
+        shared = seed, round_, updates, lesson, _given(data)
+        return over(train_one)(shared, (members, active, population, config))
+
+    def evaluate(seed, round_, purpose, draws, active, population, config, data=()):
+        return over(evaluate_one)((seed, round_, purpose, _given(data)), (draws, active, population, config))
+
+    evaluation = jit(evaluate)
 
     return Programs(
         configure=jit(lambda seed, members: over(configure_one)(seed, members)),
@@ -241,11 +261,8 @@ def make_programs(task: Task, pop_size: int, arrangement: Arrangement) -> Progra
         init=jit(lambda seed, round_, members, config: over(init_one)((seed, round_), (members, config))),
         train=jit(train, donate_argnames="population"),
         distil=jit(train, donate_argnames="population"),
-        evaluate=jit(
-            lambda seed, round_, purpose, draws, active, population, config: over(evaluate_one)(
-                (seed, round_, purpose), (draws, active, population, config)
-            )
-        ),
+        evaluate=evaluation,
+        unseen=evaluation,
         pick=jax.jit(
             lambda population, member: jax.tree.map(lambda x: x[member], population._replace(world=())),
             out_shardings=replicated,
@@ -256,7 +273,15 @@ def make_programs(task: Task, pop_size: int, arrangement: Arrangement) -> Progra
             )._replace(world=population.world)
         ),
         inherit=jit(inherit, donate_argnames="population"),
+        mutate=jit(
+            lambda seed, round_, population, who: over(mutate_one)((seed, round_), (jnp.arange(pop_size), who, population))
+        ),
     )
+
+
+def _given(data: PyTree) -> dict[str, PyTree]:
+    """What a task with data gets beside its other arguments."""
+    return {"data": data} if data else {}
 
 
 class Ahead:
@@ -314,13 +339,14 @@ def compile_ahead(programs: Programs, tasks: tuple[Task, Task], pop_size: int, a
     def one(task):
         return placed(member_shapes(task)._replace(world=()), PartitionSpec())
 
+    data = placed(task.data, PartitionSpec())
     population = placed(jax.eval_shape(programs.init, np.uint32(0), scalar, members, config), PartitionSpec(AXIS))
     zeros = np.zeros(blocks, np.float32)
     decision = Decision(config, np.zeros(blocks, np.int32), zeros, zeros, active, members)
-    training = (np.uint32(0), scalar, scalar, members, active, population, config)
+    training = (np.uint32(0), scalar, scalar, members, active, population, config, data)
     arguments = {
         "init": (np.uint32(0), scalar, members, config),
-        "evaluate": (np.uint32(0), scalar, scalar, members, active, population, config),
+        "evaluate": (np.uint32(0), scalar, scalar, members, active, population, config, data),
         "train": training,
         "distil": (*training, Lesson(one(largest), config[0], np.float32(0), np.float32(0))),
         "inherit": (np.uint32(0), scalar, population, one(task), decision),
@@ -359,7 +385,7 @@ def repad(tree: PyTree, like: PyTree) -> PyTree:
 
 def regroup(groups: Sequence[TrainState], take: np.ndarray, task: Task, arrangement: Arrangement) -> TrainState:
     """One group of the members `take`, counted through `groups`, in the padding of `task`. Through the host."""
-    size = len(jax.tree.leaves(groups[0].shared)[0])
+    size = len(jax.tree.leaves(groups[0].params)[0])
     like = member_shapes(task)._replace(world=())
     padded = [repad(jax.device_get(g._replace(world=())), like)._replace(world=jax.device_get(g.world)) for g in groups]
     chosen = [jax.tree.map(lambda x, i=i: x[i % size], padded[i // size]) for i in take]

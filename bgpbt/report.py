@@ -3,14 +3,15 @@
 import numpy as np
 
 from bgpbt.engine import Engine, evaluate, first_configs, initialise, pick
-from bgpbt.population import Purpose
-from bgpbt.types import RunState, TrainState
+from bgpbt.population import Purpose, replicate
+from bgpbt.types import PyTree, RunState, TrainState
 
 
 def report(engine: Engine, state: RunState) -> dict:
     """Returns of the saved best and of the best untrained member on fresh deterministic episodes.
 
-    The episodes are drawn from keys that no selection has seen; at least `report_episodes` of them, in whole calls.
+    The episodes are drawn from keys that no selection has seen; at least `report_episodes` of them, in whole calls. Where
+    the task has unseen data, they are the episodes.
     """
     progress, size = state.progress, engine.options.pop_size
     seed, number = int(progress.seed), int(progress.untrained)
@@ -20,7 +21,8 @@ def report(engine: Engine, state: RunState) -> dict:
         "best": (state.best, progress.best_config, int(progress.best_size)),
         "untrained": (untrained, configs[number], int(sizes[number // size])),
     }
-    found = {name: _returns(engine, seed, *member) for name, member in members.items()}
+    unseen = replicate(engine.task.unseen(), engine.arrangement) if engine.task.unseen else ()
+    found = {name: _returns(engine, seed, *member, unseen) for name, member in members.items()}
     best, start = found["best"], found["untrained"]
     hyperparams = engine.programs[-1].hyperparams(np.tile(progress.best_config, (size, 1)))
     return {
@@ -31,6 +33,7 @@ def report(engine: Engine, state: RunState) -> dict:
         "mean": float(best.mean()),
         "sd": float(best.std(ddof=1)),
         "episodes": len(best),
+        "unseen": engine.task.unseen is not None,
         "untrained_mean": float(start.mean()),
         "untrained_sd": float(start.std(ddof=1)),
         "timesteps": int(progress.timesteps.max()),
@@ -39,12 +42,14 @@ def report(engine: Engine, state: RunState) -> dict:
     }
 
 
-def _returns(engine: Engine, seed: int, member: TrainState, config: np.ndarray, size: int) -> np.ndarray:
-    """Of one member in the padded size `size`, on fresh episodes."""
+def _returns(engine: Engine, seed: int, member: TrainState, config: np.ndarray, size: int, unseen: PyTree) -> np.ndarray:
+    """Of one member in the padded size `size`, on fresh episodes, or once on unseen data."""
     number, returns, call = engine.options.pop_size, np.array([]), 0
     configs, everyone = np.tile(config, (number, 1)), np.ones(number, bool)
     copies = engine.programs[size].repeat(member, *initialise(engine, seed, 0, np.array([size]), configs))
-    while len(returns) < engine.options.report_episodes:
-        out, _, _ = evaluate(engine, size, seed, call, everyone, copies, configs, Purpose.report)
+    playing = np.arange(number) == 0 if unseen else everyone
+    while not call or (len(returns) < engine.options.report_episodes and not unseen):
+        out, _, _ = evaluate(engine, size, seed, call, playing, copies, configs, Purpose.report, unseen)
+        out = out[playing]
         returns, call = np.append(returns, out.ravel()), call + 1
     return returns

@@ -149,3 +149,12 @@ def sample(key: Array, space: SearchSpace) -> Array:
 def group_mask(space: SearchSpace, group: str) -> np.ndarray:
     """Which dimensions belong to a group. Shape `[D]`, bool."""
     return np.array([dim.group == group for dim in space.values()], bool).reshape(len(space))
+
+
+def settle(space: SearchSpace, config: np.ndarray) -> np.ndarray:
+    """The same configurations with architectures at the centres of their bins, where equal ones are equal."""
+    config = np.array(config, np.float32)
+    for i, dim in enumerate(space.values()):
+        if dim.group != "hyperparameter":
+            config[:, i] = bin_centres(dim)[np.asarray(bin_index(dim, config[:, i]))]
+    return config

@@ -26,7 +26,7 @@ import jax
 import numpy as np
 import pandas as pd
 
-from bgpbt.options import BadInput, Options, load_options
+from bgpbt.options import BadInput, Options, load_options, short
 from bgpbt.types import RunState
 
 try:
@@ -43,8 +43,9 @@ FREE = {"existing_policy", "verbose", "save_dir", "exp_name", "no_cache", "rende
 
 
 def folder(options: Options, seed: int) -> Path:
-    """Where a run lives: `save_dir/[exp_name/]env_backend_strategy_mode/seed_N`."""
-    name = f"{options.env_name}_{options.backend}_{options.strategy}_{options.search_mode}"
+    """Where a run lives: `save_dir/[exp_name/]env_backend_strategy_mode/seed_N`, of other tasks `task_problem_strategy_mode`."""
+    backend = [options.backend] if options.task == "ppo" else []
+    name = "_".join([options.subject, *backend, short(options.strategy), options.search_mode])
     if options.freeze:
         name += f"_frozen_{options.freeze}"
     parts = [options.exp_name] if options.exp_name else []
@@ -123,7 +124,7 @@ class RunStore:
     def finished(self, options: Options) -> bool:
         """Whether the run to resume has come to its end, and its report has as many episodes as are asked for."""
         report = self.read_json("report.json") if options.existing_policy == "resume" else None
-        return report is not None and report["episodes"] >= options.report_episodes
+        return report is not None and (report["episodes"] >= options.report_episodes or report.get("unseen", False))
 
     def outlook(self, options: Options) -> str:
         """What `open` does with the folder, in words."""

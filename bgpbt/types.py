@@ -50,7 +50,15 @@ class Task(NamedTuple):
     # `env_steps` [] int32 simulated; `episode_returns` [E] where the fitness comes from training
     evaluate: Callable[[Key, TrainState, Hyperparams], tuple[Array, Array]]
     # fresh deterministic episodes: returns [E], simulated steps [] int32
-    refresh: Callable[[Key, TrainState], TrainState]  # new environments, after inheriting
+    refresh: Callable[[Key, TrainState], TrainState] = lambda key, state: state  # new environments, after inheriting
+    data: PyTree = ()  # arrays that all members read: `train` and `evaluate` get them as keyword `data`, if there are any
+    unseen: Callable[[], PyTree] | None = None
+    # loads what `evaluate` gets instead for the report, which no selection sees; None: fresh episodes will do
+    first: np.ndarray | None = None  # [P, D] configurations that a population begins with; None: drawn
+    unit: str = "steps"  # what is counted in `env_steps_total`
+    evaluation_steps: int = 1  # of one evaluation of a member, at most
+    in_flight: Callable[[dict[str, int]], int] = lambda size: 3 * size["params"] + 2 * size["world"]
+    # bytes that a member holds while it trains beside its state, from the bytes of the state's fields
     fitness_from_training: bool = False  # `metrics["episode_returns"]` instead of `evaluate`
     context: Any = None  # what drawing needs and training does not (the PPO task: its `Env` and policy)
     ladder: tuple["Task", ...] = ()  # the same task padded to smaller networks, ascending
@@ -59,7 +67,10 @@ class Task(NamedTuple):
 
 
 class Source(enum.IntEnum):
-    """Where a configuration came from; goes into the records. `distilled`: with a survivor of a distillation."""
+    """Where a configuration came from; goes into the records. `distilled`: with a survivor of a distillation.
+
+    `previous`: the member's own of the round before; `copied`: its parent's as it was; `mutated`: its weights were, too.
+    """
 
     initial = 0
     previous = 1
@@ -69,6 +80,8 @@ class Source(enum.IntEnum):
     gp = 5
     mixed = 6
     distilled = 7
+    copied = 8
+    mutated = 9
 
 
 class Outcome(NamedTuple):
@@ -91,6 +104,15 @@ class Decision(NamedTuple):
     perturb: Array  # [P, B] how much of a fresh initialisation is added, 0 = none
     active: Array  # [P] bool, False: idle in the next round, spends no steps
     source: Array  # [P] int32, a `Source`
+    mutate: Array | tuple[()] = ()  # [P] bool, whose inherited weights are mutated; only of a strategy that `mutates`
+
+
+NEEDS = {
+    "hyperparameters": "hyperparameters to search",
+    "architectures": "architectures to search",
+    "continuous": "hyperparameters that are numbers",
+    "returns": "several returns of an evaluation",
+}
 
 
 class Strategy(NamedTuple):
@@ -102,6 +124,11 @@ class Strategy(NamedTuple):
     # what the strategy held true when it chose the round's configurations, by column of the records: each [] or [P]
     prepare: Callable[[int], None] = lambda size: None
     # compiles what `step` needs for P members, beside the compilation of the large programs
+    needs: tuple[str, ...] = ()  # of `NEEDS`: what a task must have to be served
+    complaint: Callable[[int], str] = lambda size: ""  # what is wrong with a population of P members, "" where nothing is
+    draw: Callable[[Key, np.ndarray], np.ndarray] = lambda key, config: config
+    # the first configurations, from ones drawn at random: both [M, D]
+    mutates: bool = False  # its decisions say whose weights are mutated (`bgpbt.mutation`)
 
 
 class Progress(NamedTuple):

@@ -8,7 +8,8 @@ one distillation of four rounds after eight; `both` has one student more in its 
 The bandit was developed on the functions of `bandit_regret.py` and on two seeds of ant itself, 1000 and 1001: there it was
 decided that the context's lengthscale stands alone, and that BG-PBT begins with eight candidates here and not with 24.
 
-What is finished is skipped, and an interrupted run goes on: call it again with the same --save_dir.
+What is finished is skipped, and an interrupted run goes on: call it again with the same --save_dir. With --csv, the results are
+kept there, one line for each run, and what stands there is not run again: arms may be compared that ran on different days.
 """
 
 import argparse
@@ -57,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), metavar="NAME", help="default: all")
     result.add_argument("--env_name", metavar="NAME", help="another environment, for development")
     result.add_argument("--save_dir", default="runs/compare_small", metavar="FOLDER", help="default runs/compare_small")
+    result.add_argument("--csv", type=Path, metavar="FILE", help="results so far, read and extended")
     result.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     result.add_argument("--figure", type=Path, metavar="FILE", help="draw returns and paired differences there")
     result.add_argument("--quick", action="store_true", help="tiny, in seconds: shows that it works, judges nothing")
@@ -167,14 +169,21 @@ def draw(runs: pd.DataFrame, path: Path) -> None:
 
 def main(argv: list[str]) -> int:
     """Runs what is missing, prints the table."""
-    args, rows = parser().parse_args(argv), []
+    args = parser().parse_args(argv)
+    rows = pd.read_csv(args.csv).to_dict("records") if args.csv and args.csv.exists() else []
     for place, arm in enumerate(args.arms):
         options = options_of(arm, args.seeds, args.save_dir, args.quick, args.env_name)
         if place == 0:
             command_line.prepare_jax(options)
-        rows += [row_of(arm, seed, result) for seed, result in results_of(options).items()]
-    settings = {"seeds": sorted({row["seed"] for row in rows}), "arms": args.arms}
+        known = {row["seed"] for row in rows if row["arm"] == arm}
+        if missing := tuple(seed for seed in options.seed if seed not in known):
+            found = results_of(options.model_copy(update={"seed": missing}))
+            rows += [row_of(arm, seed, result) for seed, result in found.items()]
+        if args.csv:
+            pd.DataFrame(rows).to_csv(args.csv, index=False)
     runs = pd.DataFrame(rows)
+    runs = runs[runs["arm"].isin(args.arms) & runs["seed"].isin(options.seed)]
+    settings = {"seeds": sorted(set(runs["seed"].tolist())), "arms": args.arms}
     result = Result("compare_small", settings, summarise(runs), args.quick, machine())
     show(result)
     if args.figure:

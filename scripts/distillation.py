@@ -35,12 +35,12 @@ from matplotlib.figure import Figure as Drawing
 
 import main as command_line
 from bgpbt import space as spaces
-from bgpbt.api import make_env, ppo_task
 from bgpbt.options import Options
 from bgpbt.plots import MEMBER, WINNER
 from bgpbt.population import Purpose, arrange, make_mesh, make_programs, map_members, member_key
 from bgpbt.strategies.architectures import every
 from bgpbt.tasks import distillation
+from bgpbt.tasks.agents import make_env, ppo_task
 from bgpbt.tasks.learner import BLOCKS
 from bgpbt.tasks.ppo import architecture_space, hyperparameter_space
 from bgpbt.types import Lesson, Task, TrainState
@@ -234,9 +234,11 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
     for arm, color in ARMS.items():
         for place, (_, line) in enumerate(rows[rows["arm"] == arm].groupby("seed")):
             label = arm if place == 0 else "_"
-            axes.plot([0, *line["steps"]], [0, *line["share"]], color=color, lw=1.4, marker="o", ms=2.5, label=label)
+            axes.plot(
+                np.array([0, *line["steps"]]) / 1000, [0, *line["share"]], color=color, lw=1.4, marker="o", ms=2.5, label=label
+            )
     axes.axhline(0.9, color="#222222", lw=0.8, ls="--")
-    axes.set(xlabel="steps of the student", ylabel="share of the teacher's return")
+    axes.set(xlabel="steps of the student, thousands", ylabel="share of the teacher's return")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     figure.savefig(path, dpi=120)

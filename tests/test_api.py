@@ -89,8 +89,54 @@ def test_the_fitness_is_an_option(tmp_path, fitness):
 
 @pytest.mark.parametrize("name", sorted(STRATEGIES))
 def test_every_strategy_is_built_from_options(tmp_path, name):
-    strategy = api.make_strategy(options(tmp_path, strategy=name), quadratic())
+    strategy = api.make_strategy(options(tmp_path, strategy=name, pop_size=8, frequencies="1,2"), quadratic())
     assert callable(strategy.init) and callable(strategy.step)
+
+
+def test_smallest_quantile_fraction_is_named_and_works():
+    task = quadratic()
+    for size in (2, 3, 7, 8, 100, 399):
+        with pytest.raises(BadInput, match="replaces nobody") as caught:
+            api.make_strategy(Options(pop_size=size, quantile_fraction=0.9 / size), task)
+        least = float(str(caught.value).split("at least ")[1])
+        assert api.make_strategy(Options(pop_size=size, quantile_fraction=least), task)
+        assert int(size * least) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"strategy": "pbtnas"}, "quantile_fraction: 0.125 of 8 members leaves no two parents, give at least 0.25"),
+        ({"strategy": "mutation", "pop_size": 2, "quantile_fraction": 0.5}, "give at least 4 members"),
+        ({"strategy": "mfpbt"}, "8 members are not 4 sub-populations (frequencies) of a multiple of 4, give 16"),
+        ({"strategy": "mfpbt", "frequencies": "1,2", "pop_size": 12}, "of a multiple of 4, give 16"),
+        ({"strategy": "sha", "eta": 1}, "eta: 1 of 1"),
+        ({"task": "toy", "strategy": "pbtnas"}, "pbtnas needs architectures to search, task toy with search_mode hpo has none"),
+        ({"task": "toy", "exploit": "t_test"}, "pbt needs several returns of an evaluation, task toy"),
+        ({"task": "toy", "problem": "quadratik"}, "problem: unknown 'quadratik', nearest: quadratic"),
+        ({"task": "missing.py:f"}, "task: no file missing.py"),
+        ({"strategy": "missing.py:f"}, "strategy: no file missing.py"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(changes, problem):
+    settings = Options(**({"pop_size": 8} | changes))
+    with pytest.raises(BadInput) as caught:
+        task = quadratic() if settings.task == "ppo" else api.make_task(settings)
+        api.make_strategy(settings, task)
+    assert problem in str(caught.value) and len(str(caught.value).splitlines()) == 1
+
+
+def test_a_function_in_a_persons_own_file(tmp_path, monkeypatch):
+    """Found, or refused in one line where it cannot be used."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text("def task(options):\n    return options.pop_size\n\nnumber = 3\n")
+    assert api.make_task(Options(task="mine.py:task")) == 8
+    for word, problem in {"mine.py:tasks": "has no function 'tasks', nearest: task", "mine.py:number": "known: task"}.items():
+        with pytest.raises(BadInput, match=problem):
+            api.make_task(Options(task=word))
+    (tmp_path / "mine.py").write_text("import nothing_of_that_name\n")
+    with pytest.raises(BadInput, match=r"mine\.py cannot be imported: ModuleNotFoundError"):
+        api.make_task(Options(task="mine.py:task"))
 
 
 def test_a_whole_run_of_another_task(tmp_path):

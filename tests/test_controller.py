@@ -25,8 +25,9 @@ from toys import (
 
 import bgpbt
 import main
-from bgpbt import api, controller, generations
+from bgpbt import api, controller
 from bgpbt import engine as engine_module
+from bgpbt import space as spaces
 from bgpbt.options import Options, PopulationLost
 from bgpbt.population import Arrangement, Purpose, arrange, make_programs
 from bgpbt.strategies.operators import whole
@@ -416,7 +417,7 @@ def test_of_many_candidates_the_best_go_on(tmp_path):
     result = play(settings, task)
     alone = make_programs(task, number, Arrangement(1, 1))
     members = np.arange(number, dtype=np.int32)
-    config = generations.settle(task.space, np.asarray(alone.configure(seed, members)))
+    config = spaces.settle(task.space, np.asarray(alone.configure(seed, members)))
     people = alone.init(seed, np.int32(0), members, config)
     zeros, one, everyone = np.zeros(number, np.int32), np.int32(1), np.ones(number, bool)
     evaluate = int(Purpose.evaluate)
@@ -453,13 +454,13 @@ def poison(monkeypatch, make, when: dict):
     def poisoned(*args, **settings):
         engine = make(*args, **settings)
 
-        def train(seed, round_, updates, members, active, population, config):
+        def train(seed, round_, updates, members, active, population, config, data):
             if int(round_) in when:
                 member, field = when[int(round_)]
                 rows = slice(None) if member is None else jnp.array(member)
                 spoil = lambda x: x.at[rows].set(jnp.nan) if jnp.issubdtype(x.dtype, jnp.floating) else x  # noqa: E731
                 population = population._replace(**{field: jax.tree.map(spoil, getattr(population, field))})
-            return engine.programs[0].train(seed, round_, updates, members, active, population, config)
+            return engine.programs[0].train(seed, round_, updates, members, active, population, config, data)
 
         return with_programs(engine, train=Program(engine.programs[0].train, train))
 

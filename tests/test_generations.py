@@ -330,7 +330,7 @@ def test_candidates_are_proposed_kept_and_drawn():
     assert all(row in members for row in config[:5, ~ARCHITECTURE].tolist())  # with the hyperparameters of a member
     assert not any(row in members for row in config[5:, ~ARCHITECTURE].tolist())
     other, _ = generations.candidates(jax.random.PRNGKey(0), options(), SPACE, propose, progress, tried, drawn)
-    np.testing.assert_array_equal(other, generations.settle(SPACE, drawn)[:10])
+    np.testing.assert_array_equal(other, spaces.settle(SPACE, drawn)[:10])
 
 
 def test_the_search_prefers_what_its_data_favour():
@@ -355,7 +355,7 @@ def test_equal_architectures_are_one_observation():
 
 def test_settled_architectures_decode_as_before():
     config = np.random.default_rng(0).uniform(size=(50, len(SPACE))).astype(np.float32)
-    settled = generations.settle(SPACE, config)
+    settled = spaces.settle(SPACE, config)
     np.testing.assert_array_equal(settled[:, ~ARCHITECTURE], config[:, ~ARCHITECTURE])
     a, b = (np.asarray(spaces.decode(SPACE, c)["first_width"]) for c in (config, settled))
     assert a.tolist() == b.tolist() and len(np.unique(settled[:, ARCHITECTURE])) == 4
@@ -364,7 +364,6 @@ def test_settled_architectures_decode_as_before():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"strategy": "random", "n_init": P}, "search_mode: both hands networks"),
         ({"freeze": "sampled"}, "freeze: keeps configurations"),
         ({"max_distillation": -1}, "negative, give at least 0"),
         ({"t_distillation": 959}, "one update of every rung, give at least 960"),

@@ -193,14 +193,14 @@ def loud(engine, monkeypatch, when: dict):
         begin, wait, ready = engine.programs[0].train.begin, engine.programs[0].train.wait, True
         metrics: list = []  # noqa: RUF012
 
-        def __call__(self, seed, round_, updates, members, active, population, config):
+        def __call__(self, seed, round_, updates, members, active, population, config, data):
             if int(round_) in when:
                 who = jnp.array(when[int(round_)])
                 output = population.params["policy"][-1]
                 bias = jax.device_put(output["bias"].at[who, 0].set(20.0), output["bias"].sharding)
                 layers = [*population.params["policy"][:-1], output | {"bias": bias}]
                 population = population._replace(params=population.params | {"policy": layers})
-            people, metrics = engine.programs[0].train(seed, round_, updates, members, active, population, config)
+            people, metrics = engine.programs[0].train(seed, round_, updates, members, active, population, config, data)
             self.metrics.append(jax.tree.map(np.asarray, metrics) | {"count": np.asarray(people.shared.count)})
             return people, metrics
 

@@ -16,7 +16,7 @@ from bgpbt.api import make_task
 from bgpbt.options import BadInput
 from bgpbt.plan import rounds_of
 from bgpbt.store import folder
-from bgpbt.strategies import random_search
+from bgpbt.strategies.random_search import random_search
 from scripts import bandit_regret, benchmark, compare_small, distillation, fitness_ways, learning_small
 from scripts.bandit_functions import FUNCTIONS, ROUNDS
 from scripts.benchmarks import cases, commands, control, end_to_end, hlo, padding, size
@@ -344,3 +344,25 @@ def test_regret_is_played_and_what_is_there_is_skipped(tmp_path):
     assert first.returncode == 0, first.stderr
     assert len(pd.read_csv(tmp_path / "r.csv")) == len(bandit_regret.ARMS)
     assert script("bandit_regret", *flags).stdout == first.stdout
+
+
+def test_what_stands_in_the_table_is_not_run_again(monkeypatch, tmp_path):
+    """Two arms on different days: the second call runs what is missing and compares with what is there."""
+    ran = []
+
+    def results_of(options):
+        ran.append((options.exp_name, options.seed))
+        return {seed: options.exp_name for seed in options.seed}
+
+    def row_of(arm, seed, result):
+        row = {"return": 100.0 * seed + (50 if result == "bgpbt" else 0), "population": 1.0, "env_steps": 10, "rounds": 20}
+        return {"arm": arm, "seed": seed, **row, "seconds": 1.0}
+
+    monkeypatch.setattr(compare_small, "results_of", results_of)
+    monkeypatch.setattr(compare_small, "row_of", row_of)
+    monkeypatch.setattr(compare_small.command_line, "prepare_jax", lambda options: None)
+    flags = ["--seeds", "0,1,2", "--csv", str(tmp_path / "c.csv"), "--json", str(tmp_path / "c.json"), "--arms"]
+    assert compare_small.main([*flags, "pbt"]) == 0 and compare_small.main([*flags, "bgpbt", "pbt"]) == 0
+    assert ran == [("pbt", (0, 1, 2)), ("bgpbt", (0, 1, 2))]
+    figures = {f["name"]: f["value"] for f in json.loads((tmp_path / "c.json").read_text())["figures"]}
+    assert figures["bgpbt less pbt, mean of pairs"] == 50

@@ -16,15 +16,14 @@ import math
 
 import jax
 import jax.numpy as jnp
-import optax
 
+from bgpbt.gp.descent import descend
 from bgpbt.gp.kernels import Params
 from bgpbt.gp.posterior import Data, log_marginal_likelihood
 
 Array = jax.Array
 STARTS = 6  # the last parameters, the prior's centre, short lengthscales, and draws from the prior
 ITERATIONS = 20
-TOLERANCE = 1e-3  # nats per unit of an unconstrained parameter
 LEAST_NOISE = 1e-6
 TOGETHER, APART = math.log(3.0), math.log(2.0)  # standard deviations of ln lengthscale: all of them, each from the others
 
@@ -98,28 +97,8 @@ def starts(key: Array, warm: Params, number: int) -> Params:
 
 def climb(raw: Params, data: Data, iterations: int) -> tuple[Params, Array]:
     """L-BFGS from one start. Returns the best parameters met and their log posterior."""
-
-    def cost(raw):
-        return -log_posterior(raw, data)
-
-    solver = optax.lbfgs(memory_size=10, linesearch=optax.scale_by_zoom_linesearch(max_linesearch_steps=8))
-    value_and_grad = optax.value_and_grad_from_state(cost)
-
-    def going(carry):
-        _, _, number, steep = carry
-        return (number < iterations) & steep
-
-    def step(carry):
-        raw, state, number, _ = carry
-        value, gradient = value_and_grad(raw, state=state)
-        updates, state = solver.update(gradient, state, raw, value=value, grad=gradient, value_fn=cost)
-        raw = optax.apply_updates(raw, updates)
-        steepness = optax.tree.norm(optax.tree.get(state, "grad"), ord=jnp.inf)
-        return raw, state, number + 1, steepness > TOLERANCE
-
-    carry = (raw, solver.init(raw), jnp.zeros((), jnp.int32), jnp.array(True))
-    raw, _, _, _ = jax.lax.while_loop(going, step, carry)
-    return raw, log_posterior(raw, data)
+    raw, lowest = descend(lambda raw: -log_posterior(raw, data), raw, iterations)
+    return raw, -lowest
 
 
 def fit(

@@ -1,35 +1,17 @@
 """Strategies by name. A new one is one file and one line here.
 
-Each entry takes (space, blocks, options) and returns a `Strategy`; `options` is read here and nowhere else.
+Each function takes (space, blocks) and, as keyword-only arguments, the settings it wants. Nothing is imported here, so that
+a wrong name is answered at once.
 """
 
-from collections.abc import Callable
-
-from bgpbt.strategies.bgpbt import bgpbt
-from bgpbt.strategies.frozen import frozen
-from bgpbt.strategies.pbt import pbt
-from bgpbt.strategies.random_search import random_search
-from bgpbt.types import Strategy
-
-STRATEGIES: dict[str, Callable[..., Strategy]] = {
-    "pbt": lambda space, blocks, options: pbt(
-        space,
-        blocks,
-        quantile_fraction=options.quantile_fraction,
-        explore=options.explore,
-        perturb_scale=options.perturb_scale,
-    ),
-    "bgpbt": lambda space, blocks, options: bgpbt(
-        space,
-        blocks,
-        quantile_fraction=options.quantile_fraction,
-        patience=options.patience,
-        trust_region=options.trust_region,
-        gp_time=options.gp_time,
-        gp_context=options.gp_context,
-        gp=options.gp,
-    ),
-    "random": lambda space, blocks, options: random_search(space, blocks),
+STRATEGIES = {
+    "pbt": "bgpbt.strategies.pbt:pbt",
+    "bgpbt": "bgpbt.strategies.bgpbt:bgpbt",
+    "pb2": "bgpbt.strategies.pb2:pb2",
+    "mfpbt": "bgpbt.strategies.mfpbt:mfpbt",
+    "pbtnas": "bgpbt.strategies.pbtnas:pbtnas",
+    "mutation": "bgpbt.strategies.mutation:mutation",
+    "sha": "bgpbt.strategies.sha:sha",
+    "random": "bgpbt.strategies.random_search:random_search",
 }
-
-__all__ = ["STRATEGIES", "bgpbt", "frozen", "pbt", "random_search"]
+GENERATIONAL = ("pbt", "bgpbt")  # whose populations hand their networks on to the next generation (-sm both, nas)

@@ -20,7 +20,7 @@ from bgpbt.gp.kernels import Params
 from bgpbt.gp.precision import float64
 from bgpbt.gp.trust_region import TrustRegion
 from bgpbt.space import Categorical, SearchSpace
-from bgpbt.strategies.operators import rank, truncation, whole
+from bgpbt.strategies.operators import nobody_replaced, rank, truncation, whole
 from bgpbt.types import Array, Outcome, Source, Strategy
 
 MOST_PENDING = 64  # pending points that one suggestion looks at, the nearest to its centre: a large population stays affordable
@@ -194,4 +194,4 @@ def bgpbt(
         key = jax.random.PRNGKey(0)
         step(key, init(key, outcome), outcome._replace(timesteps=clock + 1))
 
-    return Strategy(init, step, beliefs, prepare)
+    return Strategy(init, step, beliefs, prepare, ("hyperparameters",), lambda size: nobody_replaced(size, quantile_fraction))

@@ -1,12 +1,26 @@
 """Operators that strategies share: who inherits from whom, and what becomes of a configuration. `P` members, `D` dimensions."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 
 from bgpbt import space as spaces
-from bgpbt.options import replaced_count
 from bgpbt.space import Categorical, Dimension, Float, Integer, SearchSpace
 from bgpbt.types import Array, Decision, Key, Outcome
+
+
+def replaced_count(pop_size: int, quantile_fraction: float) -> int:
+    """How many members truncation replaces: the share rounded down (0.29 of 100 is 29, whatever the floats say)."""
+    return int(pop_size * quantile_fraction + 1e-9)
+
+
+def nobody_replaced(pop_size: int, quantile_fraction: float) -> str:
+    """The complaint where the share is that of less than one member, else ""."""
+    if replaced_count(pop_size, quantile_fraction):
+        return ""
+    least = math.ceil(10_000 / pop_size) / 10_000
+    return f"quantile_fraction: {quantile_fraction} of {pop_size} members replaces nobody, give at least {least}"
 
 
 def rank(fitness: Array) -> Array:
@@ -39,19 +53,32 @@ def truncation(key: Key, fitness: Array, quantile_fraction: float) -> Array:
     return jnp.where(inherits, drawn, jnp.arange(number)).astype(jnp.int32)
 
 
-def _perturb_dimension(key: Key, dim: Dimension, unit: Array, scale: float) -> Array:
-    """The coordinate after a factor of 1 - scale or 1 + scale on the natural value; a category is drawn anew."""
-    up = jax.random.bernoulli(key)
+def survivors_draw(key: Key, fitness: Array) -> Array:
+    """A member that did not fail for every member, uniformly. Shape `[P]`, int32."""
+    number = len(fitness)
+    alive = jnp.where(jnp.isnan(fitness), -jnp.inf, 0.0)
+    return jax.random.categorical(key, alive, shape=(number,)).astype(jnp.int32)
+
+
+def others_draw(key: Key, number: int) -> Array:
+    """Another member for every member, uniformly. Shape `[P]`, int32."""
+    ahead = jax.random.randint(key, (number,), 1, number)
+    return (jnp.arange(number) + ahead) % number
+
+
+def _perturb_dimension(key: Key, dim: Dimension, unit: Array, down: float, up: float) -> Array:
+    """The coordinate after one of two factors on the natural value; a category is drawn anew."""
+    rises = jax.random.bernoulli(key)
     value = spaces.decode_dimension(dim, unit)
-    factor = jnp.where(up, 1 + scale, 1 - scale)
+    factor = jnp.where(rises, up, down)
     match dim:
         case Categorical():
             return jax.random.uniform(key)
         case Integer(doubling=True):
-            value = jnp.where(up, value * 2, value // 2)
+            value = jnp.where(rises, value * 2, value // 2)
         case Integer():
             moved = jnp.round(value * factor)
-            value = jnp.where(up, jnp.maximum(moved, value + 1), jnp.minimum(moved, value - 1))
+            value = jnp.where(rises, jnp.maximum(moved, value + 1), jnp.minimum(moved, value - 1))
         case Float(complement=True):
             # At exactly 1 there is nothing to multiply: the distance is taken for at least a hundredth of the range.
             least = 0.01 * (dim.high - dim.low) if dim.high == 1 else 0
@@ -61,7 +88,7 @@ def _perturb_dimension(key: Key, dim: Dimension, unit: Array, scale: float) -> A
     return spaces.encode_dimension(dim, jnp.clip(value, *spaces.limits(dim)))
 
 
-def perturb(key: Key, space: SearchSpace, config: Array, scale: float) -> Array:
+def perturb(key: Key, space: SearchSpace, config: Array, down: float, up: float) -> Array:
     """Perturbs every hyperparameter of one member by itself: a key each, a factor each, clipped to its range.
 
     Integers move by at least one step, doubling ones to a neighbour. Architecture dimensions stay with their weights.
@@ -70,11 +97,21 @@ def perturb(key: Key, space: SearchSpace, config: Array, scale: float) -> Array:
       key: PRNG key, consumed.
       space: the search space.
       config: in the unit cube. Shape `[D]`.
-      scale: factors are 1 - scale and 1 + scale.
+      down: one factor, below 1.
+      up: the other one, above 1.
     """
     keys = jax.random.split(key, len(space))
-    moved = [_perturb_dimension(k, dim, config[i], scale) for i, (k, dim) in enumerate(zip(keys, space.values(), strict=True))]
+    moved = [_perturb_dimension(k, dim, config[i], down, up) for i, (k, dim) in enumerate(zip(keys, space.values(), strict=True))]
     return jnp.where(spaces.group_mask(space, "hyperparameter"), jnp.stack(moved), config)
+
+
+def add_noise(key: Key, space: SearchSpace, config: Array, scale: float) -> Array:
+    """Normal noise on every hyperparameter, `scale` of its range on its own scale; a category is drawn anew. Shape `[D]`."""
+    key_noise, key_draw = jax.random.split(key)
+    moved = jnp.clip(config + scale * jax.random.normal(key_noise, config.shape), 0, 1)
+    categorical = jnp.array([isinstance(dim, Categorical) for dim in space.values()])
+    moved = jnp.where(categorical, jax.random.uniform(key_draw, config.shape), moved)
+    return jnp.where(spaces.group_mask(space, "hyperparameter"), moved, config)
 
 
 def resample(key: Key, space: SearchSpace, config: Array) -> Array:

@@ -20,6 +20,7 @@ from bgpbt.types import Array, Hyperparams, Key, Metrics, PyTree, Task, TrainSta
 from envs.base import Env
 
 ROLLOUT_LENGTH = 15  # decisions per environment and update: the largest unroll length
+FLOAT = 4  # bytes
 
 
 def hyperparameter_space(num_envs: int, discounting_scale: str = "log") -> SearchSpace:
@@ -194,8 +195,19 @@ def ppo(
     def evaluate(key: Key, state: TrainState, hyperparams: Hyperparams) -> tuple[Array, Array]:
         return episodes.play(key, env, mode_of(state, hyperparams), eval_episodes)
 
+    def in_flight(size: dict[str, int]) -> int:
+        """Bytes, within a factor of 2 of XLA's own analysis.
+
+        A rollout (observations three times: as given, normalised, shuffled), the start states of new episodes, gradients beside
+        weights, and the activations of the largest minibatch, half a rollout, three times (before and after the activation
+        function, and going back).
+        """
+        rollout = transitions * (3 * env.observation_size + 4 * env.action_size + 8) * FLOAT
+        activations = 3 * transitions // 2 * sum(mlp.depth * mlp.width for mlp in mlps.values()) * FLOAT
+        return rollout + activations + 2 * size["world"] + 3 * size["params"]
+
     return Task(
-        name=f"ppo on {env.name}",
+        name=f"ppo on {env.name}, {num_envs} environments each",
         space=space,
         blocks=BLOCKS,
         timesteps_per_update=transitions * env.action_repeat,
@@ -204,6 +216,9 @@ def ppo(
         evaluate=evaluate,
         refresh=lambda key, state: state._replace(world=new_world(key)),
         fitness_from_training=fitness != "evaluation",
+        unit="environment steps",
+        evaluation_steps=eval_episodes * env.decisions_per_episode * env.action_repeat,
+        in_flight=in_flight,
         context=(env, mode_of),
         fits=fits,
     )

@@ -11,10 +11,10 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from bgpbt import space as spaces
-from bgpbt.api import Sizes, layers_of, make_env, ppo_task
 from bgpbt.options import Options
 from bgpbt.population import AXIS, Arrangement, Programs, Purpose, make_mesh, make_programs, map_members
 from bgpbt.space import Integer, SearchSpace
+from bgpbt.tasks.agents import Sizes, layers_of, make_env, ppo_task
 from bgpbt.tasks.ppo import ROLLOUT_LENGTH, hyperparameter_space
 from bgpbt.types import Task
 from envs import Env

@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 from toys import SPACE, outcome
 
-from bgpbt.strategies import frozen, pbt
+from bgpbt.strategies.frozen import frozen
+from bgpbt.strategies.pbt import pbt
 from bgpbt.types import Source, Strategy
 
 INNER = pbt(SPACE, ("first",), quantile_fraction=0.25)

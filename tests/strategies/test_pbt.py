@@ -7,8 +7,8 @@ from toys import outcome
 
 from bgpbt import space as spaces
 from bgpbt.space import Categorical, Float, Integer
-from bgpbt.strategies import pbt
 from bgpbt.strategies.operators import perturb, rank, replaced_count, truncation
+from bgpbt.strategies.pbt import pbt
 from bgpbt.types import Source
 
 NAN = float("nan")
@@ -20,7 +20,7 @@ def explored(dim, value, scale: float = 0.2) -> list[float]:
     """All values that perturbing `value` can give, ascending."""
     space = {"x": dim}
     config = spaces.encode(space, {"x": value})
-    moved = jax.jit(jax.vmap(lambda key: perturb(key, space, config, scale)))(KEYS)
+    moved = jax.jit(jax.vmap(lambda key: perturb(key, space, config, 1 - scale, 1 + scale)))(KEYS)
     return sorted(set(np.asarray(spaces.decode(space, moved)["x"]).astype(float).round(5).tolist()))
 
 

@@ -3,7 +3,7 @@ import numpy as np
 from toys import SPACE, outcome
 
 from bgpbt import space as spaces
-from bgpbt.strategies import random_search
+from bgpbt.strategies.random_search import random_search
 from bgpbt.types import Source
 
 GENES = ~spaces.group_mask(SPACE, "hyperparameter")

@@ -1,0 +1,77 @@
+"""`-t toy`: two numbers that a member moves, to see in seconds what a population method does.
+
+`quadratic`: Jaderberg et al. (2017), Figure 2. The objective Q = 1.2 - (x0^2 + x1^2) is hidden; a member climbs the surrogate
+1.2 - (h0 x0^2 + h1 x1^2), and its hyperparameters are the weights h. Two members, which only see one direction each, get
+nowhere alone.
+
+`deceptive`: a learning rate h in a quadratic of which one direction is flat and the other one noisy, in expectation (after Wu
+et al., 2018, on the bias of short horizons). Distance shrinks with h, x0 <- x0 (1 - h / 50); what noise leaves follows h,
+x1 <- (x1 + h) / 2. Whoever asks for progress now sets h to 0 at once and stays where it is; falling slowly is best.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bgpbt import space as spaces
+from bgpbt.options import BadInput, Options, nearest
+from bgpbt.space import Float, SearchSpace
+from bgpbt.types import Array, Hyperparams, Task, TrainState
+
+STEP = 0.01  # of the quadratic, in the replications that can be read; the paper's own is not given
+
+
+def toy(options: Options) -> Task:
+    """The toy that `problem` names; a timestep is one update.
+
+    Raises:
+      BadInput: there is no such toy.
+    """
+    name = options.problem or next(iter(TOYS))
+    if name not in TOYS:
+        raise BadInput(f"problem: unknown {name!r}, {nearest(name, tuple(TOYS))}", "problem")
+    return TOYS[name]()
+
+
+def quadratic() -> Task:
+    """Starts at (0.9, 0.9) with h = (1, 0) and (0, 1) in turn. h ranges to 10, far beyond what it comes to."""
+    space: SearchSpace = {"h0": Float(0.0, 10.0, 1.0), "h1": Float(0.0, 10.0, 1.0)}
+    first = np.asarray(spaces.encode(space, {"h0": jnp.array([1.0, 0.0]), "h1": jnp.array([0.0, 1.0])}))
+    return _toy("quadratic", space, (0.9, 0.9), lambda x, h: x - 2 * STEP * jnp.stack([h["h0"], h["h1"]]) * x, first)
+
+
+def deceptive() -> Task:
+    """Starts at (1, 1)."""
+
+    def step(x: Array, h: Hyperparams) -> Array:
+        return jnp.stack([x[0] * (1 - 0.02 * h["h"]), (x[1] + h["h"]) / 2])
+
+    return _toy("deceptive", {"h": Float(0.0, 1.0, 0.5)}, (1.0, 1.0), step)
+
+
+TOYS = {"quadratic": quadratic, "deceptive": deceptive}
+
+
+def objective(x: Array) -> Array:
+    """What members are judged by, of points `[..., 2]`."""
+    squares = jnp.sort(x**2, axis=-1)  # so that members who mirror each other tie to the bit
+    return 1.2 - squares[..., 0] - squares[..., 1]
+
+
+def _toy(name: str, space: SearchSpace, start: tuple, step: Callable[[Array, Hyperparams], Array], first=None) -> Task:
+    def init(key, h) -> TrainState:
+        del key, h
+        return TrainState({"x": jnp.array(start)}, {"x": ()}, (), ())
+
+    def train(key, state, h, updates, extra):
+        del key, extra
+        x = jax.lax.fori_loop(0, updates, lambda _, x: step(x, h), state.params["x"])
+        return state._replace(params={"x": x}), {"loss": -objective(x), "env_steps": updates}
+
+    def evaluate(key, state, h):
+        del key, h
+        return objective(state.params["x"])[None], jnp.zeros((), jnp.int32)
+
+    return Task(f"toy {name}", space, ("x",), 1, init, train, evaluate, first=first, evaluation_steps=0)

@@ -1,0 +1,75 @@
+"""MF-PBT's exchange, worked by hand, and what its authors' function gave."""
+
+import jax
+import numpy as np
+import pytest
+from toys import SPACE, outcome
+
+from bgpbt import space as spaces
+from bgpbt.strategies.mfpbt import exchange, mfpbt
+from bgpbt.types import Source
+
+NAN = float("nan")
+SCORES = np.array([10.0, 40, 30, 20, 35, 5, 50, 25])
+
+
+def test_the_exchange_of_the_authors_function():
+    found = exchange(SCORES, (1, 2), 1)
+    assert found.weights.tolist() == [1, 1, 2, 6, 4, 6, 6, 1]
+    assert found.config.tolist() == [1, 1, 2, 6, 4, 6, 6, 6]  # from a faster one, the own best member's configuration
+    assert np.flatnonzero(found.explores).tolist() == [0, 5]
+
+
+def test_a_slow_sub_population_waits():
+    found = exchange(SCORES, (1, 2), 0)
+    assert found.weights.tolist() == [1, 1, 2, 6, 4, 5, 6, 7] and np.flatnonzero(found.explores).tolist() == [0]
+
+
+@pytest.mark.parametrize(("finished", "acting"), [(0, [0]), (1, [0, 1]), (2, [0, 2]), (5, [0, 1, 2])])
+def test_frequencies_count_rounds(finished, acting):
+    fitness = np.tile([4.0, 3, 2, 1], 3)
+    found = exchange(fitness, (1, 2, 3), finished)
+    assert (np.flatnonzero(found.explores) // 4).tolist() == acting
+
+
+def test_a_candidate_that_is_not_better_stays_available():
+    """Eight in a sub-population: slots in the order of their rank; the second one meets the candidate that the first refused."""
+    own, others = [80.0, 70, 60, 50, 40, 10, 5, 4], [41.0, 30, 3, 2, 1, 0, -1, -2]
+    found = exchange(np.array(own + others), (1, 9), 0)
+    assert found.weights[:8].tolist() == [0, 1, 2, 3, 8, 9, 0, 1]
+    found = exchange(np.array([*own[:4], 42.0, *own[5:], *others]), (1, 9), 0)
+    assert found.weights[:8].tolist() == [0, 1, 2, 3, 4, 8, 0, 1]
+
+
+def test_the_best_outsider_may_come_from_a_sub_population_that_waits_or_acts():
+    found = exchange(np.array([4.0, 3, 2, 1, 14, 13, 12, 11, 24, 23, 22, 21]), (1, 2, 3), 1)
+    assert found.weights.tolist() == [0, 1, 8, 0, 4, 5, 8, 4, 8, 9, 10, 11]
+
+
+def test_migrants_are_not_perturbed_and_factors_are_inverse():
+    seen = outcome(SCORES, config=np.full((8, 7), 0.5))
+    strategy = mfpbt(SPACE, ("first", "second"), frequencies=(1, 2), perturb_scale=0.2)
+    _, decision = strategy.step(jax.random.PRNGKey(0), np.array(1, np.int32), seen)
+    source, config = np.asarray(decision.source), np.asarray(decision.config)
+    expected = np.full(8, int(Source.previous))
+    expected[[0, 5]], expected[[3, 7]] = Source.perturbed, Source.copied
+    np.testing.assert_array_equal(source, expected)
+    np.testing.assert_array_equal(config[[3, 7]], seen.config[[3, 7]])
+    weight = spaces.decode(SPACE, config)["weight"]  # 0.5 before
+    assert all(round(float(w), 4) in (0.4, 0.625) for w in np.asarray(weight)[[0, 5]])
+
+
+def test_architectures_go_with_the_weights():
+    genes = ~spaces.group_mask(SPACE, "hyperparameter")
+    seen = outcome(SCORES)
+    _, decision = mfpbt(SPACE, ("first", "second"), frequencies=(1, 2)).step(jax.random.PRNGKey(0), np.array(1, np.int32), seen)
+    config = np.asarray(decision.config)
+    np.testing.assert_array_equal(config[7, genes], seen.config[1, genes])
+    np.testing.assert_array_equal(config[7, ~genes], seen.config[6, ~genes])
+
+
+def test_who_failed_is_replaced_even_in_a_sub_population_that_waits():
+    seen = outcome([1.0, 2, 3, 4, NAN, NAN, NAN, NAN])
+    _, decision = mfpbt(SPACE, ("first", "second"), frequencies=(1, 2)).step(jax.random.PRNGKey(0), np.array(0, np.int32), seen)
+    assert set(np.asarray(decision.parents)[4:, 0]) <= {0, 1, 2, 3}
+    assert (np.asarray(decision.source)[4:] == Source.perturbed).all()

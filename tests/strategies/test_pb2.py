@@ -1,0 +1,153 @@
+"""PB2's rules, worked by hand; the process's figures were computed apart from this code."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from toys import SPACE, outcome
+
+from bgpbt.gp import upper_bound
+from bgpbt.gp.precision import float64
+from bgpbt.gp.upper_bound import Params, Rows
+from bgpbt.strategies.pb2 import pb2
+from bgpbt.types import Source
+
+NAN = float("nan")
+COLUMNS = [0, 1, 2, 3, 4]  # numbers that are hyperparameters
+KNOWN = Rows(
+    z=np.array([[0, 0.2], [0, 0.8], [1, 0.2], [1, 0.8], [0.5, 0.5]]),
+    t=np.array([0.0, 0, 1, 1, 9]),
+    y=np.array([1.0, -1, 0.5, -0.5, 0]),
+    valid=np.array([True] * 4 + [False]),
+)
+PARAMS = Params(np.float64(1), np.float64(1), np.float64(0.1), np.float64(0.01))
+
+
+def test_targets_are_standardised_and_clipped():
+    y = upper_bound.standardise(jnp.array([6.0, 3, 2, 1, 99]), jnp.array([True] * 4 + [False]))
+    np.testing.assert_allclose(y, [1.603567, 0, -0.534522, -1.069045, 0], atol=1e-5)
+    far = upper_bound.standardise(jnp.array([0.0] * 99 + [1]), jnp.ones(100, bool))
+    assert far[-1] == 2
+    assert (upper_bound.standardise(jnp.ones(3), jnp.ones(3, bool)) == 0).all()  # no spread
+
+
+def test_the_kernel():
+    value = upper_bound.kernel(PARAMS, jnp.array([0.0, 0.0]), 1.0, jnp.array([0.5, 0.0]), 2.0)
+    np.testing.assert_allclose(value, 0.738835, atol=1e-6)
+
+
+def test_the_bound_grows_with_the_rows():
+    np.testing.assert_allclose(np.sqrt(upper_bound.beta(jnp.array([16.0, 2.0]))), [1.433980, 0.447214], atol=1e-6)
+
+
+@float64
+def posterior(rows, others, h):
+    """Mean from `rows`, variance with the `others` too, at T = R = 1."""
+    both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), rows, others)
+    params = jax.tree.map(jnp.asarray, PARAMS)
+    lower, more = (jnp.linalg.cholesky(upper_bound.covariance(params, r)) for r in (rows, both))
+    one = jnp.ones((), h.dtype)
+    mean = jax.vmap(lambda x: upper_bound.predict(params, lower, rows, jnp.stack([one, x]), one)[0])(h)
+    return mean, jax.vmap(lambda x: upper_bound.predict(params, more, both, jnp.stack([one, x]), one)[1])(h)
+
+
+def test_the_process_and_its_pending_points():
+    h = np.array([0.0, 0.5, 1.0])
+    nothing = Rows(np.zeros((1, 2)), np.zeros(1), np.zeros(1), np.array([False]))
+    mean, variance = posterior(KNOWN, nothing, h)
+    np.testing.assert_allclose(mean, [0.708537, 0, -0.708537], atol=1e-5)
+    np.testing.assert_allclose(variance, [0.050751, 0.021742, 0.050751], atol=1e-5)
+    mean, variance = posterior(KNOWN, Rows(np.ones((1, 2)), np.ones(1), np.zeros(1), np.array([True])), h)
+    np.testing.assert_allclose(mean, [0.708537, 0, -0.708537], atol=1e-5)  # the mean is that of the observations
+    np.testing.assert_allclose(variance, [0.043902, 0.016637, 0.008354], atol=1e-5)
+
+
+def test_the_suggestion_is_where_the_bound_is_highest():
+    @float64
+    def suggest(key, rows, pending):
+        one = jnp.ones((), rows.z.dtype)
+        return upper_bound.suggest(key, jax.tree.map(jnp.asarray, PARAMS), rows, pending, one, one)
+
+    nothing = Rows(np.zeros((1, 2)), np.zeros(1), np.zeros(1), np.array([False]))
+    found = suggest(jax.random.PRNGKey(0), KNOWN, nothing)
+    grid = np.linspace(0, 1, 201)
+    mean, variance = posterior(KNOWN, nothing, grid)
+    bound = mean + np.sqrt(float(upper_bound.beta(jnp.array(4.0)))) * np.sqrt(variance)
+    assert abs(found[0] - grid[np.argmax(bound)]) < 0.02
+
+
+def test_the_fit_finds_what_made_the_data():
+    """120 draws of a process with little noise: the likelihood there is at least that of the truth, and the noise is small."""
+    rng = np.random.default_rng(0)
+    z, t = rng.uniform(size=(120, 2)), np.repeat(np.arange(12.0), 10)
+    rows = Rows(z, t, np.zeros(120), np.ones(120, bool))
+    truth = Params(np.float64(1), np.float64(0.3), np.float64(0.2), np.float64(0.01))
+
+    @float64
+    def covariance(params, rows):
+        return upper_bound.covariance(params, rows)
+
+    matrix = covariance(truth, rows).astype(float)
+    rows = rows._replace(y=np.linalg.cholesky(matrix + 1e-5 * np.eye(120)) @ rng.normal(size=120))
+    found = float64(upper_bound.fit)(rows)
+    assert 0.1 < found.lengthscale < 1 and 0.05 < found.eps < 0.45 and 0.003 < found.noise < 0.05
+
+
+def play(strategy, seen, *rounds):
+    """Steps through outcomes. Returns the states and decisions."""
+    state, found = strategy.init(jax.random.PRNGKey(0), seen), []
+    for number, one in enumerate(rounds):
+        state, decision = strategy.step(jax.random.PRNGKey(number), state, one)
+        found.append((state, decision))
+    return found
+
+
+def test_a_row_is_the_change_per_step_and_copying_is_no_progress():
+    """Member 3, the worst, copies the best: its next row starts from the best one's score."""
+    strategy = pb2(SPACE, ("first", "second"), quantile_fraction=0.25)
+    seen = outcome([0.0, 0, 0, 0])._replace(timesteps=np.zeros(4, np.int32))
+    one = seen._replace(fitness=np.array([4, 2, 3, 1], np.float32), timesteps=np.full(4, 10, np.int32))
+    ((state, decision),) = play(strategy, seen, one)
+    rows = state.history
+    np.testing.assert_allclose(-rows.cost[rows.valid], [0.4, 0.2, 0.3, 0.1], rtol=1e-6)
+    np.testing.assert_allclose(rows.context[rows.valid], 0)
+    assert (rows.time[rows.valid] == 1).all()
+    assert np.asarray(decision.parents)[:, 0].tolist() == [0, 1, 2, 0] and decision.source[3] == Source.gp
+    np.testing.assert_array_equal(state.before, [4, 2, 3, 4])
+    two = one._replace(fitness=np.array([5, NAN, 3, 6], np.float32), timesteps=np.full(4, 30, np.int32))
+    _, (state, _) = play(strategy, seen, one, two)
+    rows = state.history
+    np.testing.assert_allclose(-rows.cost[rows.valid][4:], [0.05, 0, 0.1], atol=1e-6)  # who failed has no row
+
+
+def test_numbers_are_searched_and_the_rest_goes_with_the_weights():
+    strategy = pb2(SPACE, ("first", "second"), quantile_fraction=0.25)
+    seen = outcome([4.0, 2, 3, 1])._replace(timesteps=np.zeros(4, np.int32))
+    ((_, decision),) = play(strategy, seen, seen._replace(timesteps=np.full(4, 10, np.int32)))
+    config = np.asarray(decision.config)
+    np.testing.assert_array_equal(config[3, [5, 6]], seen.config[0, [5, 6]])
+    assert (config[3, COLUMNS] != seen.config[0, COLUMNS]).all()
+    np.testing.assert_array_equal(config[:3], seen.config[:3])
+
+
+def test_several_suggestions_of_a_round_differ():
+    strategy = pb2(SPACE, ("first", "second"), quantile_fraction=0.5)
+    seen = outcome([4.0, 2, 3, 1, 0, 0, 5, 6])._replace(timesteps=np.zeros(8, np.int32))
+    ((_, decision),) = play(strategy, seen, seen._replace(timesteps=np.full(8, 10, np.int32)))
+    new = np.asarray(decision.config)[np.asarray(decision.source) == Source.gp][:, COLUMNS]
+    assert len(new) == 4 and np.linalg.norm(new[:, None] - new[None], axis=-1)[~np.eye(4, dtype=bool)].min() > 1e-3
+
+
+def test_it_goes_where_progress_is():
+    """Progress is larger the nearer `weight` is to 0.8: after some rounds suggestions are near it."""
+    space = {"weight": SPACE["weight"]}
+    strategy = pb2(space, ("first",), quantile_fraction=0.25)
+    seen = outcome(np.zeros(8), space=space)._replace(timesteps=np.zeros(8, np.int32))
+    state, fitness, suggested = strategy.init(jax.random.PRNGKey(0), seen), np.zeros(8), []
+    for number in range(12):
+        fitness = fitness + 1 - 4 * (seen.config[:, 0] - 0.8) ** 2
+        seen = seen._replace(fitness=fitness.astype(np.float32), timesteps=seen.timesteps + 1)
+        state, decision = strategy.step(jax.random.PRNGKey(number), state, seen)
+        seen = seen._replace(config=np.asarray(decision.config))
+        fitness = fitness[np.asarray(decision.parents)[:, 0]]
+        suggested.append(seen.config[np.asarray(decision.source) == Source.gp, 0])
+    assert np.median(np.abs(np.concatenate(suggested[-4:]) - 0.8)) < 0.05
