@@ -12,7 +12,7 @@ import pandas as pd
 from bgpbt import plots, records, versions
 from bgpbt import space as spaces
 from bgpbt.controller import train_population
-from bgpbt.display import Display
+from bgpbt.display import Display, number
 from bgpbt.engine import Engine, make_engine
 from bgpbt.gp.engines import engine as inference
 from bgpbt.lookup import chosen, load
@@ -112,7 +112,7 @@ class Result:
         title = title_of(options, self.path.name.replace("_", " "))
         winner = (int(best["round"]), int(best["member"]))
         curve, schedule = self.path / "learning_curve.png", self.path / "hyperparameter_schedule.png"
-        plots.learning_curve(self.records, curve, title=title, report=self.report, winner=winner)
+        plots.learning_curve(self.records, curve, title=title, measure=self.task.measure, report=self.report, winner=winner)
         limits = {name: (*map(float, spaces.limits(dim)), _drawn_log(dim)) for name, dim in self.task.space.items()}
         plots.hyperparameter_schedule(self.records, schedule, space_limits=limits, title=title, winner=winner)
         return [curve, schedule]
@@ -198,7 +198,7 @@ def _run_one(engine: Engine, arrangement: Arrangement, seed: int, store: RunStor
             for line in [*store.stamp(environment(options, arrangement)), *arrangement_notices(options, arrangement)]:
                 display.notice(line)
             state = train_population(engine, seed, store, display)
-            display.phase("evaluating", f"{options.report_episodes} fresh episodes for the report")
+            display.phase("evaluating", "for the report")
             store.write_json("report.json", report(engine, state))
             result = _result(options, store, engine.task, lambda: state)
         display.phase("drawing")
@@ -211,16 +211,19 @@ def _run_one(engine: Engine, arrangement: Arrangement, seed: int, store: RunStor
 
 def summary(found: dict) -> list[str]:
     """The final report in words."""
+    kind = "parts of unseen data" if found.get("unseen") else "fresh episodes"
+    best, untrained = (f"{number(found[p + 'mean'])} (sd {number(found[p + 'sd'])})" for p in ("", "untrained_"))
     return [
-        f"best untrained member: {found['untrained_mean']:.1f} (sd {found['untrained_sd']:.1f}) on fresh episodes",
-        f"reported member {found['member']} of round {found['round']}: {found['mean']:.1f} (sd {found['sd']:.1f}) on "
-        f"{found['episodes']} fresh episodes",
+        f"best untrained member: {untrained} on {kind}",
+        f"reported member {found['member']} of round {found['round']}: {best} on {found['episodes']} {kind}",
     ]
 
 
 def environment(options: Options, arrangement: Arrangement) -> dict:
     """What the same bits depend on, beside the settings."""
-    names = ("jax", "jaxlib", "brax", "optax", "numpy", *(("torch", "gpytorch") if options.gp == "gpytorch" else ()))
+    names = ["jax", "jaxlib", "optax", "numpy"]
+    names += ["brax"] if options.task == "ppo" else []
+    names += ["torch", "gpytorch"] if options.gp == "gpytorch" else []
     found = {name: __import__(name).__version__ for name in names}
     device = jax.devices()[0]
     return {"python": platform.python_version(), **found, "device": device.device_kind, **arrangement._asdict()}

@@ -6,7 +6,7 @@ from bgpbt.strategies import STRATEGIES
 from bgpbt.tasks import TASKS
 
 PPO_ONLY = (
-    "env_name", "backend", "alg_name", "num_envs", "episode_length", "action_repeat", "policy_layers", "value_layers",
+    "env_name", "backend", "num_envs", "episode_length", "action_repeat", "policy_layers", "value_layers",
     "normalize_advantage", "fitness", "eval_episodes", "discounting_scale", "render", "arch_space",
 )  # fmt: skip
 
@@ -42,7 +42,9 @@ def notices(options: Options, given: set[str]) -> list[str]:
         (("eval_episodes",), options.fitness == "training", "fitness training"),
         (("t_ready_end",), options.t_ready_end in (None, options.t_ready), "the same t_ready"),
         (PPO_ONLY, options.task in TASKS and options.task != "ppo", f"task {options.task}"),
-        (("problem",), options.task == "ppo", "task ppo"),
+        (("problem", "data_dir"), options.task == "ppo", "task ppo"),
+        (("data_dir",), options.task == "toy", "task toy"),
+        (("data_dir",), options.task == "classification" and options.problem in (None, "digits"), "problem digits"),
     ]
     why: dict[str, str] = {}
     for names, no_effect, reason in idle:

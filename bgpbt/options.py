@@ -18,7 +18,6 @@ CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 TABLES = {"task": TASKS, "strategy": STRATEGIES}  # settings whose words are functions, the product's own or a person's
 LONGEST_UNROLL = 15  # steps of the common rollout: the end of the searched range of `unroll_length`
 LATER = {  # valid names whose time has not come; everything else among the choices works now
-    "task": ("classification",),
     "env_name": ("fetch", "grasp", "ur5e"),
 }
 
@@ -183,7 +182,10 @@ class Options(BaseModel):
         "inverted_double_pendulum", "inverted_pendulum", "pusher", "reacher", "ur5e", "walker2d",
     ] = _problem("ant", "environment", "-e")  # fmt: skip
     backend: Literal["generalized", "positional", "spring", "mjx"] = _problem("spring", "physics engine", "-b")
-    alg_name: Literal["ppo"] = _problem("ppo", "how one member learns", "-a")
+    alg_name: Literal["ppo", "sgd", "adam"] = _problem(
+        "ppo", "how one member learns: agents by ppo, classifiers by the others", "-a"
+    )
+    data_dir: str | None = _problem(None, "folder of the images that the problem needs; nothing is downloaded")
     num_envs: Count = _problem(2048, "environments of each member, a multiple of 32")
     episode_length: Count = _problem(1000, "steps after which an episode is cut")
     action_repeat: Count = _problem(1, "steps for which an action is held")

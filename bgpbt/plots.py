@@ -26,13 +26,15 @@ def learning_curve(
     path: str | Path,
     *,
     title: str,
+    measure: str = "episode return",
     report: dict | None = None,
     winner: tuple[int, int] | None = None,
 ) -> Figure:
     """Draw fitness against timesteps: every member, the population's spread and best, and the winner's lineage.
 
     `winner` is a round and a member, by default the best one of the last round.
-    `report` (keys `mean`, `sd`, `episodes`, `untrained_mean`) adds the final agent's return on fresh episodes.
+    `measure` is what the fitness is the mean of.
+    `report` (keys `mean`, `sd`, `episodes`, `untrained_mean`) adds the final agent's return on fresh episodes or unseen data.
     """
     rows = tidy(records)
     figure = Figure(figsize=(8, 4.8), layout="constrained")
@@ -44,7 +46,7 @@ def learning_curve(
     style = {"color": WINNER, "lw": 1.8, "marker": "o", "ms": 2.5, "zorder": 6, "label": "winner's lineage"}
     axes.plot(line["timesteps"], line["fitness"], **style)
     _dress(axes, rows)
-    axes.set(xlabel="timesteps per member", ylabel="fitness (mean episode return)")
+    axes.set(xlabel="timesteps per member", ylabel=f"fitness (mean {measure})")
     for panel in side:
         _draw_report(panel, report)
     _finish(figure, path, title)
@@ -167,7 +169,8 @@ def _draw_report(axes: Axes, report: dict) -> None:
     axes.errorbar([0], [report["mean"]], yerr=[report["sd"]], fmt="D", ms=6, capsize=4, color=WINNER)
     axes.plot([0], [report["untrained_mean"]], ls="", marker="D", ms=6, mfc="white", mec=MEDIAN)
     axes.set_xlim(-1, 1)
-    axes.set_xticks([0], [f"{report['episodes']} fresh\nepisodes\n(± sd)"])
+    where = "unseen\ndata" if report.get("unseen") else f"{report['episodes']} fresh\nepisodes"
+    axes.set_xticks([0], [f"{where}\n(± sd)"])
     axes.tick_params(left=False, labelleft=False, bottom=False, labelsize=8.5)
     axes.spines[["top", "right", "bottom", "left"]].set_visible(False)
 

@@ -56,6 +56,7 @@ class Task(NamedTuple):
     # loads what `evaluate` gets instead for the report, which no selection sees; None: fresh episodes will do
     first: np.ndarray | None = None  # [P, D] configurations that a population begins with; None: drawn
     unit: str = "steps"  # what is counted in `env_steps_total`
+    measure: str = "return"  # what a return is, for figures
     evaluation_steps: int = 1  # of one evaluation of a member, at most
     in_flight: Callable[[dict[str, int]], int] = lambda size: 3 * size["params"] + 2 * size["world"]
     # bytes that a member holds while it trains beside its state, from the bytes of the state's fields

@@ -22,7 +22,7 @@ def test_a_strategy_of_ones_own(tmp_path):
         {"task": "toy", "strategy": f"{tmp_path}/my_strategy.py:copy_the_best", "pop_size": 4, "save_dir": str(tmp_path)}
     )
     result = bgpbt.run(options)
-    assert result.path == tmp_path / "toy_copy_the_best_hpo" / "seed_0"
+    assert result.path == tmp_path / "toy_quadratic_copy_the_best_hpo" / "seed_0"
     assert result.report["mean"] > 1.0 > result.report["untrained_mean"] and set(result.records["source"]) >= {
         "perturbed",
         "previous",

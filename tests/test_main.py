@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import bgpbt
 import main
 from bgpbt import options as module
 from bgpbt.options import BadInput, Options, PopulationLost, available
@@ -16,7 +17,7 @@ SAMPLES = {  # what is typed after the flag, and what it means
     "task": ("own.py:task", "own.py:task"),
     "env_name": ("hopper", "hopper"),
     "backend": ("generalized", "generalized"),
-    "alg_name": ("ppo", "ppo"),
+    "alg_name": ("adam", "adam"),
     "num_envs": ("4_096", 4096),
     "episode_length": ("5e2", 500),
     "action_repeat": ("2", 2),
@@ -34,6 +35,7 @@ SAMPLES = {  # what is typed after the flag, and what it means
     "shrink": ("0", 0.0),
     "perturb": ("1", 1.0),
     "problem": ("deceptive", "deceptive"),
+    "data_dir": ("elsewhere", "elsewhere"),
     "perturb_scale": ("1e-1", 0.1),
     "freeze": ("default", "default"),
     "discounting_scale": ("log_complement", "log_complement"),
@@ -72,18 +74,18 @@ FLAGS = [(name, flag) for name in Options.model_fields for flag in main.flags(na
 
 @pytest.fixture
 def engine(monkeypatch, tmp_path):
-    """Stands in for `bgpbt` in an empty folder; `calls` are what it was asked for, in order."""
+    """The package in an empty folder, asked for nothing in earnest; `calls` are what it was asked for, in order."""
     calls = []
-    fake = SimpleNamespace(
-        calls=calls,
-        run_seeds=lambda options: calls.append(("run", options)),
-        dry_run=lambda options: calls.append(("dry_run", options)) or "six rounds",
-        open_run=lambda path: SimpleNamespace(render=lambda: calls.append(("render", path)) or path / "best.gif"),
-    )
-    monkeypatch.setitem(sys.modules, "bgpbt", fake)
+    stand_ins = {
+        "run_seeds": lambda options: calls.append(("run", options)),
+        "dry_run": lambda options: calls.append(("dry_run", options)) or "six rounds",
+        "open_run": lambda path: SimpleNamespace(render=lambda: calls.append(("render", path)) or path / "best.gif"),
+    }
+    for name, stand_in in stand_ins.items():
+        monkeypatch.setattr(bgpbt, name, stand_in, raising=False)
     monkeypatch.setattr(main, "prepare_jax", lambda options: calls.append(("devices", options)))
     monkeypatch.chdir(tmp_path)
-    return fake
+    return SimpleNamespace(calls=calls)
 
 
 def options_of(engine, line: str) -> Options:
@@ -299,14 +301,14 @@ def test_exit_codes_of_a_run(engine, capsys, monkeypatch, error, code, said):
     def fails(options):
         raise error
 
-    monkeypatch.setattr(engine, "run_seeds", fails)
+    monkeypatch.setattr(bgpbt, "run_seeds", fails)
     assert main.main([]) == code
     err = capsys.readouterr().err
     assert said in err and err.count("\n") == 1
 
 
 def test_other_errors_are_not_hidden(engine, monkeypatch):
-    monkeypatch.setattr(engine, "run_seeds", lambda options: 1 / 0)
+    monkeypatch.setattr(bgpbt, "run_seeds", lambda options: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main.main([])
 

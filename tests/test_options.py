@@ -299,7 +299,7 @@ def test_options_are_frozen():
 
 def test_choices():
     assert choices("arch_policy") == ("random", "search")
-    assert set(available("env_name")) < set(choices("env_name")) and set(available("task")) < set(choices("task"))
+    assert set(available("env_name")) < set(choices("env_name")) and "toy" in choices("task")
     assert choices("freeze") == ("sampled", "default")
     assert choices("pop_size") == choices("seed") == choices("exp_name") == ()
 
@@ -447,6 +447,9 @@ def test_not_available_from_a_file(tmp_path):
         ({"shrink": 0.5, "strategy": "mutation"}, {"shrink": 0.5, "strategy": "pbtnas"}),
         ({"num_envs": 64, "task": "toy"}, {"num_envs": 64}),
         ({"problem": "deceptive"}, {"problem": "deceptive", "task": "toy"}),
+        ({"data_dir": "x", "task": "classification"}, {"data_dir": "x", "task": "classification", "problem": "mnist"}),
+        ({"data_dir": "x", "task": "toy"}, {"data_dir": "x", "task": "mine.py:task"}),
+        ({"data_dir": "x"}, {}),
         ({"policy_layers": "8,8", "search_mode": "both"}, {"policy_layers": "8,8"}),
         ({"gp_time": False, "strategy": "bgpbt", "search_mode": "nas"}, {}),
         ({"perturb_scale": 0.1, "search_mode": "nas"}, {"perturb_scale": 0.1, "search_mode": "both"}),

@@ -3,4 +3,5 @@
 TASKS = {
     "ppo": "bgpbt.tasks.agents:agents",
     "toy": "bgpbt.tasks.toy:toy",
+    "classification": "bgpbt.tasks.classification:classification",
 }

@@ -4,7 +4,7 @@ from functools import partial
 
 from bgpbt import space as spaces
 from bgpbt.networks.mlp import MLP
-from bgpbt.options import Options
+from bgpbt.options import BadInput, Options
 from bgpbt.space import SearchSpace
 from bgpbt.tasks.learner import BLOCKS
 from bgpbt.tasks.ppo import architecture_space, hyperparameter_space, ppo
@@ -58,7 +58,13 @@ def layers_of(options: Options) -> Sizes:
 
 
 def agents(options: Options) -> Task:
-    """The task that the options describe: PPO on a Brax environment."""
+    """The task that the options describe: PPO on a Brax environment.
+
+    Raises:
+      BadInput: another algorithm is asked for.
+    """
+    if options.alg_name != "ppo":
+        raise BadInput(f"alg_name: {options.alg_name} trains classifiers, agents learn by ppo", "alg_name")
     learning = hyperparameter_space(options.num_envs, options.discounting_scale)
     task = partial(ppo_task, options, make_env(options))
     if options.search_mode == "hpo":

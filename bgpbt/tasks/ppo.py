@@ -217,6 +217,7 @@ def ppo(
         refresh=lambda key, state: state._replace(world=new_world(key)),
         fitness_from_training=fitness != "evaluation",
         unit="environment steps",
+        measure="episode return",
         evaluation_steps=eval_episodes * env.decisions_per_episode * env.action_repeat,
         in_flight=in_flight,
         context=(env, mode_of),

@@ -1,0 +1,116 @@
+"""Images with labels, in the files people have: idx, gzipped or not, and NumPy's npz. Nothing is ever downloaded."""
+
+import gzip
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from bgpbt.options import BadInput, nearest
+
+WHERE = {
+    "mnist": "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "fashion_mnist": "https://github.com/zalandoresearch/fashion-mnist#get-the-data",
+}
+NAMES = ("digits", *WHERE)
+STEMS = {"train": "train", "test": "t10k"}  # of the idx files
+MAGIC = {"images": 0x803, "labels": 0x801}  # unsigned bytes in three dimensions, in one
+CLASSES = 10
+DIGITS_TEST = 360  # of 1,797; which ones is fixed
+
+
+class Images(NamedTuple):
+    """Grey images and what is on them."""
+
+    images: np.ndarray  # [N, H, W, 1] uint8
+    labels: np.ndarray  # [N] int32, 0 to 9
+
+
+def load(name: str, part: str, data_dir: str | None) -> Images:
+    """A data set's part.
+
+    Args:
+      name: one of `NAMES`; `digits` are scikit-learn's, 1,797 of 8 x 8, which are always there.
+      part: "train" or "test".
+      data_dir: folder of `train-images-idx3-ubyte`, `t10k-labels-idx1-ubyte` and so on, `.gz` or not, or of `NAME.npz` with
+        `x_train`, `y_train`, `x_test`, `y_test`; or the folder above it, where each set has a folder of its name.
+
+    Raises:
+      BadInput: there is no such set, its files are missing, or are not what they say.
+    """
+    if name not in NAMES:
+        raise BadInput(f"problem: unknown {name!r}, {nearest(name, NAMES)}", "problem")
+    if name == "digits":
+        return _digits(part)
+    if data_dir is None:
+        raise BadInput(f"data_dir: {name} is not given, get its files from {WHERE[name]} and name their folder", "data_dir")
+    folder = Path(data_dir).expanduser()
+    folder = folder / name if (folder / name).is_dir() else folder
+    npz = folder / f"{name}.npz"
+    images, labels = _from_npz(npz, part) if npz.is_file() else _from_idx(folder, name, part)
+    if images.ndim != 3 or images.dtype != np.uint8 or len(images) != len(labels) or not len(images):
+        kind = f"{images.dtype} images of shape {images.shape}, {len(labels)} labels"
+        raise BadInput(f"data_dir: {folder} has {kind}, give 28 x 28 grey ones as bytes with a label each", "data_dir")
+    if labels.min() < 0 or labels.max() >= CLASSES:
+        raise BadInput(
+            f"data_dir: {folder} has labels from {labels.min()} to {labels.max()}, give 0 to {CLASSES - 1}", "data_dir"
+        )
+    return Images(images[..., None], labels.astype(np.int32))
+
+
+def _digits(part: str) -> Images:
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    order = np.random.default_rng(0).permutation(len(found.target))
+    rows = order[:DIGITS_TEST] if part == "test" else order[DIGITS_TEST:]
+    images = np.round(found.images[rows] * (255 / 16)).astype(np.uint8)
+    return Images(images[..., None], found.target[rows].astype(np.int32))
+
+
+def _from_npz(path: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            return found[f"x_{part}"], found[f"y_{part}"].ravel()
+    except (OSError, EOFError, ValueError, KeyError, zlib.error) as error:
+        raise BadInput(f"data_dir: {path} is no npz with x_{part} and y_{part}: {error}", "data_dir") from None
+
+
+def _from_idx(folder: Path, name: str, part: str) -> tuple[np.ndarray, np.ndarray]:
+    found = []
+    for kind, dimensions in (("images", 3), ("labels", 1)):
+        stem = f"{STEMS[part]}-{kind}-idx{dimensions}-ubyte"
+        path = next((p for p in (folder / stem, folder / f"{stem}.gz") if p.is_file()), None)
+        if path is None:
+            text = f"data_dir: {folder} has neither {stem} (.gz or not) nor {name}.npz, get them from {WHERE[name]}"
+            raise BadInput(text, "data_dir")
+        found.append(read_idx(path, kind))
+    return found[0], found[1]
+
+
+def read_idx(path: Path, kind: str) -> np.ndarray:
+    """An idx file of unsigned bytes: magic number, sizes, bytes; all numbers big-endian.
+
+    Args:
+      path: the file, gzipped if its name says so.
+      kind: "images" or "labels".
+
+    Raises:
+      BadInput: it is something else, or cut off.
+    """
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+            raw = file.read()
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadInput(f"data_dir: {path} cannot be read: {error}", "data_dir") from None
+    dimensions = MAGIC[kind] & 0xFF
+    header = np.frombuffer(raw, ">u4", count=min(1 + dimensions, len(raw) // 4))
+    if len(header) < 1 + dimensions or header[0] != MAGIC[kind]:
+        raise BadInput(
+            f"data_dir: {path} is no idx file of {kind} (its first bytes are {raw[:4].hex() or 'missing'})", "data_dir"
+        )
+    shape, there = tuple(int(n) for n in header[1:]), len(raw) - 4 * len(header)
+    if there != np.prod(shape):
+        raise BadInput(f"data_dir: {path} has {there} bytes where its header says {' x '.join(map(str, shape))}", "data_dir")
+    return np.frombuffer(raw, np.uint8, offset=4 * len(header)).reshape(shape)

@@ -1,0 +1,178 @@
+"""Classification: what members see, what they are judged on, that they learn, and how networks of searched operations inherit."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from toys import final_state, play, same_bits
+
+from bgpbt import space as spaces
+from bgpbt.api import make_strategy, make_task
+from bgpbt.networks.convolutional import OPERATIONS, Searched
+from bgpbt.options import BadInput, Options, load_options
+from bgpbt.tasks import classification, images
+from bgpbt.types import Lesson
+
+KEY = jax.random.PRNGKey(0)
+
+
+@pytest.fixture(scope="module")
+def task():
+    return classification.classification(Options(task="classification", alg_name="sgd"))
+
+
+@pytest.fixture(scope="module")
+def searched():
+    return classification.classification(Options(task="classification", alg_name="sgd", search_mode="both"))
+
+
+@pytest.fixture(scope="module")
+def searched_alone():
+    return classification.classification(Options(task="classification", alg_name="sgd", search_mode="nas"))
+
+
+def values(task, **changes):
+    return {name: jnp.asarray(x) for name, x in (spaces.defaults(task.space) | changes).items()}
+
+
+def data_of(task):
+    return jax.tree.map(jnp.asarray, task.data)
+
+
+def test_a_fifth_is_kept_and_the_split_never_changes():
+    found = images.load("digits", "train", None)
+    (trained, judged), again = classification.split(found), classification.split(found)
+    assert (len(trained.labels), len(judged.labels)) == (1157, 280)
+    assert all(np.array_equal(a, b) for pair in zip((trained, judged), again, strict=True) for a, b in zip(*pair, strict=True))
+    rows = sorted(x.tobytes() for part in (trained, judged) for x in part.images)
+    assert rows == sorted(x.tobytes() for x in found.images)
+
+
+def test_every_image_once_an_epoch_and_the_same_for_all(task):
+    """Where a member is in the data is its own clock, whatever its key; after 18 minibatches the next order begins."""
+    orders = task.data["orders"]
+    assert all(sorted(order) == list(range(1157)) for order in orders[:3].tolist()) and (orders[0] != orders[1]).any()
+    data, h = data_of(task), values(task)
+    blind = data | {"images": data["images"] * 0}  # only the labels say what was seen
+    state, train = task.init(KEY, h), jax.jit(task.train)
+    first = train(KEY, state, h, 18, (), data=blind)[0]
+    assert int(first.world["step"]) == 18
+    later = blind | {"labels": blind["labels"].at[orders[1][:64]].set(0)}
+    assert not same_bits(train(KEY, first, h, 1, (), data=later)[0].params, train(KEY, first, h, 1, (), data=blind)[0].params)
+    later = blind | {"labels": blind["labels"].at[orders[1][64:]].set(0)}
+    assert same_bits(train(KEY, first, h, 1, (), data=later)[0].params, train(KEY, first, h, 1, (), data=blind)[0].params)
+
+
+def test_the_test_images_are_loaded_for_the_report_alone(tmp_path, monkeypatch):
+    parts, load = [], images.load
+    monkeypatch.setattr(images, "load", lambda name, part, folder: parts.append(part) or load(name, part, folder))
+    values = {"task": "classification", "pop_size": 2, "strategy": "random", "max_timesteps": 54, "save_dir": str(tmp_path)}
+    options = load_options(values | {"freeze": "default"})
+    task = make_task(options)
+    asked = []
+    guarded = task._replace(unseen=lambda: asked.append(len(list(tmp_path.rglob("round_*")))) or task.unseen())
+    result = play(options, guarded, make_strategy(options, task))
+    assert parts == ["train", "test"] and len(asked) == 1 and asked[0] >= 2  # all rounds were over
+    assert result.report["unseen"] and result.report["episodes"] == classification.PARTS
+    state, answers = final_state(result), images.load("digits", "test", None)
+    h = spaces.decode(task.space, jnp.asarray(state.progress.best_config))
+    right, _ = task.evaluate(
+        KEY, state.best, h, data={"judged": jnp.asarray(answers.images), "answers": jnp.asarray(answers.labels)}
+    )
+    assert result.report["mean"] == pytest.approx(float(right.mean()), abs=1e-6) and result.report["mean"] > 0.3
+    assert (
+        play(options, guarded, make_strategy(options, task)).report == result.report and len(asked) == 1
+    )  # finished: only drawn
+
+
+@pytest.mark.parametrize("algorithm", ["sgd", "adam"])
+def test_it_learns(algorithm):
+    task = classification.classification(Options(task="classification", alg_name=algorithm))
+    h = values(task, learning_rate=0.05 if algorithm == "sgd" else 3e-3)
+    state, data = task.init(KEY, h), data_of(task)
+    before, steps = task.evaluate(KEY, state, h, data=data)
+    after, _ = task.evaluate(KEY, jax.jit(task.train)(KEY, state, h, 180, (), data=data)[0], h, data=data)
+    assert before.shape == (classification.PARTS,) and float(before.mean()) < 0.3 and float(after.mean()) > 0.9
+    assert int(steps) == task.evaluation_steps == 5
+
+
+def test_momentum_and_rate_act(task):
+    state, data = task.init(KEY, values(task)), data_of(task)
+    train = jax.jit(task.train)
+    run = lambda **changes: train(KEY, state, values(task, **changes), 5, (), data=data)[0].params  # noqa: E731
+    assert not same_bits(run(momentum=0.5), run(momentum=0.6)) and not same_bits(run(learning_rate=0.1), run(learning_rate=0.2))
+    assert same_bits(run(learning_rate=0.0), state.params)
+
+
+def test_the_network_of_the_old_example_has_its_size(tmp_path):
+    pixels = np.zeros((200, 28, 28, 1), np.uint8)
+    found = images.Images(pixels, np.zeros(200, np.int32))
+    task = classification.classifier("blank", found, found, unseen=lambda: found)
+    state = jax.eval_shape(task.init, KEY, values(task))
+    assert sum(int(np.prod(x.shape)) for x in jax.tree.leaves(state.params)) == 21_840
+    assert task.blocks == ("conv1", "conv2", "dense1", "dense2")
+
+
+def test_operations_are_chosen_not_mixed(searched):
+    """Each operation gives another network; the weights of those that are not chosen do not matter."""
+    h = values(searched)
+    state = searched.init(KEY, h)
+    x = jax.random.normal(KEY, (3, 8, 8, 1))
+    logits = jax.jit(lambda params, op: Searched().apply({"params": params}, x, h | {"cell1_op1": op}, train=False))
+    outs = [np.asarray(logits(state.params, index)) for index in range(len(OPERATIONS))]
+    assert all(not np.array_equal(outs[i], outs[j]) for i in range(6) for j in range(i))
+    kernel = state.params["cell1"]["edge1_conv5"]["kernel"]
+    cell = state.params["cell1"] | {"edge1_conv5": state.params["cell1"]["edge1_conv5"] | {"kernel": kernel + 1}}
+    changed = state.params | {"cell1": cell}
+    same = [np.array_equal(np.asarray(logits(changed, index)), outs[index]) for index in range(len(OPERATIONS))]
+    assert same == [operation != "conv5" for operation in OPERATIONS]
+    assert [dim.group for dim in list(searched.space.values())[2:]] == ["cell1", "cell1", "cell2", "cell2"]
+
+
+def test_a_student_comes_nearer_to_its_teacher(searched):
+    data, h = data_of(searched), values(searched, learning_rate=0.05)
+    teacher = jax.jit(searched.train)(KEY, searched.init(KEY, h), h, 60, (), data=data)[0]
+    other = h | {"cell1_op1": jnp.asarray(4), "cell2_op2": jnp.asarray(1)}
+    state = searched.init(jax.random.PRNGKey(1), other)
+    config = jnp.asarray(spaces.encode(searched.space, {name: float(x) for name, x in h.items()}), jnp.float32)
+    lesson = Lesson(teacher._replace(world=()), config, jnp.float32(0), jnp.float32(1000))
+    pixels = searched.data["images"]
+    x = jnp.asarray((searched.data["judged"][:100] - pixels.mean()) / pixels.std(), jnp.float32)
+
+    def divergence(student):
+        apply = lambda params, h: Searched().apply({"params": params}, x, h, train=False)  # noqa: E731
+        p, q = jax.nn.log_softmax(apply(teacher.params, h)), jax.nn.log_softmax(apply(student.params, other))
+        return float((jnp.exp(p) * (p - q)).sum(axis=1).mean())
+
+    taught = jax.jit(searched.train)(KEY, state, other, 60, lesson, data=data)[0]
+    assert divergence(taught) < 0.5 * divergence(state)
+
+
+@pytest.mark.parametrize("strategy", ["pbtnas", "mutation", "bgpbt"])
+def test_architectures_are_searched(tmp_path, compile_once, searched_alone, strategy):
+    values = {"task": "classification", "strategy": strategy, "search_mode": "nas", "pop_size": 8, "n_init": 8}
+    values |= {"quantile_fraction": 0.25, "t_ready": 4, "max_timesteps": 12, "max_distillation": 0, "devices": 2}
+    options = load_options(values | {"save_dir": str(tmp_path)})
+    result = play(options, searched_alone, make_strategy(options, searched_alone))
+    assert result.records["round"].max() == 3 and result.records["fitness"].notna().all()
+    if strategy != "bgpbt":
+        first = result.records[result.records["round"] == 0]
+        assert set(first["cell1_op1"]) == set(range(len(OPERATIONS)))  # every operation is there at the start
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"alg_name": "ppo"}, "alg_name: ppo trains agents, give sgd or adam"),
+        ({"problem": "mnist"}, "data_dir: mnist is not given"),
+        ({"problem": "letters"}, "problem: unknown 'letters'"),
+    ],
+)
+def test_what_cannot_be_classified(changes, problem):
+    with pytest.raises(BadInput, match=problem):
+        make_task(Options(**{"task": "classification", "alg_name": "sgd"} | changes))
+
+
+def test_agents_learn_by_ppo_alone():
+    with pytest.raises(BadInput, match="alg_name: adam trains classifiers"):
+        make_task(Options(alg_name="adam"))
