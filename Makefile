@@ -23,7 +23,7 @@ run: setup
 	$(BIN)/python main.py -c configs/ant_small.yaml -exist overwrite
 
 test: setup lint
-	$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
+	$(BIN)/python -m pytest -m "not slow and not long" $(PARALLEL)
 
 test-full: setup lint
 	$(BIN)/python -m pytest $(PARALLEL)

@@ -38,6 +38,7 @@ OTHER = {
 } | {f"{b}_{k}": v for b in MLPS for k, v in (("depth", 2), ("width", 64), ("spectral_norm", 1))}
 
 
+@pytest.mark.long
 def test_in_float64_all_arrangements_agree():
     """Float64 belongs to a process of its own. Little optimisation by XLA: compiling is all that takes time here."""
     flags = " ".join([os.environ.get("XLA_FLAGS", ""), "--xla_backend_optimization_level=0"])

@@ -307,6 +307,7 @@ def quick(name: str, path: Path, *flags: str) -> dict:
     return written
 
 
+@pytest.mark.long
 def test_compile_runs(tmp_path):
     written = quick("benchmark", tmp_path / "c.json", "compile")
     figures = {f["name"]: f for f in written["figures"]}

@@ -123,7 +123,7 @@ def test_the_deceptive_toy_deceives():
         assert np.argmax(after) == 0
 
 
-@pytest.mark.parametrize("problem", ["quadratic", "deceptive"])
+@pytest.mark.parametrize("problem", ["quadratic", pytest.param("deceptive", marks=pytest.mark.long)])
 def test_a_run_of_a_toy(tmp_path, problem):
     """By the same engine as everything else, with its own usual settings."""
     options = load_options({"task": "toy", "problem": problem, "save_dir": str(tmp_path)})

@@ -60,6 +60,7 @@ def warm(data: Data) -> Params:
     return fit.prior(data.points.x.shape[1], data.points.h.shape[1])[0]
 
 
+@pytest.mark.long
 def test_within_a_tenth_of_a_nat_of_a_long_fit(quick):
     """20 data sets of 10 to 40 rows with categories, time and irrelevant dimensions; 50 starts of 500 iterations."""
     long = jax.jit(lambda key, d: fit.fit(key, warm(d), d, number=50, iterations=500))

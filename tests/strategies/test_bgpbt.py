@@ -187,6 +187,7 @@ def test_the_same_state_gives_the_same_bits(strategy):
     assert same_bits(play.state, other.state) and same_bits(play.decision, other.decision)
 
 
+@pytest.mark.long
 def test_it_learns_where_the_good_values_are(strategy):
     """After 25 rounds the suggestions are better than chance by a wide margin."""
     late = []

@@ -39,7 +39,11 @@ DOES = {  # sources that a run of five rounds must show
 }
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+SLOW = ("bgpbt",)  # `test_controller.py` has it killed between two suggestions
+NAMES = [pytest.param(name, marks=[pytest.mark.long] if name in SLOW else []) for name in STRATEGIES]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_every_strategy_through_the_engine(tmp_path, compile_once, after_save, name):
     """What it does shows in the records; after a kill it goes on to the same bits; nothing is compiled between rounds."""
     counts = []
