@@ -15,7 +15,7 @@ from bgpbt.options import Options, PopulationLost
 from bgpbt.plan import PROGRAMS, updates_of_round
 from bgpbt.state import best_of, blank_state, layout_of, outcome_of, untrained_state
 from bgpbt.store import RunStore, shapes_like
-from bgpbt.succession import begin_generation, end_rung, lesson_of, within_rung
+from bgpbt.succession import begin_generation, end_rung, lesson_of, undecided
 from bgpbt.types import RunState, Source, Why
 
 
@@ -96,6 +96,8 @@ def _training(engine: Engine, state: RunState, display: Display) -> tuple[RunSta
     if why is None and not last:
         state, decision = inherit(engine, state, outcome_of(state.progress, measured))
         changes = in_words(decision, options.pop_size)
+    elif last:
+        state = undecided(state)
     failed = "" if last else ": left behind" if why else ": replaced"
     _say(display, rows, measured, state, updates * task.timesteps_per_update, changes, failed)
     return (begin_generation(engine, state, why, display) if why else state), rows
@@ -115,7 +117,7 @@ def _tournament(engine: Engine, state: RunState, display: Display) -> tuple[RunS
     ends = updates == left
     changes = [f"{rung.survivors} of {rung.candidates} candidates go on"] if ends else []
     _say(display, rows, measured, state, updates * task.timesteps_per_update, changes, ": left out" if ends else "")
-    return (end_rung(engine, state, measured, rung.survivors, display) if ends else within_rung(state)), rows
+    return (end_rung(engine, state, measured, rung.survivors, display) if ends else undecided(state)), rows
 
 
 def _count(engine: Engine, state: RunState, measured: Measured, updates: int) -> tuple[RunState, pd.DataFrame]:

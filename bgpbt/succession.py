@@ -60,8 +60,8 @@ def lesson_of(engine: Engine, state: RunState) -> Lesson:
     return Lesson(state.teacher, state.generation.teacher_config, np.float32(trained), np.float32(length))
 
 
-def within_rung(state: RunState) -> RunState:
-    """Between two rounds of a rung every candidate is its own parent."""
+def undecided(state: RunState) -> RunState:
+    """Where nobody decides, within a rung and at the end, everyone is its own parent in the round to come."""
     slots, blocks = state.progress.parents.shape
     progress = state.progress._replace(
         parents=np.tile(np.arange(slots)[:, None], (1, blocks)), source=np.full(slots, int(Source.previous))

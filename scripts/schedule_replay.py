@@ -1,0 +1,191 @@
+"""What a schedule is worth without the population that found it: a finished run's winner, its schedule and its end, four ways.
+
+- `adaptive`: the run as it was, its reported member.
+- `replayed`: the winner's schedule, round by round along its lineage, from fresh weights.
+- `constant`: the winner's last hyperparameters from fresh weights, for as long.
+- `continued`: the finished population, every member with its last hyperparameters and nobody copying, for as long again.
+
+Replayed and constant are populations of their own whose members never meet: as many repeats as the run has members, from seeds
+that the run has not used. Nobody is selected among them, so the evaluation after their last round is their report; that of the
+others is on fresh episodes or unseen data. Architectures must be the same for the whole run (`-sm hpo`, or one generation).
+"""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure as Drawing
+
+import bgpbt
+import main as command_line
+from bgpbt import space as spaces
+from bgpbt.api import make_strategy
+from bgpbt.options import BadInput, Options
+from bgpbt.plots import MEMBER, WINNER
+from bgpbt.store import folder
+from bgpbt.strategies.operators import whole
+from bgpbt.types import Source, Strategy, Task
+from scripts.benchmarks.figures import Figure, Result, machine, show, write
+
+WAYS = ("adaptive", "replayed", "constant", "continued")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags."""
+    result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    result.add_argument("run_folder", type=Path, metavar="RUN_FOLDER", help="of a finished run")
+    result.add_argument("--seed", type=int, metavar="N", help="of the repeats; default: the run's plus 1,000")
+    result.add_argument("--save_dir", default="runs/schedule_replay", metavar="FOLDER", help="where runs go and go on")
+    result.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    result.add_argument("--figure", type=Path, metavar="FILE", help="draw fitness against timesteps there")
+    return result
+
+
+def encoded(task: Task, lineage: pd.DataFrame) -> np.ndarray:
+    """The configurations of a lineage's rounds, untrained one left out. Shape `[rounds, D]`."""
+    rows = lineage.iloc[1:]
+    values = {name: rows[name].to_numpy(dtype=np.float32) for name in task.space}
+    return np.asarray(spaces.encode(task.space, values), np.float32)
+
+
+def replay(schedule: np.ndarray, num_blocks: int) -> Strategy:
+    """Every member has the configuration of the round, whatever happens; who fails starts afresh. `schedule`: `[rounds, D]`."""
+
+    def step(key, state, outcome):
+        number = len(outcome.fitness)
+        config = np.tile(schedule[min(int(state) + 1, len(schedule) - 1)], (number, 1))
+        failed = np.isnan(np.asarray(outcome.fitness))
+        source = np.where(failed, Source.random, Source.previous)
+        decision = whole(outcome, config, np.arange(number), num_blocks, source)
+        fresh = np.repeat(failed[:, None], num_blocks, axis=1).astype(np.float32)
+        return state + 1, decision._replace(shrink=1 - fresh, perturb=fresh)
+
+    return Strategy(
+        init=lambda key, outcome: np.array(0, np.int32),
+        step=step,
+        draw=lambda key, config: np.tile(schedule[0], (len(config), 1)),
+    )
+
+
+def held(strategy: Strategy, num_blocks: int) -> Strategy:
+    """The strategy whose decisions are not carried out: everybody goes on as it is."""
+
+    def step(key, state, outcome):
+        own = np.arange(len(outcome.fitness))
+        return state, whole(outcome, outcome.config, own, num_blocks, np.full(len(own), int(Source.previous)))
+
+    return strategy._replace(step=step)
+
+
+def repeats(result, options: Options, schedule: np.ndarray, way: str) -> pd.DataFrame:
+    """Members that all follow a schedule. Returns their records."""
+    changes = {"exp_name": way, "n_init": options.pop_size, "strategy": "random"}
+    strategy = replay(schedule, len(result.task.blocks))
+    return bgpbt.run(options.model_copy(update=changes), result.task, strategy).records
+
+
+def continued(result, options: Options):
+    """The finished population trained as long again."""
+    there, old = folder(options.model_copy(update={"exp_name": "continued"}), result.options.seed[0]), result.options
+    longer = old.model_copy(
+        update={
+            "save_dir": options.save_dir,
+            "exp_name": "continued",
+            "t_ready": old.t_ready_at(old.max_timesteps),
+            "t_ready_end": None,
+            "max_timesteps": int(result.records["timesteps"].max()) * 2,
+        }
+    )
+    if not there.exists():
+        shutil.copytree(result.path, there, ignore=shutil.ignore_patterns("report.json", "*.png", "*.gif", ".lock"))
+        longer.save(there / "options.yaml")
+    strategy = held(make_strategy(old, result.task), len(result.task.blocks))
+    return bgpbt.run(longer, result.task, strategy)
+
+
+def study(result, seed: int, save_dir: str) -> dict[str, pd.DataFrame | object]:
+    """The four ways: results of runs, or records of repeats.
+
+    Raises:
+      BadInput: the run is not finished, or its architectures changed.
+    """
+    if result.report is None:
+        raise BadInput(f"{result.path} is not finished, give the folder of a run with a report")
+    if result.records["generation"].max() > 0:
+        raise BadInput(f"{result.path} has {result.records['generation'].max() + 1} generations, give a run with one")
+    options = result.options.model_copy(update={"seed": (seed,), "save_dir": save_dir, "render": False})
+    schedule = encoded(result.task, result.lineage)
+    return {
+        "adaptive": result,
+        "replayed": repeats(result, options, schedule, "replayed"),
+        "constant": repeats(result, options, schedule[-1:], "constant"),
+        "continued": continued(result, options),
+    }
+
+
+def summarise(found: dict) -> list[Figure]:
+    """What each way comes to."""
+    figures = []
+    for way in WAYS:
+        if isinstance(found[way], pd.DataFrame):
+            rows = found[way]
+            last = rows.loc[rows["round"] == rows["round"].max(), "fitness"].to_numpy()
+            note = f"{len(last)} repeats, sd {np.nanstd(last, ddof=1):.4g}"
+            figures.append(Figure(way, float(np.nanmean(last)), "", note=note, repeats=tuple(last)))
+        else:
+            report = found[way].report
+            figures.append(Figure(way, report["mean"], "", note=f"one run, sd over episodes {report['sd']:.4g}"))
+    return figures
+
+
+def draw(found: dict, path: Path) -> None:
+    """Fitness against timesteps: the run and its continuation as their best member, repeats one by one with their mean."""
+    figure = Drawing(figsize=(7.2, 4.0), layout="constrained")
+    axes = figure.subplots()
+    styles = {"adaptive": WINNER, "continued": "#c77dbb", "replayed": "#2a7f62", "constant": MEMBER}
+    for way, color in styles.items():
+        rows = found[way] if isinstance(found[way], pd.DataFrame) else found[way].records
+        if way == "continued":
+            rows = rows[rows["round"] >= found["adaptive"].records["round"].max()]
+        rounds = rows.groupby("round")
+        times = rounds["timesteps"].max()
+        if isinstance(found[way], pd.DataFrame):
+            for _, member in rows.groupby("member"):
+                axes.plot(member["timesteps"], member["fitness"], color=color, lw=0.6, alpha=0.4)
+            axes.plot(times, rounds["fitness"].mean(), color=color, lw=1.8, label=f"{way}, mean")
+        else:
+            axes.plot(times, rounds["fitness"].max(), color=color, lw=1.8, label=f"{way}, best member")
+    axes.set(xlabel="timesteps of a member", ylabel=f"fitness (mean {found['adaptive'].task.measure})")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=120)
+
+
+def main(argv: list[str]) -> int:
+    """Runs what is missing, prints the figures. Exit code 2 where the run cannot be used."""
+    args = parser().parse_args(argv)
+    try:
+        options = bgpbt.load_options({}, args.run_folder / "options.yaml")
+        command_line.prepare_jax(options)
+        result = bgpbt.open_run(args.run_folder)
+        seed = options.seed[0] + 1000 if args.seed is None else args.seed
+        found = study(result, seed, args.save_dir)
+    except BadInput as error:
+        print(f"schedule_replay.py: {error}", file=sys.stderr)
+        return 2
+    outcome = Result("schedule_replay", {"run": str(args.run_folder), "seed": seed}, summarise(found), False, machine())
+    show(outcome)
+    if args.figure:
+        draw(found, args.figure)
+    if args.json:
+        write(outcome, args.json)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
