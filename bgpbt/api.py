@@ -15,7 +15,7 @@ from bgpbt.controller import train_population
 from bgpbt.display import Display, number
 from bgpbt.engine import Engine, make_engine
 from bgpbt.gp.engines import engine as inference
-from bgpbt.lookup import chosen, load
+from bgpbt.lookup import chosen, load, made
 from bgpbt.options import BadInput, Options, load_options, short
 from bgpbt.plan import describe, make_plan, returns_of
 from bgpbt.population import Arrangement, arrange, cpu_devices
@@ -37,7 +37,7 @@ def make_task(options: Options) -> Task:
     Raises:
       BadInput: a file's task cannot be used, or the task has no such problem.
     """
-    return load("task", options.task, TASKS)(options)
+    return made("task", options.task, load("task", options.task, TASKS), Task, options)
 
 
 def make_strategy(options: Options, task: Task) -> Strategy:
@@ -46,12 +46,10 @@ def make_strategy(options: Options, task: Task) -> Strategy:
     Raises:
       BadInput: a file's strategy cannot be used, or this one cannot serve the task or the population.
     """
-    # Without hyperparameters the bandit has nothing to do.
-    name = "pbt" if options.strategy == "bgpbt" and options.search_mode == "nas" else options.strategy
     if options.generations and options.arch_policy == "search":
         inference(options.gp)  # refuses what is not installed now, not at the first generation
-    build = load("strategy", name, STRATEGIES)
-    strategy = build(task.space, task.blocks, **chosen(build, options))
+    build = load("strategy", options.method, STRATEGIES)
+    strategy = made("strategy", options.strategy, build, Strategy, task.space, task.blocks, **chosen(build, options))
     _check_fits(options, task, strategy)
     return frozen(strategy) if options.freeze else strategy
 
@@ -63,8 +61,11 @@ def _check_fits(options: Options, task: Task, strategy: Strategy) -> None:
         "hyperparameters": not genes.all(),
         "architectures": genes.any(),
         "continuous": any(d.group == "hyperparameter" and not isinstance(d, spaces.Categorical) for d in task.space.values()),
-        "returns": returns_of(task) > 1,
+        "returns": "returns" not in strategy.needs or returns_of(task) > 1,
     }
+    if options.search_mode != "hpo" and not has["architectures"]:
+        text = f"search_mode: {options.search_mode} searches architectures, task {short(options.task)} has none, give -sm hpo"
+        raise BadInput(text, "search_mode")
     if missing := [need for need in strategy.needs if not has[need]]:
         where = f"task {short(options.task)} with search_mode {options.search_mode}"
         raise BadInput(f"strategy: {short(options.strategy)} needs {NEEDS[missing[0]]}, {where} has none", "strategy")
@@ -222,7 +223,7 @@ def summary(found: dict) -> list[str]:
 def environment(options: Options, arrangement: Arrangement) -> dict:
     """What the same bits depend on, beside the settings."""
     names = ["jax", "jaxlib", "optax", "numpy"]
-    names += ["brax"] if options.task == "ppo" else []
+    names += {"ppo": ["brax"], "classification": ["flax", "sklearn"]}.get(options.task, [])
     names += ["torch", "gpytorch"] if options.gp == "gpytorch" else []
     found = {name: __import__(name).__version__ for name in names}
     device = jax.devices()[0]

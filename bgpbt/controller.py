@@ -186,6 +186,7 @@ def _rows(engine: Engine, state: RunState, measured: Measured) -> pd.DataFrame:
         "source": [Source(int(s)).name for s in progress.source],
         "fitness": measured.fitness,
         "timesteps": progress.timesteps,
+        "age": progress.age,
         "env_steps_total": int(progress.env_steps_total),
         "seconds": round(measured.seconds, 3),
     }

@@ -22,7 +22,7 @@ def inherit(engine: Engine, state: RunState, outcome: Outcome) -> tuple[RunState
     if engine.strategy.mutates:
         population = programs.mutate(*scalars, population, decision.mutate)
     first = decision.parents[:, 0]
-    fresh = (decision.shrink[:, 0] == 0) & (decision.perturb[:, 0] > 0)
+    fresh = ((decision.shrink == 0) & (decision.perturb > 0)).all(axis=1)
     progress = progress._replace(
         config=decision.config,
         parents=np.append(np.arange(len(first)), progress.best_member)[decision.parents],

@@ -64,3 +64,19 @@ def settings_of(function: Callable) -> tuple[str, ...]:
 def chosen(function: Callable, options: Options) -> dict[str, Any]:
     """Their values in `options`."""
     return {name: getattr(options, name) for name in settings_of(function)}
+
+
+def made(setting: str, word: str, function: Callable, kind: type, *given: Any, **settings: Any) -> Any:
+    """What a function makes of its arguments.
+
+    Raises:
+      BadInput: it does not take them, or makes something else.
+    """
+    try:
+        inspect.signature(function).bind(*given, **settings)
+    except TypeError as error:
+        raise BadInput(f"{setting}: {word} cannot be called as one: {error}", setting) from None
+    found = function(*given, **settings)
+    if not isinstance(found, kind):
+        raise BadInput(f"{setting}: {word} gives {type(found).__name__}, not a {kind.__name__}", setting)
+    return found

@@ -19,7 +19,7 @@ def notices(options: Options, given: set[str]) -> list[str]:
     """
     strategy, mode = f"strategy {short(options.strategy)}", f"search_mode {options.search_mode}"
     method = {name for name, field in Options.model_fields.items() if field.json_schema_extra["group"] == METHOD}
-    unused = method - set(settings_of(load("strategy", options.strategy, STRATEGIES)))
+    unused = method - set(settings_of(load("strategy", options.method, STRATEGIES)))
     alone = mode if options.search_mode == "hpo" else strategy  # why there are no generations
     bandit = ("explore", "perturb_scale", "trust_region", "gp_time", "gp_context", "quantile_fraction")
     distillation = ("t_distillation", "distill_every", "arch_policy")
@@ -43,7 +43,8 @@ def notices(options: Options, given: set[str]) -> list[str]:
         (("t_ready_end",), options.t_ready_end in (None, options.t_ready), "the same t_ready"),
         (PPO_ONLY, options.task in TASKS and options.task != "ppo", f"task {options.task}"),
         (("problem", "data_dir"), options.task == "ppo", "task ppo"),
-        (("data_dir",), options.task == "toy", "task toy"),
+        (("data_dir", "alg_name"), options.task == "toy", "task toy"),
+        (("report_episodes",), options.task == "classification", "task classification"),
         (("data_dir",), options.task == "classification" and options.problem in (None, "digits"), "problem digits"),
     ]
     why: dict[str, str] = {}

@@ -176,7 +176,9 @@ class Options(BaseModel):
     task: Annotated[str, BeforeValidator(partial(_word, name="task"))] = _problem(
         "ppo", "what a member is and learns, or path/to/file.py:function", "-t"
     )
-    problem: str | None = _problem(None, "which of the task's problems; none: its first")
+    problem: Annotated[str | None, BeforeValidator(_unless("none", None, _folder_name))] = _problem(
+        None, "which of the task's problems; none: its first"
+    )
     env_name: Literal[
         "ant", "fast", "fetch", "grasp", "halfcheetah", "hopper", "humanoid", "humanoidstandup",
         "inverted_double_pendulum", "inverted_pendulum", "pusher", "reacher", "ur5e", "walker2d",
@@ -185,7 +187,9 @@ class Options(BaseModel):
     alg_name: Literal["ppo", "sgd", "adam"] = _problem(
         "ppo", "how one member learns: agents by ppo, classifiers by the others", "-a"
     )
-    data_dir: str | None = _problem(None, "folder of the images that the problem needs; nothing is downloaded")
+    data_dir: Annotated[str | None, BeforeValidator(_unless("none", None, lambda v: v))] = _problem(
+        None, "folder of the images that the problem needs; nothing is downloaded"
+    )
     num_envs: Count = _problem(2048, "environments of each member, a multiple of 32")
     episode_length: Count = _problem(1000, "steps after which an episode is cut")
     action_repeat: Count = _problem(1, "steps for which an action is held")
@@ -281,6 +285,11 @@ class Options(BaseModel):
     def generations(self) -> int:
         """How many generations may follow the first one."""
         return 0 if self.search_mode == "hpo" or self.strategy not in GENERATIONAL else self.max_distillation
+
+    @property
+    def method(self) -> str:
+        """The strategy that decides between rounds: without hyperparameters the bandit has nothing to do."""
+        return "pbt" if self.strategy == "bgpbt" and self.search_mode == "nas" else self.strategy
 
     @property
     def subject(self) -> str:

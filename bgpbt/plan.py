@@ -25,7 +25,7 @@ class Plan(NamedTuple):
     training: int
     candidates: int  # training of candidates beyond the population's size
     evaluation: int  # at most: an evaluation ends when its last episode does
-    report: int  # at most; not part of `env_steps_total`
+    report: int  # at most; not part of `env_steps_total`; 0 on unseen data
     memory_bytes: int
 
 
@@ -84,7 +84,7 @@ def make_plan(options: Options, task: Task, arrangement: Arrangement) -> Plan:
     """Counts rounds and steps and estimates memory. Nothing is compiled."""
     rounds, size, steps = rounds_of(options, task), options.pop_size, task.timesteps_per_update
     evaluated = options.candidates + (0 if task.fitness_from_training else sum(r.members for r in rounds))
-    calls = 1 / size if task.unseen else math.ceil(options.report_episodes / (size * returns_of(task)))
+    calls = 0 if task.unseen else math.ceil(options.report_episodes / (size * returns_of(task)))
     return Plan(
         rounds=len(rounds),
         updates=sum(r.updates for r in rounds),
@@ -92,7 +92,7 @@ def make_plan(options: Options, task: Task, arrangement: Arrangement) -> Plan:
         training=sum(r.updates for r in rounds) * steps * size,
         candidates=sum(r.updates * (r.members - size) for r in rounds) * steps,
         evaluation=evaluated * task.evaluation_steps,
-        report=round(2 * calls * size * task.evaluation_steps),
+        report=2 * calls * size * task.evaluation_steps,
         memory_bytes=estimate_memory(options, task, arrangement, max(options.candidates, *(r.members for r in rounds))),
     )
 
@@ -126,7 +126,8 @@ def describe(options: Options, task: Task, plan: Plan, arrangement: Arrangement,
         ),
         f"candidates                 {plan.candidates:,} {task.unit} beyond the population's own",
         f"evaluation                 at most {plan.evaluation:,} {task.unit}",
-        f"final report               at most {plan.report:,} {task.unit}, not counted in env_steps_total",
+        "final report               "
+        + ("on unseen data" if task.unseen else f"at most {plan.report:,} {task.unit}, not counted in env_steps_total"),
         f"programs to compile        at most {len(names)} large ({', '.join(names)}) in {sizes}"
         " and a few small ones, once for all seeds",
         f"members at once            {arrangement.devices} x {arrangement.chunk} (devices x vmapped)",

@@ -397,7 +397,7 @@ def gather(task: Task, population: TrainState, best: TrainState, fresh: TrainSta
     """Inheritance as one gather along `P`, then shrink-perturb. Worlds stay where they are.
 
     Weights and moments of a block come from the block's parent; where the weights are not whole, the moments are fresh.
-    What the blocks share comes from the parent of the first one.
+    What the blocks share comes from the parent of the first one, and is fresh where all of them start afresh.
 
     Args:
       task: names the blocks.
@@ -424,7 +424,7 @@ def gather(task: Task, population: TrainState, best: TrainState, fresh: TrainSta
         params[block] = jax.vmap(shrink_perturb)(inherited, fresh.params[block], shrink, perturb)
         kept = take(population.moments[block], best.moments[block], parents)
         moments[block] = jax.vmap(_choose)(whole, kept, fresh.moments[block])
-    restart = (decision.shrink[:, 0] == 0) & (decision.perturb[:, 0] > 0)
+    restart = jnp.all((decision.shrink == 0) & (decision.perturb > 0), axis=1)
     shared = jax.vmap(_choose)(~restart, take(population.shared, best.shared, decision.parents[:, 0]), fresh.shared)
     return TrainState(params, moments, shared, population.world)
 

@@ -24,7 +24,7 @@ def with_parent(records: pd.DataFrame) -> pd.DataFrame:
 
 
 def lineage(records: pd.DataFrame, round: int, member: int) -> pd.DataFrame:
-    """The rows through which the weights of `member` at `round` passed, oldest first."""
+    """The rows through which the weights of `member` at `round` passed, oldest first; they end where weights began afresh."""
     rows = tidy(records)
     places = {key: place for place, key in enumerate(zip(rows["round"], rows["member"], strict=True))}
     if (round, member) not in places:
@@ -33,7 +33,16 @@ def lineage(records: pd.DataFrame, round: int, member: int) -> pd.DataFrame:
     while (round, member) in places:
         chain.append(places[round, member])
         round, member = round - 1, rows["parent"].iloc[chain[-1]]
+        if (round, member) in places and _afresh(rows.iloc[places[round, member]], rows.iloc[chain[-1]]):
+            break
     return rows.iloc[chain[::-1]].reset_index(drop=True)
+
+
+def _afresh(before: pd.Series, row: pd.Series) -> bool:
+    """Whether a member began the round of `row` with fresh weights: its age does not add up."""
+    if "age" not in row or {before["phase"], row["phase"]} != {"training"}:  # a student's age begins anew, its history does not
+        return False
+    return row["age"] < before["age"] + row["timesteps"] - before["timesteps"]
 
 
 def replacements(records: pd.DataFrame) -> pd.DataFrame:

@@ -86,12 +86,18 @@ def results_of(options: Options) -> dict:
     return found
 
 
+def what(options: Options) -> str:
+    """What an arm's runs have in common with those of others: only such results are compared."""
+    return f"{options.env_name}, {options.pop_size} members, {options.max_timesteps} steps"
+
+
 def row_of(arm: str, seed: int, result) -> dict:
     """What one run came to."""
     last = result.records[result.records["round"] == result.records["round"].max()]
     return {
         "arm": arm,
         "seed": seed,
+        "what": what(result.options),
         "return": result.report["mean"],
         "population": float(last["fitness"].median()),
         "env_steps": result.report["env_steps_total"],
@@ -175,14 +181,14 @@ def main(argv: list[str]) -> int:
         options = options_of(arm, args.seeds, args.save_dir, args.quick, args.env_name)
         if place == 0:
             command_line.prepare_jax(options)
-        known = {row["seed"] for row in rows if row["arm"] == arm}
+        known = {row["seed"] for row in rows if (row["arm"], row["what"]) == (arm, what(options))}
         if missing := tuple(seed for seed in options.seed if seed not in known):
             found = results_of(options.model_copy(update={"seed": missing}))
             rows += [row_of(arm, seed, result) for seed, result in found.items()]
         if args.csv:
             pd.DataFrame(rows).to_csv(args.csv, index=False)
     runs = pd.DataFrame(rows)
-    runs = runs[runs["arm"].isin(args.arms) & runs["seed"].isin(options.seed)]
+    runs = runs[runs["arm"].isin(args.arms) & runs["seed"].isin(options.seed) & (runs["what"] == what(options))]
     settings = {"seeds": sorted(set(runs["seed"].tolist())), "arms": args.arms}
     result = Result("compare_small", settings, summarise(runs), args.quick, machine())
     show(result)

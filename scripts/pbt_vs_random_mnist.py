@@ -27,7 +27,7 @@ from matplotlib.figure import Figure as Drawing
 import bgpbt
 import main as command_line
 from bgpbt import records
-from bgpbt.options import Options, load_options
+from bgpbt.options import BadInput, Options, load_options
 from bgpbt.plots import MEMBER, WINNER
 from bgpbt.population import Purpose, member_key
 from bgpbt.tasks import images
@@ -97,9 +97,10 @@ def retrain(task: Task, seed: int, lineage: pd.DataFrame, epochs: int):
 
     The schedule is stretched: of k rounds, the n-th ends after n / k of the training.
     """
-    root, rounds = int(lineage["member"].iloc[0]), lineage.iloc[1:]
+    # Weights that began afresh after a round were drawn with its number; the first ones with 0.
+    root, drawn, rounds = lineage["member"].iloc[0], max(lineage["round"].iloc[0] - 1, 0), lineage[lineage["round"] > 0]
     data, batches = jax.tree.map(jnp.asarray, task.data), epochs * (len(task.data["labels"]) // BATCH)
-    key = member_key(jnp.uint32(seed), Purpose.initialise, jnp.int32(0), jnp.int32(root))
+    key = member_key(jnp.uint32(seed), Purpose.initialise, jnp.int32(drawn), jnp.int32(root))
     state, train, done = task.init(key, {}), jax.jit(task.train), 0
     for number, (_, row) in enumerate(rounds.iterrows(), start=1):
         due = round(number / len(rounds) * batches)
@@ -127,6 +128,10 @@ def study(args: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, object]]:
     rows = np.random.default_rng(0).permutation(len(whole.labels))[:number]
     whole = Images(whole.images[rows], whole.labels[rows])
     training, judged = split(whole)
+    if min(len(judged.labels), EPOCHS * (len(training.labels) // BATCH) // INTERVALS) == 0:
+        raise BadInput(f"images: {number} give no minibatch to every half epoch, give at least {2 * BATCH * 5 // 4}")
+    if args.problem != "digits":
+        images.find(args.problem, "test", args.data_dir)  # unread, but there
     epochs, found, first = 2 if args.quick else EPOCHS, [], {}
     for place, arm in enumerate(ARMS):
         options = options_of(arm, args, training)
@@ -188,11 +193,15 @@ def draw(first: dict[str, object], path: Path) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Runs what is missing, prints the figures."""
+    """Runs what is missing, prints the figures. Exit code 2 where the images cannot be used."""
     args = parser().parse_args(argv)
     if args.quick:
         args.problem, args.seeds = "digits", "1000,1001"
-    rows, first = study(args)
+    try:
+        rows, first = study(args)
+    except BadInput as error:
+        print(f"pbt_vs_random_mnist.py: {error}", file=sys.stderr)
+        return 2
     result = Result("pbt_vs_random_mnist", {"seeds": args.seeds, "images": args.images}, summarise(rows), args.quick, machine())
     show(result)
     if args.csv:

@@ -1,16 +1,18 @@
 """What a schedule is worth without the population that found it: a finished run's winner, its schedule and its end, four ways.
 
 - `adaptive`: the run as it was, its reported member.
-- `replayed`: the winner's schedule, round by round along its lineage, from fresh weights.
-- `constant`: the winner's last hyperparameters from fresh weights, for as long.
-- `continued`: the finished population, every member with its last hyperparameters and nobody copying, for as long again.
+- `replayed`: that member's schedule, round by round along its lineage, from fresh weights.
+- `constant`: its last hyperparameters from fresh weights, for as long.
+- `continued`: the finished population, every member with its last hyperparameters and nobody copying, for as long again; the
+  member with the highest fitness of any round, those of the run included, is reported.
 
 Replayed and constant are populations of their own whose members never meet: as many repeats as the run has members, from seeds
-that the run has not used. Nobody is selected among them, so the evaluation after their last round is their report; that of the
-others is on fresh episodes or unseen data. Architectures must be the same for the whole run (`-sm hpo`, or one generation).
+that the run has not used. Nobody is selected among them, so the evaluation after the round that the reported member is of is
+their report; that of the others is on fresh episodes or unseen data. Architectures must stay the same along the lineage.
 """
 
 import argparse
+import hashlib
 import shutil
 import sys
 from pathlib import Path
@@ -48,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
 
 def encoded(task: Task, lineage: pd.DataFrame) -> np.ndarray:
     """The configurations of a lineage's rounds, untrained one left out. Shape `[rounds, D]`."""
-    rows = lineage.iloc[1:]
+    rows = lineage[lineage["round"] > 0]
     values = {name: rows[name].to_numpy(dtype=np.float32) for name in task.space}
     return np.asarray(spaces.encode(task.space, values), np.float32)
 
@@ -82,28 +84,37 @@ def held(strategy: Strategy, num_blocks: int) -> Strategy:
     return strategy._replace(step=step)
 
 
+def digest(what: np.ndarray) -> str:
+    """A few letters that tell schedules apart, and runs."""
+    return hashlib.sha256(np.ascontiguousarray(what).tobytes()).hexdigest()[:8]
+
+
 def repeats(result, options: Options, schedule: np.ndarray, way: str) -> pd.DataFrame:
     """Members that all follow a schedule. Returns their records."""
-    changes = {"exp_name": way, "n_init": options.pop_size, "strategy": "random"}
-    strategy = replay(schedule, len(result.task.blocks))
-    return bgpbt.run(options.model_copy(update=changes), result.task, strategy).records
+    changes = {"exp_name": f"{way}_{digest(schedule)}", "n_init": options.pop_size, "strategy": "random"}
+    task, strategy = result.task._replace(first=None), replay(schedule, len(result.task.blocks))
+    return bgpbt.run(options.model_copy(update=changes), task, strategy).records
 
 
 def continued(result, options: Options):
     """The finished population trained as long again."""
-    there, old = folder(options.model_copy(update={"exp_name": "continued"}), result.options.seed[0]), result.options
+    old, name = result.options, f"continued_{digest(result.records['fitness'].to_numpy())}"
+    there = folder(options.model_copy(update={"exp_name": name}), old.seed[0])
     longer = old.model_copy(
         update={
             "save_dir": options.save_dir,
-            "exp_name": "continued",
+            "exp_name": name,
             "t_ready": old.t_ready_at(old.max_timesteps),
             "t_ready_end": None,
             "max_timesteps": int(result.records["timesteps"].max()) * 2,
         }
     )
     if not there.exists():
-        shutil.copytree(result.path, there, ignore=shutil.ignore_patterns("report.json", "*.png", "*.gif", ".lock"))
-        longer.save(there / "options.yaml")
+        copy = there.with_name(there.name + ".partial")
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(result.path, copy, ignore=shutil.ignore_patterns("report.json", "*.png", "*.gif", ".lock"))
+        longer.save(copy / "options.yaml")
+        copy.rename(there)
     strategy = held(make_strategy(old, result.task), len(result.task.blocks))
     return bgpbt.run(longer, result.task, strategy)
 
@@ -120,6 +131,9 @@ def study(result, seed: int, save_dir: str) -> dict[str, pd.DataFrame | object]:
         raise BadInput(f"{result.path} has {result.records['generation'].max() + 1} generations, give a run with one")
     options = result.options.model_copy(update={"seed": (seed,), "save_dir": save_dir, "render": False})
     schedule = encoded(result.task, result.lineage)
+    genes = ~spaces.group_mask(result.task.space, "hyperparameter")
+    if (schedule[:, genes] != schedule[:1, genes]).any():
+        raise BadInput(f"{result.path}: the winner's architecture changed along its lineage, give a run where it did not")
     return {
         "adaptive": result,
         "replayed": repeats(result, options, schedule, "replayed"),
@@ -130,11 +144,11 @@ def study(result, seed: int, save_dir: str) -> dict[str, pd.DataFrame | object]:
 
 def summarise(found: dict) -> list[Figure]:
     """What each way comes to."""
-    figures = []
+    figures, at = [], int(found["adaptive"].best["round"])
     for way in WAYS:
         if isinstance(found[way], pd.DataFrame):
             rows = found[way]
-            last = rows.loc[rows["round"] == rows["round"].max(), "fitness"].to_numpy()
+            last = rows.loc[rows["round"] == at, "fitness"].to_numpy()
             note = f"{len(last)} repeats, sd {np.nanstd(last, ddof=1):.4g}"
             figures.append(Figure(way, float(np.nanmean(last)), "", note=note, repeats=tuple(last)))
         else:

@@ -112,6 +112,7 @@ def test_smallest_quantile_fraction_is_named_and_works():
         ({"strategy": "mfpbt", "frequencies": "1,2", "pop_size": 12}, "of a multiple of 4, give 16"),
         ({"strategy": "sha", "eta": 1}, "eta: 1 of 1"),
         ({"task": "toy", "strategy": "pbtnas"}, "pbtnas needs architectures to search, task toy with search_mode hpo has none"),
+        ({"task": "toy", "search_mode": "nas"}, "search_mode: nas searches architectures, task toy has none, give -sm hpo"),
         ({"task": "toy", "exploit": "t_test"}, "pbt needs several returns of an evaluation, task toy"),
         ({"task": "toy", "problem": "quadratik"}, "problem: unknown 'quadratik', nearest: quadratic"),
         ({"task": "missing.py:f"}, "task: no file missing.py"),
@@ -129,9 +130,14 @@ def test_what_does_not_fit_together_is_refused(changes, problem):
 def test_a_function_in_a_persons_own_file(tmp_path, monkeypatch):
     """Found, or refused in one line where it cannot be used."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.py").write_text("def task(options):\n    return options.pop_size\n\nnumber = 3\n")
-    assert api.make_task(Options(task="mine.py:task")) == 8
-    for word, problem in {"mine.py:tasks": "has no function 'tasks', nearest: task", "mine.py:number": "known: task"}.items():
+    text = "from bgpbt.tasks.toy import toy as task\n\n\ndef wrong(options):\n    return options.pop_size\n\n\nnumber = 3\n"
+    (tmp_path / "mine.py").write_text(text)
+    assert api.make_task(Options(task="mine.py:task")).name == "toy quadratic"
+    with pytest.raises(BadInput, match=r"mine\.py:wrong gives int, not a Task"):
+        api.make_task(Options(task="mine.py:wrong"))
+    with pytest.raises(BadInput, match=r"strategy: mine\.py:wrong cannot be called as one: too many positional arguments"):
+        api.make_strategy(Options(strategy="mine.py:wrong"), quadratic())
+    for word, problem in {"mine.py:wrogn": "has no function 'wrogn', nearest: wrong", "mine.py:number": "known: wrong"}.items():
         with pytest.raises(BadInput, match=problem):
             api.make_task(Options(task=word))
     (tmp_path / "mine.py").write_text("import nothing_of_that_name\n")

@@ -80,6 +80,7 @@ def test_a_run_killed_after_any_round_continues_to_the_same_bits(tmp_path, after
     assert result.report == unbroken[0].report
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("compile_once")
 def test_a_bandit_killed_between_suggestions_continues_to_the_same_bits(tmp_path, after_save):
     """History, fitted parameters, trust region and counters come back; the records hold its beliefs."""

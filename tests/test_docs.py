@@ -3,7 +3,12 @@
 import re
 from pathlib import Path
 
+import jax
+import numpy as np
+from toys import SPACE, outcome
+
 import bgpbt
+from bgpbt.lookup import load
 from bgpbt.options import load_options
 
 DOCS = Path(bgpbt.__file__).resolve().parents[1] / "docs"
@@ -28,6 +33,14 @@ def test_a_strategy_of_ones_own(tmp_path):
         "previous",
     }
     assert bgpbt.open_run(result.path).best.equals(result.best)
+
+
+def test_the_strategy_of_ones_own_keeps_nobody_who_failed(tmp_path):
+    (tmp_path / "my_strategy.py").write_text(example("strategies.md"))
+    build = load("strategy", f"{tmp_path}/my_strategy.py:copy_the_best", {})
+    seen = outcome([float("nan"), 1.0, float("nan"), float("nan")])
+    _, decision = build(SPACE, ("first", "second")).step(jax.random.PRNGKey(0), 0, seen)
+    assert (np.asarray(decision.parents) == 1).all()
 
 
 def test_a_task_of_ones_own(tmp_path):

@@ -93,6 +93,15 @@ def test_a_broken_archive(tmp_path):
         (tmp_path / "mnist.npz").write_bytes(content)
         with pytest.raises(BadInput, match="is no npz with x_train and y_train"):
             images.load("mnist", "train", str(tmp_path))
+    np.savez(tmp_path / "whole.npz", x_train=PIXELS, y_train=LABELS)
+    np.save(tmp_path / "array.npy", PIXELS)
+    for content in ((tmp_path / "whole.npz").read_bytes()[:9000], (tmp_path / "array.npy").read_bytes()):
+        (tmp_path / "mnist.npz").write_bytes(content)
+        with pytest.raises(BadInput, match="is no npz with x_train and y_train"):
+            images.load("mnist", "train", str(tmp_path))
+    np.savez(tmp_path / "mnist.npz", x_train=PIXELS, y_train=LABELS.astype(str))
+    with pytest.raises(BadInput, match="labels of type <U"):
+        images.load("mnist", "train", str(tmp_path))
     np.savez(tmp_path / "mnist.npz", x=PIXELS)
     with pytest.raises(BadInput, match="is no npz with x_train and y_train"):
         images.load("mnist", "train", str(tmp_path))

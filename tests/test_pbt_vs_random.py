@@ -12,6 +12,7 @@ from bgpbt.tasks import images
 from bgpbt.tasks.classification import BATCH, split
 from scripts import pbt_vs_random_mnist as script
 
+pytestmark = pytest.mark.long
 SEED = 1000
 LIMITS = {"learning_rate": (1e-5, 1.0), "momentum": (0.1, 0.9999)}
 

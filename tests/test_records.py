@@ -32,6 +32,17 @@ def test_lineage_follows_a_chain_of_copies(records, round, member, path):
     assert line["fitness"].tolist() == pytest.approx([FITNESS[r][m] for r, m in enumerate(path)], nan_ok=True)
 
 
+def test_lineage_ends_where_weights_began_afresh(records):
+    """Member 2 began afresh in round 4 and stays its own parent, as it is written; its weights have no history."""
+    records = records.assign(age=records["timesteps"])
+    whole = lineage(records, 4, 1)
+    assert len(whole) == 5  # every age adds up
+    fresh = (records["round"] == 4) & (records["member"] == 2)
+    records.loc[fresh, ["age", "parent"]] = [100, 2]
+    assert lineage(records, 4, 2)["round"].tolist() == [4]
+    assert lineage(records.assign(phase="distillation"), 4, 2)["round"].tolist() == [0, 1, 2, 3, 4]  # a student's teacher
+
+
 def test_lineage_of_an_unknown_member_is_refused(records):
     with pytest.raises(KeyError, match="member 3 in round 4"):
         lineage(records, 4, 3)

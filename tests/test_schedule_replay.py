@@ -10,7 +10,7 @@ from scripts import schedule_replay as script
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    values = {"task": "toy", "problem": "deceptive", "pop_size": 4, "t_ready": 20, "max_timesteps": 100, "inherit": "both"}
+    values = {"task": "toy", "problem": "quadratic", "pop_size": 4, "t_ready": 20, "max_timesteps": 100, "inherit": "both"}
     values |= {"quantile_fraction": 0.25, "devices": 1, "save_dir": str(tmp_path_factory.mktemp("runs"))}
     return bgpbt.run(load_options(values))
 
@@ -21,23 +21,20 @@ def found(finished, tmp_path_factory):
 
 
 def test_every_repeat_follows_the_schedule(finished, found):
-    schedule = finished.lineage["h"].iloc[1:].to_numpy()
-    rows = found["replayed"]
-    for number, group in rows[rows["round"] > 0].groupby("round"):
-        expected = schedule[min(number, len(schedule)) - 1]
-        np.testing.assert_allclose(group["h"], expected, atol=1e-6)
-        assert (group["parent"] == group["member"]).all() and len(group) == 4
-    x0, x1 = 1.0, 1.0  # the toy, by hand
-    for number in range(5):
-        h = schedule[min(number, len(schedule) - 1)]
-        for _ in range(20):
-            x0, x1 = x0 * (1 - 0.02 * h), (x1 + h) / 2
-    last = rows[rows["round"] == 5]
-    np.testing.assert_allclose(last["fitness"], 1.2 - x0**2 - x1**2, atol=1e-4)
+    """From the first round on, though the toy has first configurations of its own."""
+    schedule = finished.lineage[["h0", "h1"]].iloc[1:].to_numpy()
+    rows, x = found["replayed"], np.array([0.9, 0.9])
+    for number in range(1, 6):
+        h, group = schedule[min(number, len(schedule)) - 1], rows[rows["round"] == number]
+        np.testing.assert_allclose(group[["h0", "h1"]], np.tile(h, (4, 1)), atol=1e-5)
+        assert (group["parent"] == group["member"]).all()
+        x = x * (1 - 0.02 * h) ** 20  # the toy, by hand
+        np.testing.assert_allclose(group["fitness"], 1.2 - (x**2).sum(), atol=1e-4)
 
 
 def test_constant_is_the_last_configuration(finished, found):
-    np.testing.assert_allclose(found["constant"]["h"], finished.lineage["h"].iloc[-1], atol=1e-6)
+    rows = found["constant"][found["constant"]["round"] > 0]
+    np.testing.assert_allclose(rows[["h0", "h1"]] - finished.lineage[["h0", "h1"]].iloc[-1], 0, atol=1e-5)
 
 
 def test_the_population_goes_on_as_it_was(finished, found):
@@ -45,7 +42,7 @@ def test_the_population_goes_on_as_it_was(finished, found):
     assert rows["round"].max() == 10 and rows["timesteps"].max() == 200
     last = before[before["round"] == 5]
     for _, group in rows[rows["round"] > 5].groupby("round"):
-        np.testing.assert_array_equal(group["h"], last["h"])
+        np.testing.assert_array_equal(group[["h0", "h1"]], last[["h0", "h1"]])
         assert (group["parent"] == group["member"]).all()
     assert finished.records["round"].max() == 5  # the run itself is as it was
 
@@ -63,5 +60,10 @@ def test_what_cannot_be_replayed(finished, tmp_path, capsys):
     records = finished.records.assign(generation=1)
     with pytest.raises(BadInput, match="has 2 generations"):
         script.study(finished.__class__(**{**finished.__dict__, "records": records}), 7, str(tmp_path))
+    space = {name: dim._replace(group="x") for name, dim in finished.task.space.items()}
+    lineage = finished.records.assign(parent=finished.records["member"], h0=finished.records["round"] * 1.0)
+    searched = finished.__class__(**{**finished.__dict__, "task": finished.task._replace(space=space), "records": lineage})
+    with pytest.raises(BadInput, match="architecture changed along its lineage"):
+        script.study(searched, 7, str(tmp_path))
     assert script.main([str(tmp_path / "missing")]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1

@@ -357,6 +357,7 @@ def test_what_stands_in_the_table_is_not_run_again(monkeypatch, tmp_path):
 
     def row_of(arm, seed, result):
         row = {"return": 100.0 * seed + (50 if result == "bgpbt" else 0), "population": 1.0, "env_steps": 10, "rounds": 20}
+        row["what"] = compare_small.what(compare_small.options_of(arm, "0", "runs", False))
         return {"arm": arm, "seed": seed, **row, "seconds": 1.0}
 
     monkeypatch.setattr(compare_small, "results_of", results_of)
@@ -367,3 +368,4 @@ def test_what_stands_in_the_table_is_not_run_again(monkeypatch, tmp_path):
     assert ran == [("pbt", (0, 1, 2)), ("bgpbt", (0, 1, 2))]
     figures = {f["name"]: f["value"] for f in json.loads((tmp_path / "c.json").read_text())["figures"]}
     assert figures["bgpbt less pbt, mean of pairs"] == 50
+    assert compare_small.main([*flags, "pbt", "--env_name", "hopper"]) == 0 and len(ran) == 3  # another task's results are others

@@ -76,14 +76,14 @@ def natural(raw: Params) -> Params:
     """Unconstrained parameters in natural units."""
     return Params(
         jnp.exp(raw.variance),
-        jnp.clip(jnp.exp(raw.lengthscale), SHORTEST, LONGEST),
+        jnp.exp(raw.lengthscale),
         MOST_FORGOTTEN * jax.nn.sigmoid(raw.eps),
         LEAST_NOISE + jnp.exp(raw.noise),
     )
 
 
 def fit(rows: Rows) -> Params:
-    """The most likely parameters, from v = l = 1, eps = 0.1, noise 0.01; these where nothing better is found."""
+    """The most likely parameters, from v = l = 1, eps = 0.1, noise 0.01, which stay where nothing better is found. Clips l."""
     start = Params(*(jnp.asarray(x, rows.z.dtype) for x in (0.0, 0.0, jnp.log(0.1 / 0.4), jnp.log(0.01))))
 
     def cost(raw):
@@ -92,7 +92,8 @@ def fit(rows: Rows) -> Params:
     found, value = descend(cost, start, ITERATIONS)
     finite = jnp.stack([jnp.isfinite(x) for x in (*found, value)]).all()
     better = finite & (value <= cost(start))
-    return jax.tree.map(lambda new, old: jnp.where(better, new, old), natural(found), natural(start))
+    params = jax.tree.map(lambda new, old: jnp.where(better, new, old), natural(found), natural(start))
+    return params._replace(lengthscale=jnp.clip(params.lengthscale, SHORTEST, LONGEST))
 
 
 def suggest(key: Key, params: Params, rows: Rows, pending: Rows, context: Array, t: Array) -> Array:

@@ -11,6 +11,8 @@ from bgpbt.types import Array
 CLASSES = 10
 OPERATIONS = ("none", "skip", "conv1", "conv3", "conv5", "pool")
 CELLS, EDGES = 2, 2
+PLAIN_BLOCKS = ("conv1", "conv2", "dense1", "dense2")
+SEARCHED_BLOCKS = ("stem", "cell1", "cell2", "head")  # the first has no architecture: what follows it follows the first parent
 
 
 class Plain(nn.Module):

@@ -48,7 +48,8 @@ def mfpbt(
         key_failed, key_explore = jax.random.split(key)
         fitness = np.asarray(outcome.fitness)
         found = exchange(fitness, frequencies, int(finished))
-        lost = np.isnan(fitness[found.weights])  # a failed member in a part that waits, or where nobody is left to copy
+        # A failed member in a part that waits, or where nobody is left to copy.
+        lost = np.isnan(fitness[found.weights]) | np.isnan(fitness[found.config])
         instead = np.asarray(survivors_draw(key_failed, fitness))
         weights, source = np.where(lost, instead, found.weights), np.where(lost, instead, found.config)
         explores = found.explores | lost

@@ -33,7 +33,7 @@ def pbtnas(
       quantile_fraction: share of the population replaced in a round, and of that it descends from, in (0, 0.5].
       mixing: "blocks" of the second parent; "none": of the child itself, so that no architecture is new; "whole": no selection,
         everybody's whole network is shrunk and perturbed after every round.
-      mix_probability: chance of each block.
+      mix_probability: chance of each block that has an architecture.
       shrink: factor of the weights that are mixed in; 1 with `perturb` 0 copies exactly, 0 with 1 starts them afresh.
       perturb: factor of the fresh weights added to them.
     """
@@ -49,7 +49,7 @@ def pbtnas(
             removed, mixed = jnp.isnan(outcome.fitness), jnp.ones_like(mixed)
         if mixing != "blocks":
             second = first
-        mixed = mixed & (removed[:, None] | (mixing == "whole"))
+        mixed = mixed & (mixing == "whole" or removed[:, None] & owners.any(axis=1))  # what nobody owns is the first parent's
         lead = jnp.where(removed, first, own)
         parents = jnp.where(mixed & removed[:, None], second[:, None], lead[:, None])
         config = outcome.config[lead]

@@ -6,6 +6,7 @@ from bgpbt import space as spaces
 from bgpbt.networks.mlp import MLP
 from bgpbt.options import BadInput, Options
 from bgpbt.space import SearchSpace
+from bgpbt.strategies import GENERATIONAL
 from bgpbt.tasks.learner import BLOCKS
 from bgpbt.tasks.ppo import architecture_space, hyperparameter_space, ppo
 from bgpbt.types import Task
@@ -72,5 +73,7 @@ def agents(options: Options) -> Task:
     widths, depth = WIDTHS[: 1 if options.arch_space == "small" else None], DEPTHS[options.arch_space]
     space = architecture_space(depth, widths[-1])
     task = partial(task, space=learning | space if options.search_mode == "both" else space, spectral_norm=True)
+    if options.strategy not in GENERATIONAL:  # it may bring in an architecture at any round: there is room for all of them
+        widths = widths[-1:]
     *ladder, largest = (task(sizes=dict.fromkeys(BLOCKS, (depth, width))) for width in widths)
     return largest._replace(ladder=tuple(ladder))

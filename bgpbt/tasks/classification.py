@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from bgpbt import space as spaces
-from bgpbt.networks.convolutional import Plain, Searched, operations
+from bgpbt.networks.convolutional import PLAIN_BLOCKS, SEARCHED_BLOCKS, Plain, Searched, operations
 from bgpbt.options import BadInput, Options
 from bgpbt.space import Float, SearchSpace
 from bgpbt.tasks import distillation, images
@@ -39,6 +39,8 @@ def classification(options: Options) -> Task:
     """
     name = options.problem or images.NAMES[0]
     training = images.load(name, "train", options.data_dir)
+    if name != "digits":
+        images.find(name, "test", options.data_dir)  # missed now, not after the training
     return classifier(
         f"{name}, {options.alg_name}",
         *split(training),
@@ -78,9 +80,8 @@ def classifier(name: str, training: Images, judged: Images, *, unseen, search_mo
     per_epoch = len(training.labels) // BATCH
     rows = np.tile(np.arange(len(training.labels), dtype=np.int32), (EPOCHS, 1))
     orders = np.random.default_rng(SPLIT_SEED + 1).permuted(rows, axis=1)
-    example, defaults = jnp.zeros((1, *training.images.shape[1:])), spaces.defaults(space)
-    shapes = jax.eval_shape(lambda: network.init(jax.random.PRNGKey(0), example, defaults, train=False)["params"])
-    blocks = tuple(shapes)
+    example = jnp.zeros((1, *training.images.shape[1:]))
+    blocks = PLAIN_BLOCKS if search_mode == "hpo" else SEARCHED_BLOCKS
 
     def optimizer(h: Hyperparams):
         if algorithm == "adam":

@@ -1,6 +1,7 @@
 """Images with labels, in the files people have: idx, gzipped or not, and NumPy's npz. Nothing is ever downloaded."""
 
 import gzip
+import zipfile
 import zlib
 from pathlib import Path
 from typing import NamedTuple
@@ -43,12 +44,13 @@ def load(name: str, part: str, data_dir: str | None) -> Images:
         raise BadInput(f"problem: unknown {name!r}, {nearest(name, NAMES)}", "problem")
     if name == "digits":
         return _digits(part)
-    if data_dir is None:
-        raise BadInput(f"data_dir: {name} is not given, get its files from {WHERE[name]} and name their folder", "data_dir")
-    folder = Path(data_dir).expanduser()
-    folder = folder / name if (folder / name).is_dir() else folder
-    npz = folder / f"{name}.npz"
-    images, labels = _from_npz(npz, part) if npz.is_file() else _from_idx(folder, name, part)
+    folder, files = find(name, part, data_dir)
+    if len(files) == 1:
+        images, labels = _from_npz(files[0], part)
+    else:
+        images, labels = (read_idx(path, kind) for path, kind in zip(files, MAGIC, strict=True))
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise BadInput(f"data_dir: {folder} has labels of type {labels.dtype}, give whole numbers", "data_dir")
     if images.ndim != 3 or images.dtype != np.uint8 or len(images) != len(labels) or not len(images):
         kind = f"{images.dtype} images of shape {images.shape}, {len(labels)} labels"
         raise BadInput(f"data_dir: {folder} has {kind}, give 28 x 28 grey ones as bytes with a label each", "data_dir")
@@ -57,6 +59,29 @@ def load(name: str, part: str, data_dir: str | None) -> Images:
             f"data_dir: {folder} has labels from {labels.min()} to {labels.max()}, give 0 to {CLASSES - 1}", "data_dir"
         )
     return Images(images[..., None], labels.astype(np.int32))
+
+
+def find(name: str, part: str, data_dir: str | None) -> tuple[Path, list[Path]]:
+    """The folder of a set and the files of a part, unread: one npz, or images and labels.
+
+    Raises:
+      BadInput: they are not there.
+    """
+    if data_dir is None:
+        raise BadInput(f"data_dir: {name} is not given, get its files from {WHERE[name]} and name their folder", "data_dir")
+    folder = Path(data_dir).expanduser()
+    folder = folder / name if (folder / name).is_dir() else folder
+    if (npz := folder / f"{name}.npz").is_file():
+        return folder, [npz]
+    found = []
+    for kind, magic in MAGIC.items():
+        stem = f"{STEMS[part]}-{kind}-idx{magic & 0xFF}-ubyte"
+        path = next((p for p in (folder / stem, folder / f"{stem}.gz") if p.is_file()), None)
+        if path is None:
+            text = f"data_dir: {folder} has neither {stem} (.gz or not) nor {name}.npz, get them from {WHERE[name]}"
+            raise BadInput(text, "data_dir")
+        found.append(path)
+    return folder, found
 
 
 def _digits(part: str) -> Images:
@@ -71,22 +96,10 @@ def _digits(part: str) -> Images:
 
 def _from_npz(path: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             return found[f"x_{part}"], found[f"y_{part}"].ravel()
-    except (OSError, EOFError, ValueError, KeyError, zlib.error) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise BadInput(f"data_dir: {path} is no npz with x_{part} and y_{part}: {error}", "data_dir") from None
-
-
-def _from_idx(folder: Path, name: str, part: str) -> tuple[np.ndarray, np.ndarray]:
-    found = []
-    for kind, dimensions in (("images", 3), ("labels", 1)):
-        stem = f"{STEMS[part]}-{kind}-idx{dimensions}-ubyte"
-        path = next((p for p in (folder / stem, folder / f"{stem}.gz") if p.is_file()), None)
-        if path is None:
-            text = f"data_dir: {folder} has neither {stem} (.gz or not) nor {name}.npz, get them from {WHERE[name]}"
-            raise BadInput(text, "data_dir")
-        found.append(read_idx(path, kind))
-    return found[0], found[1]
 
 
 def read_idx(path: Path, kind: str) -> np.ndarray:

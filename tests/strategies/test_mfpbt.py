@@ -68,6 +68,16 @@ def test_architectures_go_with_the_weights():
     np.testing.assert_array_equal(config[7, ~genes], seen.config[6, ~genes])
 
 
+def test_a_failed_members_configuration_is_not_taken():
+    """The slow sub-population failed as a whole: a migrant from a faster one would get the configuration of its best."""
+    seen = outcome([1.0, 2, 3, 4, NAN, NAN, NAN, NAN])
+    found = exchange(np.asarray(seen.fitness), (1, 2), 1)
+    assert found.weights[6] == 3 and found.config[6] == 4
+    _, decision = mfpbt(SPACE, ("first", "second"), frequencies=(1, 2)).step(jax.random.PRNGKey(0), np.array(1, np.int32), seen)
+    assert (np.asarray(decision.source)[4:] == Source.perturbed).all()
+    assert set(np.asarray(decision.parents)[4:, 0]) <= {0, 1, 2, 3}
+
+
 def test_who_failed_is_replaced_even_in_a_sub_population_that_waits():
     seen = outcome([1.0, 2, 3, 4, NAN, NAN, NAN, NAN])
     _, decision = mfpbt(SPACE, ("first", "second"), frequencies=(1, 2)).step(jax.random.PRNGKey(0), np.array(0, np.int32), seen)

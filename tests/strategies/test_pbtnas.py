@@ -72,6 +72,13 @@ def test_a_child_is_the_first_parent_but_for_blocks_of_the_second():
     assert (found.parents[:, others] == np.array(others)[:, None]).all() and (found.shrink[:, others] == 1).all()
 
 
+def test_a_block_without_an_architecture_is_always_the_first_parents():
+    found = decisions(pbtnas(SPACE, (*BLOCKS, "stem"), quantile_fraction=0.25, mix_probability=1.0), seen())
+    assert (found.parents[:, 1, 3] == 2).all() and (found.parents[:, 1, :3] == 3).all() and (found.shrink[:, 1, 3] == 1).all()
+    found = decisions(pbtnas(SPACE, (*BLOCKS, "stem"), mixing="whole"), seen())
+    assert (found.shrink[..., 3] < 1).all()
+
+
 @pytest.mark.parametrize(("shrink", "perturb"), [(1.0, 0.0), (0.0, 1.0)])
 def test_copy_exactly_and_reset(shrink, perturb):
     found = decisions(pbtnas(SPACE, BLOCKS, shrink=shrink, perturb=perturb), seen())
