@@ -138,10 +138,11 @@ def test_nothing_compiles_from_the_second_round_on(unbroken):
 def test_every_round_has_records_and_fitness(unbroken):
     rows = unbroken[0].records
     assert len(rows) == 6 * P and np.isfinite(rows["fitness"]).any()
-    assert list(rows.columns[:11]) == [
-        "round", "generation", "why", "phase", "member", "parent", "source", "fitness", "timesteps", "env_steps_total", "seconds",
+    assert list(rows.columns[:12]) == [
+        "round", "generation", "why", "phase", "member", "parent", "source", "fitness", "timesteps", "age", "env_steps_total",
+        "seconds",
     ]  # fmt: skip
-    assert list(rows.columns[11:]) == list(hyperparameter_space(32))
+    assert list(rows.columns[12:]) == list(hyperparameter_space(32))
     assert [set(rows.loc[rows["round"] == n, "timesteps"]) for n in range(6)] == [{n * ROUND} for n in range(6)]
     training = np.arange(6) * P * ROUND
     evaluations = rows.groupby("round")["env_steps_total"].first().to_numpy() - training
