@@ -46,7 +46,7 @@ class Candidates:
         for g, (size, slots) in enumerate(zip(self.sizes, np.split(np.arange(len(self.config)), len(self.sizes)), strict=True)):
             programs = self.engine.programs[size]
             head = (np.uint32(0), np.int32(self.round), np.int32(updates), slots.astype(np.int32), self.active[slots])
-            arguments = (*head, self.groups[g], self.config[slots])
+            arguments = (*head, self.groups[g], self.config[slots], ())
             self.groups[g], _ = programs.distil(*arguments, self.lesson) if taught else programs.train(*arguments)
         jax.block_until_ready(self.groups)
         return int(self.active.sum()) * updates * self.engine.task.timesteps_per_update / (time.monotonic() - began)
