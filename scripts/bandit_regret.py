@@ -70,7 +70,8 @@ def play(function: Function, strategy: Strategy, seed: int, rounds: int) -> np.n
         regret[now] = function.best(now) - values.mean()
         score = score + values + noise[now]
         state, decision = strategy.step(jax.random.fold_in(jax.random.PRNGKey(seed), now), state, outcome(now + 1))
-        config, score = np.asarray(decision.config), score[np.asarray(decision.parents)[:, 0]]
+        kept = np.asarray(decision.shrink)[:, 0]  # a fresh start has no score
+        config, score = np.asarray(decision.config), kept * score[np.asarray(decision.parents)[:, 0]]
     return regret
 
 

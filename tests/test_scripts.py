@@ -16,6 +16,7 @@ from bgpbt.api import make_task
 from bgpbt.options import BadInput
 from bgpbt.plan import rounds_of
 from bgpbt.store import folder
+from bgpbt.strategies import STRATEGIES
 from bgpbt.strategies.random_search import random_search
 from scripts import bandit_regret, benchmark, compare_small, distillation, fitness_ways, learning_small
 from scripts.bandit_functions import FUNCTIONS, ROUNDS
@@ -326,6 +327,14 @@ def test_benchmarks_run(name, tmp_path):
 def test_other_scripts_run(name, tmp_path):
     runs = ["--save_dir", str(tmp_path / "runs")] if name == "compare_small" else []
     assert quick(name, tmp_path / "s.json", "--seeds", "1000", *runs)["benchmark"] == name
+
+
+@pytest.mark.slow
+def test_the_comparison_of_strategies_runs(tmp_path):
+    written = quick("compare_strategies", tmp_path / "s.json", "--csv", str(tmp_path / "s.csv"))
+    figures = {f["name"]: f["value"] for f in written["figures"]}
+    assert figures["most steps that a strategy took, of random's"] == figures["fewest"] == 1
+    assert set(pd.read_csv(tmp_path / "s.csv")["strategy"]) == set(STRATEGIES)
 
 
 @pytest.mark.slow

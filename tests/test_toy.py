@@ -7,51 +7,31 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from toys import play
+from toys import play as by_engine
 
-from bgpbt import space as spaces
 from bgpbt.api import make_task
 from bgpbt.options import load_options
 from bgpbt.strategies.frozen import frozen
 from bgpbt.strategies.pbt import pbt
-from bgpbt.strategies.random_search import random_search
-from bgpbt.tasks.toy import deceptive, objective, quadratic
-from bgpbt.types import Outcome, Strategy
+from bgpbt.tasks.toy import deceptive, objective
+from bgpbt.types import Strategy
+from scripts import toy_trajectories
+from scripts.toy_trajectories import NOISE, TASK, WAYS, play
 
 ROUNDS = 50  # of four steps
-QUADRATIC = quadratic()
+SPACE, BLOCKS, FIRST = TASK.space, TASK.blocks, TASK.first
 
 
-def run(strategy: Strategy, key, interval: int = 4, steps: int = 200):
-    """One run on the quadratic without the engine. Returns the points [2, 2], configurations, and how often someone copied."""
-    task = QUADRATIC
-    state = jax.vmap(lambda c: task.init(key, spaces.decode(task.space, c)))(task.first)
-
-    def train(x, config, updates):
-        def one(x, c):
-            trained, _ = task.train(key, state._replace(params={"x": x}), spaces.decode(task.space, c), updates, ())
-            return trained.params["x"]
-
-        return jax.vmap(one)(x, config)
-
-    def round_(carry, key):
-        x, config, copies = carry
-        x = train(x, config, interval)
-        fitness, ones = objective(x), jnp.ones(2, jnp.int32)
-        seen = Outcome(config, fitness, fitness[:, None], ones, ones, ones.astype(bool))
-        _, decision = strategy.step(key, (), seen)
-        parents = decision.parents[:, 0]
-        return (x[parents], decision.config, copies + jnp.sum(parents != jnp.arange(2))), None
-
-    start = (state.params["x"], jnp.asarray(task.first), jnp.int32(0))
-    rounds = steps // interval
-    (x, config, copies), _ = jax.lax.scan(round_, start, jax.random.split(key, rounds - 1))
-    return train(x, config, interval), config, copies  # nobody copies after the last step
+def best_of_2000(strategy: Strategy, seed: int, interval: int = 4) -> np.ndarray:
+    """The better member's value at the end."""
+    one = lambda key: objective(play(strategy, key, interval)[0][-1]).max()  # noqa: E731
+    return np.asarray(jax.jit(jax.vmap(one))(jax.random.split(jax.random.PRNGKey(seed), 2000)))
 
 
 def test_grid_search_sees_one_direction_each():
-    space = QUADRATIC.space
-    x, _, copies = run(random_search(space, ("x",)), jax.random.PRNGKey(0))
+    points, _, copies = play(WAYS["grid search"], jax.random.PRNGKey(0))
+    assert points.shape == (ROUNDS, 2, 2)
+    x = points[-1]
     np.testing.assert_allclose(x, [[0.015829, 0.9], [0.9, 0.015829]], atol=1e-5)
     np.testing.assert_allclose(objective(x), 0.389749, atol=1e-6)
     assert copies == 0
@@ -59,19 +39,18 @@ def test_grid_search_sees_one_direction_each():
 
 def test_exploit_only_with_a_strict_comparison_is_grid_search():
     """The two tie by symmetry, and nobody is better than the other."""
-    strategy = frozen(pbt(QUADRATIC.space, ("x",), exploit="tournament"))
-    x, _, copies = run(strategy, jax.random.PRNGKey(0))
-    np.testing.assert_allclose(objective(x), 0.389749, atol=1e-6)
+    strategy = frozen(pbt(SPACE, BLOCKS, exploit="tournament"))
+    points, _, copies = play(strategy, jax.random.PRNGKey(0))
+    np.testing.assert_allclose(objective(points[-1]), 0.389749, atol=1e-6)
     assert copies == 0
 
 
 @pytest.mark.parametrize(("interval", "other", "copies"), [(4, 1.171135, 49), (5, 1.170924, 39), (10, 1.169150, 19)])
 def test_exploit_only_where_the_lower_index_wins_ties(interval, other, copies):
-    strategy = frozen(pbt(QUADRATIC.space, ("x",), quantile_fraction=0.5))
-    x, config, number = run(strategy, jax.random.PRNGKey(0), interval)
-    np.testing.assert_allclose(sorted(np.asarray(objective(x))), sorted([1.171508, other]), atol=2e-6)
+    points, config, number = play(WAYS["exploit only"], jax.random.PRNGKey(0), interval)
+    np.testing.assert_allclose(sorted(np.asarray(objective(points[-1]))), sorted([1.171508, other]), atol=2e-6)
     assert number == copies
-    np.testing.assert_array_equal(config, QUADRATIC.first)
+    np.testing.assert_array_equal(config, FIRST)
 
 
 @pytest.mark.parametrize(
@@ -79,11 +58,9 @@ def test_exploit_only_where_the_lower_index_wins_ties(interval, other, copies):
 )
 def test_pbt_beats_both(inherit, interval, mean, share):
     """Over 2,000 seeds: the best member's mean, and how often it is above 1.1."""
-    settings = {"quantile_fraction": 0.5, "inherit": inherit, "explore": "noise", "perturb_scale": 0.01}
-    strategy = pbt(QUADRATIC.space, ("x",), **settings)
-    keys = jax.random.split(jax.random.PRNGKey(1), 2000)
-    x, _, _ = jax.jit(jax.vmap(lambda key: run(strategy, key, interval)))(keys)
-    best = np.asarray(objective(x)).max(axis=1)
+    settings = {"quantile_fraction": 0.5, "explore": "noise", "perturb_scale": NOISE}
+    strategy = WAYS["PBT"] if inherit == "weights" else pbt(SPACE, BLOCKS, inherit=inherit, **settings)
+    best = best_of_2000(strategy, 1, interval)
     assert abs(best.mean() - mean) < 0.005 and abs((best > 1.1).mean() - share) < 0.03
     if inherit == "weights":
         assert abs(best.std() - 0.020) < 0.005
@@ -91,18 +68,13 @@ def test_pbt_beats_both(inherit, interval, mean, share):
 
 def test_explore_only_wanders():
     """Everybody explores every round, nobody copies: mean 1.128, above 1.1 in 73 %."""
-    space = QUADRATIC.space
-
-    def step(key, state, outcome):
-        noise = 0.01 * jax.random.normal(key, outcome.config.shape)
-        _, decision = random_search(space, ("x",)).step(key, state, outcome)
-        return state, decision._replace(config=jnp.clip(outcome.config + noise, 0, 1))
-
-    strategy = Strategy(lambda key, outcome: (), step)
-    keys = jax.random.split(jax.random.PRNGKey(2), 2000)
-    x, _, _ = jax.jit(jax.vmap(lambda key: run(strategy, key)))(keys)
-    best = np.asarray(objective(x)).max(axis=1)
+    best = best_of_2000(WAYS["explore only"], 2)
     assert abs(best.mean() - 1.128) < 0.01 and abs((best > 1.1).mean() - 0.73) < 0.03
+
+
+def test_the_four_ways_are_drawn(tmp_path):
+    assert toy_trajectories.main([str(tmp_path / "toy.png"), "--seed", "1"]) == 0
+    assert (tmp_path / "toy.png").stat().st_size > 5_000
 
 
 def test_the_deceptive_toy_deceives():
@@ -127,7 +99,7 @@ def test_the_deceptive_toy_deceives():
 def test_a_run_of_a_toy(tmp_path, problem):
     """By the same engine as everything else, with its own usual settings."""
     options = load_options({"task": "toy", "problem": problem, "save_dir": str(tmp_path)})
-    result = play(options, make_task(options))
+    result = by_engine(options, make_task(options))
     assert result.path == tmp_path / f"toy_{problem}_pbt_hpo" / "seed_0"
     assert result.records["round"].max() == ROUNDS and (result.path / "learning_curve.png").exists()
     assert result.report["mean"] == pytest.approx(result.best["fitness"]) and result.report["env_steps_total"] == 400

@@ -1,0 +1,230 @@
+"""All strategies side by side: the same first configurations, the same steps, paired seeds, whoever wins.
+
+Problems: both toys; the four functions of `bandit_regret.py`, played as there; scikit-learn's digits, hyperparameters (`digits`)
+and architectures (`digits, cells`, hyperparameters at their defaults). Populations of 8, two of them replaced in a round where
+a strategy takes that setting, sub-populations of 4 that decide every round and every fourth; all else as the task's own settings
+have it. `pbtnas` and `mutation` draw their first architectures themselves, as their sources do. A score lies in [0, 1]: 1 less
+the mean regret of a round; a toy's value of the reported member over its optimum; the accuracy of the reported member on the test
+images. Over all problems of a group: interquartile mean and probability of improvement on random search, with stratified
+bootstrap intervals (Agarwal et al., 2021; their package does not run with pandas 3), and paired differences, seed by seed, of
+the mean over problems.
+
+Reported seeds are 0 to 9, committed before the first reported run; development uses seeds from 1000 on. With --csv, what
+stands there is not run again.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure as Drawing
+from scipy import stats
+
+import bgpbt
+import main as command_line
+from bgpbt.lookup import chosen, load
+from bgpbt.options import Options, load_options
+from bgpbt.plots import MEMBER, WINNER
+from bgpbt.strategies import STRATEGIES
+from bgpbt.tasks.toy import BEST as TOY_BEST
+from bgpbt.types import Task
+from scripts.bandit_functions import FUNCTIONS, ROUNDS
+from scripts.bandit_regret import play
+from scripts.benchmarks.figures import Figure, Result, machine, show, write
+from scripts.compare_small import interval, mean
+
+POPULATION = 8
+COMMON = {"pop_size": POPULATION, "n_init": POPULATION, "quantile_fraction": 0.25, "frequencies": (1, 4), "render": False}
+RUNS = {  # problems that the engine runs: their settings
+    "quadratic": {"task": "toy", "problem": "quadratic"},
+    "deceptive": {"task": "toy", "problem": "deceptive"},
+    "digits": {"task": "classification", "problem": "digits"},
+    "digits, cells": {
+        "task": "classification",
+        "problem": "digits",
+        "search_mode": "nas",
+        "max_distillation": 1,  # of bgpbt: 7 rounds, then 4 of distillation, 20 in all
+        "distill_every": 126,
+        "t_distillation": 72,
+    },
+}
+GROUPS = {  # what is searched: who can, and where
+    "hyperparameters": (("bgpbt", "pb2", "pbt", "mfpbt", "sha", "random"), ("quadratic", "deceptive", "digits", *FUNCTIONS)),
+    "architectures": (("bgpbt", "pbtnas", "mutation", "sha", "random"), ("digits, cells",)),
+}
+COLORS = {"bgpbt": WINNER, "pb2": "#c77dbb", "pbt": "#2a7f62", "mfpbt": "#d98c3f", "sha": "#4a78b5", "random": MEMBER}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags."""
+    result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    result.add_argument("--seeds", type=int, nargs=2, default=(0, 10), metavar=("FIRST", "END"), help="default 0 10")
+    names = [*RUNS, *FUNCTIONS]
+    result.add_argument("--problems", nargs="+", choices=names, default=names, metavar="NAME", help="default: all")
+    result.add_argument("--csv", type=Path, metavar="FILE", help="results so far, read and extended")
+    result.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    result.add_argument("--figure", type=Path, metavar="FILE", help="draw interquartile means and regret curves there")
+    result.add_argument("--quick", action="store_true", help="two seeds, in seconds: shows that it works, judges nothing")
+    return result
+
+
+def options_of(problem: str, strategy: str, seeds: tuple[int, ...], save_dir: str, quick: bool) -> Options:
+    """The settings of runs."""
+    values = COMMON | RUNS[problem] | {"strategy": strategy, "seed": seeds, "save_dir": save_dir}
+    if quick:
+        values |= {"t_ready": 4, "max_timesteps": 12, "max_distillation": 0}
+    return load_options(values)
+
+
+@cache
+def task_of(problem: str) -> Task:
+    """One task for all strategies."""
+    return bgpbt.make_task(options_of(problem, "random", (0,), "unused", False))
+
+
+def by_engine(problem: str, strategy: str, seeds: tuple[int, ...], quick: bool) -> list[dict]:
+    """Runs of a strategy: their scores and steps."""
+    best = TOY_BEST if RUNS[problem]["task"] == "toy" else 1.0
+    with tempfile.TemporaryDirectory() as folder:
+        results = bgpbt.run_seeds(options_of(problem, strategy, seeds, folder, quick), task_of(problem))
+        reports = [result.report for result in results]
+    return [{"score": max(r["mean"] / best, 0.0), "steps": r["env_steps_total"], "curve": ""} for r in reports]
+
+
+def by_play(problem: str, strategy: str, seeds: tuple[int, ...], quick: bool) -> list[dict]:
+    """Plays of a function; the curve is the regret of every round."""
+    function, build, rounds = FUNCTIONS[problem], load("strategy", strategy, STRATEGIES), 4 if quick else ROUNDS
+    made, found = build(function.space, ("all",), **chosen(build, Options(strategy=strategy, **COMMON))), []
+    for seed in seeds:
+        regret = play(function, made, seed, rounds)
+        curve = " ".join(f"{x:.4f}" for x in regret)
+        found.append({"score": 1 - regret.mean(), "steps": POPULATION * rounds, "curve": curve})
+    return found
+
+
+def study(args: argparse.Namespace) -> pd.DataFrame:
+    """Runs what is missing. One row for every problem, strategy and seed."""
+    rows = pd.read_csv(args.csv, keep_default_na=False).to_dict("records") if args.csv and args.csv.exists() else []
+    pairs = [(problem, strategy) for strategies, problems in GROUPS.values() for problem in problems for strategy in strategies]
+    for problem, strategy in [pair for pair in pairs if pair[0] in args.problems]:
+        known = {row["seed"] for row in rows if (row["problem"], row["strategy"]) == (problem, strategy)}
+        if missing := tuple(seed for seed in range(*args.seeds) if seed not in known):
+            found = (by_engine if problem in RUNS else by_play)(problem, strategy, missing, args.quick)
+            rows += [{"problem": problem, "strategy": strategy, "seed": s} | row for s, row in zip(missing, found, strict=True)]
+            if args.csv:
+                pd.DataFrame(rows).to_csv(args.csv, index=False)
+    found = pd.DataFrame(rows)
+    return found[found["seed"].isin(range(*args.seeds)) & found["problem"].isin(args.problems)]
+
+
+def scores_of(rows: pd.DataFrame, group: str) -> dict[str, np.ndarray]:
+    """Scores by strategy, shape `[seeds, problems]`, of the group's problems that were run."""
+    strategies, problems = GROUPS[group]
+    own = rows[rows["problem"].isin(problems) & rows["strategy"].isin(strategies)]
+    wide = own.pivot(index="seed", columns=["strategy", "problem"], values="score")
+    return {strategy: wide[strategy].to_numpy() for strategy in strategies if strategy in wide}
+
+
+def iqm(scores: np.ndarray) -> np.ndarray:
+    """Interquartile mean over seeds and problems `[..., seeds, problems]`."""
+    return stats.trim_mean(scores.reshape(*scores.shape[:-2], -1), 0.25, axis=-1)
+
+
+def improvement(scores: np.ndarray, rival: np.ndarray) -> np.ndarray:
+    """Chance that a seed of one is above a seed of the other, ties being half; mean over problems. `[..., seeds, problems]`."""
+    difference = scores[..., :, None, :] - rival[..., None, :, :]
+    return ((difference > 0) + (difference == 0) / 2).mean(axis=(-3, -2, -1))
+
+
+def stratified(statistic: Callable, *scores: np.ndarray, draws: int = 2_000) -> tuple[float, float]:
+    """95 % bootstrap interval of a statistic of scores `[seeds, problems]`: of every problem, seeds are drawn by themselves."""
+    rng = np.random.default_rng(0)
+    drawn = [x[rng.integers(len(x), size=(draws, *x.shape)), np.arange(x.shape[1])] for x in scores]
+    return tuple(np.quantile(statistic(*drawn), [0.025, 0.975]))
+
+
+def summarise(rows: pd.DataFrame) -> list[Figure]:
+    """For every group: interquartile means; against random search, probability of improvement and paired differences."""
+    figures = []
+    for group in GROUPS:
+        scores = scores_of(rows, group)
+        for name, own in scores.items():
+            low, high = stratified(iqm, own)
+            note = f"{low:.3f} to {high:.3f}"
+            figures.append(Figure(f"{group}, {name}: interquartile mean", float(iqm(own)), "", note=note))
+        for name, own in [pair for pair in scores.items() if pair[0] != "random"]:
+            rival = scores["random"]
+            low, high = stratified(improvement, own, rival)
+            value, note = float(improvement(own, rival)), f"{low:.2f} to {high:.2f}"
+            figures.append(Figure(f"{group}, {name}: better than random with probability", value, "", note=note))
+            difference = (own - rival).mean(axis=1)
+            low, high = interval(difference, mean)
+            value, note = float(difference.mean()), f"{low:+.3f} to {high:+.3f}"
+            figures.append(Figure(f"{group}, {name} less random: mean of pairs", value, "", note=note, repeats=tuple(difference)))
+    steps = rows.pivot(index=["problem", "seed"], columns="strategy", values="steps")
+    ratios = steps.div(steps["random"], axis=0)
+    figures.append(Figure("most steps that a strategy took, of random's", float(ratios.max().max()), "x"))
+    figures.append(Figure("fewest", float(ratios.min().min()), "x"))
+    return figures
+
+
+def table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Mean score over seeds, by problem and strategy."""
+    means = rows.pivot_table(index="problem", columns="strategy", values="score", sort=False)
+    return means[[s for s in dict.fromkeys([*COLORS, "pbtnas", "mutation"]) if s in means]]
+
+
+def draw(rows: pd.DataFrame, path: Path) -> None:
+    """Interquartile means with their intervals, and the functions' cumulative regret."""
+    groups = [group for group in GROUPS if scores_of(rows, group)]
+    curves = [name for name in FUNCTIONS if name in set(rows["problem"])]
+    figure = Drawing(figsize=(2.8 * max(len(groups), len(curves), 2), 6 if curves else 3), layout="constrained")
+    upper, *lower = figure.subfigures(2 if curves else 1, 1, squeeze=False)[:, 0]
+    found = {f.name: f for f in summarise(rows)}
+    for axes, group in zip(upper.subplots(1, len(groups), squeeze=False)[0], groups, strict=True):
+        names = list(scores_of(rows, group))
+        for place, name in enumerate(names):
+            bar = found[f"{group}, {name}: interquartile mean"]
+            axes.plot([float(x) for x in bar.note.split(" to ")], [place, place], color=WINNER, lw=3, solid_capstyle="butt")
+            axes.plot(bar.value, place, "o", color=WINNER, ms=6)
+        axes.set(title=group, xlabel="score: interquartile mean, 95 % interval", ylim=(len(names) - 0.5, -0.5))
+        axes.set_yticks(range(len(names)), names)
+        axes.spines[["top", "right"]].set_visible(False)
+    for panel, name in zip(lower[0].subplots(1, len(curves), squeeze=False)[0] if curves else (), curves, strict=True):
+        for strategy, color in COLORS.items():
+            own = rows[(rows["problem"] == name) & (rows["strategy"] == strategy)]
+            total = np.array([[float(x) for x in curve.split()] for curve in own["curve"]]).cumsum(axis=1).mean(axis=0)
+            panel.plot(np.arange(1, len(total) + 1), total, color=color, label=strategy)
+        panel.set(title=name, xlabel="round", ylabel="cumulative regret, mean over seeds" if name == curves[0] else "")
+        panel.spines[["top", "right"]].set_visible(False)
+        if name == curves[0]:
+            panel.legend(frameon=False, fontsize="small")
+    figure.savefig(path, dpi=120)
+
+
+def main(argv: list[str]) -> int:
+    """Runs what is missing, prints the figures."""
+    args = parser().parse_args(argv)
+    if args.quick:
+        args.seeds = (1000, 1002)
+    command_line.prepare_jax(Options(pop_size=POPULATION))
+    rows = study(args)
+    settings = {"seeds": list(range(*args.seeds)), "problems": args.problems}
+    show(result := Result("compare_strategies", settings, summarise(rows), args.quick, machine()))
+    print(table(rows).to_string(float_format=lambda x: f"{x:.3f}", na_rep=""))
+    if args.figure:
+        draw(rows, args.figure)
+    if args.json:
+        write(result, args.json)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
