@@ -24,13 +24,15 @@ NAMES = {
     "compile": "the original settings as one program, compiled without running",
     "bandit": "a suggestion of the Gaussian process, its growth with the population, its share of a round",
     "generations": "distilling beside training, what grouping by size saves, where the time of a whole run goes",
+    "classification": "fifteen networks in one program beside one after the other",
+    "strategies": "seconds of each strategy's decision, and Ray Tune's where it is installed",
     "size": "an accelerator: latency of an optimizer step, 1 to 64 members",
 }
 
 
 def parser() -> argparse.ArgumentParser:
     """The flags."""
-    words = "\n".join(f"  {name:12} {what}" for name, what in NAMES.items())
+    words = "\n".join(f"  {name:14} {what}" for name, what in NAMES.items())
     result = argparse.ArgumentParser(description=__doc__, epilog=words, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
     result.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")

@@ -17,9 +17,10 @@ from bgpbt.gp import acquisition, fit, trust_region
 from bgpbt.gp.bandit import make_bandit, pending_rows
 from bgpbt.gp.engines import engine
 from bgpbt.gp.history import History
+from bgpbt.space import SearchSpace
 from bgpbt.strategies.bgpbt import bgpbt
 from bgpbt.tasks.ppo import hyperparameter_space
-from bgpbt.types import Outcome
+from bgpbt.types import Outcome, Strategy
 from scripts.benchmarks.cases import small_options
 from scripts.benchmarks.control import timed_run
 from scripts.benchmarks.figures import Bar, Figure, Result, interleave, median, ratio
@@ -62,15 +63,15 @@ class Suggestion:
 
 
 class Step:
-    """A round's decision in a population of some size, an eighth of it replaced, once its history is full."""
+    """A round's decision in a population of some size, once the strategy has seen `rows` members' rounds and is compiled."""
 
-    def __init__(self, size: int):
+    def __init__(self, size: int, strategy: Strategy, space: SearchSpace, rows: int = 100):
         self.size, self.round = size, 0
-        self.strategy, self.rng = bgpbt(SPACE, ("all",), quantile_fraction=0.125), np.random.default_rng(0)
-        config = self.rng.uniform(size=(size, len(SPACE))).astype(np.float32)
+        self.strategy, self.rng = strategy, np.random.default_rng(0)
+        config = self.rng.uniform(size=(size, len(space))).astype(np.float32)
         self.outcome = self.told(config, np.zeros(size))
         self.state = self.strategy.init(jax.random.PRNGKey(0), self.outcome)
-        while self.round < -(-100 // size) + 1:
+        while self.round < -(-rows // size) + 1:
             self()
 
     def told(self, config, fitness) -> Outcome:
@@ -84,7 +85,8 @@ class Step:
         gain = 1 - ((self.outcome.config[:, :3] - 0.6) ** 2).sum(axis=1) + 0.1 * self.rng.normal(size=self.size)
         outcome = self.told(self.outcome.config, self.outcome.fitness + gain)
         began = time.perf_counter()
-        self.state, decision = self.strategy.step(jax.random.PRNGKey(self.round), self.state, outcome)
+        step = self.strategy.step(jax.random.PRNGKey(self.round), self.state, outcome)
+        self.state, decision = jax.block_until_ready(step)
         seconds = time.perf_counter() - began
         parents = np.asarray(decision.parents)[:, 0]
         self.outcome = self.told(np.asarray(decision.config), outcome.fitness[parents])
@@ -122,7 +124,7 @@ def run(quick: bool, repeats: int, say: Callable) -> Result:
     ours = {count: Suggestion(count) for count in counts}
     for count, one in ours.items():
         say(f"a suggestion at {count} observations compiled in {one.compile_seconds:.1f} s")
-    steps = {size: Step(size) for size in sizes}
+    steps = {size: Step(size, bgpbt(SPACE, ("all",), quantile_fraction=0.125), SPACE) for size in sizes}
     cases = {f"suggestion {count}": one for count, one in ours.items()} | {
         f"members {size}": step for size, step in steps.items()
     }

@@ -1,0 +1,81 @@
+"""Fifteen networks on MNIST in one program, beside the same fifteen one after the other.
+
+The networks, hyperparameters and minibatches of `pbt_vs_random_mnist.py`. The training is compiled once on both sides; the rival
+is a plain jitted function of one member. Then from the command to the result, an epoch of all training images, every
+process with an empty cache: `main.py` with fifteen members, report and figures, and a process that trains and tests one
+(`one_network.py`), measured once and taken fifteen times.
+"""
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from bgpbt.api import make_task
+from bgpbt.options import BadInput, Options, load_options
+from bgpbt.population import arrange, make_programs
+from bgpbt.tasks.classification import BATCH
+from scripts.benchmarks import commands
+from scripts.benchmarks.cases import random_trainer
+from scripts.benchmarks.figures import Bar, CannotMeasure, Figure, Result, interleave, median, ratio
+from scripts.benchmarks.one_network import Alone
+
+MEMBERS, FOLDER = 15, "BGPBT_DATA_DIR"
+
+
+def options_of(quick: bool) -> Options:
+    """MNIST in the folder that the environment names, or digits."""
+    data = {"problem": "digits"} if quick else {"problem": "mnist", "data_dir": os.environ.get(FOLDER)}
+    return load_options({"task": "classification", "strategy": "random", "pop_size": 3 if quick else MEMBERS} | data)
+
+
+def cold(*flags: str) -> float:
+    """Seconds of a process, nothing compiled before."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-W", "ignore", *(flag.replace("FOLDER", folder) for flag in flags)]
+        return commands.run(command, Path(folder) / "cache").seconds
+
+
+def from_the_command(options: Options, updates: int) -> tuple[float, float]:
+    """Seconds of the whole population's command, and of a process with one member."""
+    data = ["--data_dir", options.data_dir] if options.data_dir else []
+    flags = ["-t", "classification", "--problem", options.problem, *data, "-o", "random", "-ps", str(options.pop_size)]
+    together = cold("main.py", *flags, "-mt", str(updates), "-tr", str(updates), "--save_dir", "FOLDER/runs")
+    given = json.dumps({"problem": options.problem, "data_dir": options.data_dir, "updates": updates})
+    return together, cold("-m", "scripts.benchmarks.one_network", given)
+
+
+def run(quick: bool, repeats: int, say: Callable) -> Result:
+    """Interleaved repeats of the training, then the commands."""
+    options = options_of(quick)
+    try:
+        task = make_task(options)
+    except BadInput as error:
+        raise CannotMeasure(f"classification needs MNIST, name its folder in {FOLDER}: {error}") from None
+    number, updates = options.pop_size, 4 if quick else 75
+    epoch = 4 if quick else int(np.prod(task.data["orders"].shape[1:])) // BATCH
+    population = random_trainer(make_programs(task, number, arrange(number)), task, number, 0)
+    alone = Alone(task, population.config)
+    say(f"compiling {number} members, and one")
+    cases = {"population": lambda: population.train(updates), "alone": lambda: alone.train(updates)}
+    for case in cases.values():
+        case()
+    found = interleave(cases, repeats, say)
+    bar = Bar(">=", 1 if jax.default_backend() == "cpu" else 8)
+    figures = [
+        *(median(f"{name}: {number} x {updates} minibatches", "s", found[name]) for name in cases),
+        ratio("one after the other / in one program", found["alone"], found["population"], bar, "compiled"),
+    ]
+    together, one = from_the_command(options, epoch)
+    figures += [
+        Figure(f"the command, {number} members, {epoch} minibatches", together, "s"),
+        Figure("a process with one member", one, "s"),
+        Figure(f"{number} of these / the command", number * one / together, "x", Bar(">=", 3), "nothing compiled before"),
+    ]
+    settings = {"problem": options.problem, "members": number, "minibatches": updates, "epoch": epoch, "repeats": repeats}
+    return Result("classification", settings, figures, quick)

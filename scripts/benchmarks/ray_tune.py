@@ -1,0 +1,81 @@
+"""Ray Tune with a model of one number: what a generation costs beside the training. Importing it needs Ray."""
+
+import logging
+import tempfile
+import time
+from pathlib import Path
+
+import ray
+from ray import tune
+from ray.tune.schedulers import PopulationBasedTraining
+
+BOUNDS = {"learning_rate": (1e-4, 1e-1), "momentum": (0.1, 0.9)}
+TRIALS = 8
+
+
+class OneNumber(tune.Trainable):
+    """Grows by a value of its hyperparameters in every step."""
+
+    def setup(self, config):
+        self.number = 0.0
+
+    def step(self):
+        self.number += 1 - (self.config["momentum"] - 0.6) ** 2
+        return {"score": self.number}
+
+    def save_checkpoint(self, checkpoint_dir):
+        (Path(checkpoint_dir) / "number").write_text(str(self.number))
+
+    def load_checkpoint(self, checkpoint_dir):
+        self.number = float((Path(checkpoint_dir) / "number").read_text())
+
+    def reset_config(self, new_config):
+        self.config = new_config
+        return True
+
+
+def pbt():
+    """Their PBT, a quarter of the trials replaced."""
+    space = {name: tune.uniform(*limits) for name, limits in BOUNDS.items()}
+    return PopulationBasedTraining(perturbation_interval=1, hyperparam_mutations=space, quantile_fraction=0.25, synch=True)
+
+
+def pb2():
+    """Their PB2.
+
+    Raises:
+      ImportError: a package that it needs is missing.
+    """
+    from ray.tune.schedulers.pb2 import PB2
+
+    bounds = {name: list(limits) for name, limits in BOUNDS.items()}
+    return PB2(perturbation_interval=1, hyperparam_bounds=bounds, quantile_fraction=0.25, synch=True)
+
+
+SCHEDULERS = {"pbt": pbt, "pb2": pb2}
+
+
+def seconds(name: str, generations: int) -> float:
+    """A run of so many generations."""
+    with tempfile.TemporaryDirectory() as folder:
+        tuner = tune.Tuner(
+            tune.with_resources(OneNumber, {"cpu": 0.1}),
+            param_space={name: tune.uniform(*limits) for name, limits in BOUNDS.items()},
+            tune_config=tune.TuneConfig(
+                scheduler=SCHEDULERS[name](), metric="score", mode="max", num_samples=TRIALS, reuse_actors=True
+            ),
+            run_config=tune.RunConfig(storage_path=folder, stop={"training_iteration": generations}, verbose=0),
+        )
+        began = time.monotonic()
+        results = tuner.fit()
+        taken = time.monotonic() - began
+    if results.num_errors or len(results) != TRIALS:
+        raise RuntimeError(f"Ray Tune's {name}: {results.num_errors} of {len(results)} trials failed")
+    return taken
+
+
+def generation(name: str, few: int, many: int) -> float:
+    """Seconds of a generation: two runs, so that starting and ending do not count."""
+    if not ray.is_initialized():
+        ray.init(num_cpus=2, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
+    return (seconds(name, many) - seconds(name, few)) / (many - few)

@@ -1,0 +1,64 @@
+"""What every strategy takes to decide, and Ray Tune beside it.
+
+Hyperparameters and architectures of agents are searched, a quarter of the population is replaced in a round where a strategy
+takes that setting. Each has seen 200 members' rounds before, so that the models of `bgpbt` and `pb2` are full, and is compiled.
+The rival is Ray Tune's PBT, and PB2 where what it needs is installed: a generation of eight trials whose model is one number,
+synchronous, from two lengths of a run, so that starting and ending do not count. Its time is that of starting steps and
+of moving checkpoints, too: in one program the models stay where they are, and a decision is all there is.
+"""
+
+from collections.abc import Callable
+
+from bgpbt.lookup import chosen, load
+from bgpbt.options import Options
+from bgpbt.strategies import STRATEGIES
+from bgpbt.tasks.ppo import architecture_space, hyperparameter_space
+from bgpbt.types import Strategy
+from scripts.benchmarks.bandit import Step
+from scripts.benchmarks.figures import Result, interleave, median, ratio
+
+SPACE = hyperparameter_space(64) | architecture_space()
+BLOCKS = ("policy", "value")
+POPULATIONS = (8, 64, 512)
+ROWS = 200
+
+
+def strategy_of(name: str, pop_size: int) -> Strategy:
+    """With its usual settings."""
+    options = Options(strategy=name, search_mode="both", pop_size=pop_size, quantile_fraction=0.25, frequencies=(1, 10))
+    build = load("strategy", name, STRATEGIES)
+    return build(SPACE, BLOCKS, **chosen(build, options))
+
+
+def run(quick: bool, repeats: int, say: Callable) -> Result:
+    """Interleaved repeats of decisions, then Ray Tune's generations."""
+    sizes, cases = (8, 16) if quick else POPULATIONS, {}
+    for name in STRATEGIES:
+        say(f"{name}: {ROWS} members' rounds in populations of {sizes}")
+        cases |= {f"{name}, {size}": Step(size, strategy_of(name, size), SPACE, ROWS) for size in sizes}
+    found = interleave(cases, repeats, say)
+    figures = []
+    for name in STRATEGIES:
+        figures += [median(f"{name}: a decision for {size} members", "s", found[f"{name}, {size}"]) for size in sizes]
+    figures += rivals(found, quick, repeats, say)
+    return Result("strategies", {"members": sizes, "dimensions": len(SPACE), "repeats": repeats}, figures, quick)
+
+
+def rivals(found: dict, quick: bool, repeats: int, say: Callable) -> list:
+    """Ray Tune's seconds per generation, and how many decisions for eight members that is."""
+    try:
+        from scripts.benchmarks import ray_tune
+    except ImportError:
+        say("Ray Tune is not installed: the rival is left out")
+        return []
+    figures = []
+    for name in ray_tune.SCHEDULERS:
+        say(f"Ray Tune's {name}")
+        try:
+            seconds = [ray_tune.generation(name, *((2, 4) if quick else (5, 15))) for _ in range(repeats)]
+        except ImportError as error:
+            say(f"left out: {error}")
+            continue
+        figures.append(median(f"Ray Tune's {name}: a generation of 8 trials", "s", seconds))
+        figures.append(ratio(f"Ray Tune's {name} / ours", seconds, found[f"{name}, 8"]))
+    return figures
