@@ -11,7 +11,7 @@ import numpy as np
 from bgpbt import space as spaces
 from bgpbt.space import SearchSpace
 from bgpbt.strategies.operators import whole
-from bgpbt.strategies.pbtnas import couples, stratified, too_few
+from bgpbt.strategies.pbtnas import breeding, couples
 from bgpbt.types import Source, Strategy
 
 WEIGHTS, GENE = 1, 2  # kinds of mutation; 0: none
@@ -55,11 +55,4 @@ def mutation(space: SearchSpace, blocks: tuple[str, ...], *, quantile_fraction: 
             shrink=jnp.where(fresh, 0.0, 1.0), perturb=jnp.where(fresh, 1.0, 0.0), mutate=kind == WEIGHTS
         )
 
-    return Strategy(
-        init=lambda key, outcome: (),
-        step=step,
-        needs=("architectures",),
-        complaint=lambda size: too_few(size, quantile_fraction),
-        draw=lambda key, config: stratified(key, space, config),
-        mutates=True,
-    )
+    return breeding(step, space, quantile_fraction)._replace(mutates=True)

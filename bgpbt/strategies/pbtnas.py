@@ -3,6 +3,7 @@
 https://arxiv.org/abs/2307.15621; the rules are those of its authors' code, listed in `docs/strategies.md`.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import jax
@@ -63,6 +64,11 @@ def pbtnas(
             perturb=jnp.where(mixed, perturb, 0.0),
         )
 
+    return breeding(step, space, quantile_fraction)
+
+
+def breeding(step: Callable, space: SearchSpace, quantile_fraction: float) -> Strategy:
+    """A strategy without a state whose children descend from `couples`, and whose first architectures are stratified."""
     return Strategy(
         init=lambda key, outcome: (),
         step=step,

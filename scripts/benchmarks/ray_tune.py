@@ -1,5 +1,8 @@
 """Ray Tune with a model of one number: what a generation costs beside the training. Importing it needs Ray."""
 
+import contextlib
+import io
+import itertools
 import logging
 import tempfile
 import time
@@ -55,27 +58,31 @@ def pb2():
 SCHEDULERS = {"pbt": pbt, "pb2": pb2}
 
 
-def seconds(name: str, generations: int) -> float:
-    """A run of so many generations."""
-    with tempfile.TemporaryDirectory() as folder:
-        tuner = tune.Tuner(
+class Clock(tune.Callback):
+    """When the last trial of each generation answered."""
+
+    def __init__(self):
+        self.last = {}
+
+    def on_trial_result(self, iteration, trials, trial, result, **info):
+        self.last[result["training_iteration"]] = time.monotonic()
+
+
+def generations(name: str, number: int) -> list[float]:
+    """Seconds of every generation of a run of `number`, but the first."""
+    if not ray.is_initialized():
+        ray.init(num_cpus=2, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        results = tune.Tuner(
             tune.with_resources(OneNumber, {"cpu": 0.1}),
             param_space={name: tune.uniform(*limits) for name, limits in BOUNDS.items()},
             tune_config=tune.TuneConfig(
                 scheduler=SCHEDULERS[name](), metric="score", mode="max", num_samples=TRIALS, reuse_actors=True
             ),
-            run_config=tune.RunConfig(storage_path=folder, stop={"training_iteration": generations}, verbose=0),
-        )
-        began = time.monotonic()
-        results = tuner.fit()
-        taken = time.monotonic() - began
+            run_config=tune.RunConfig(storage_path=folder, stop={"training_iteration": number}, callbacks=[clock], verbose=0),
+        ).fit()
     if results.num_errors or len(results) != TRIALS:
         raise RuntimeError(f"Ray Tune's {name}: {results.num_errors} of {len(results)} trials failed")
-    return taken
-
-
-def generation(name: str, few: int, many: int) -> float:
-    """Seconds of a generation: two runs, so that starting and ending do not count."""
-    if not ray.is_initialized():
-        ray.init(num_cpus=2, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
-    return (seconds(name, many) - seconds(name, few)) / (many - few)
+    times = [clock.last[i] for i in range(1, number + 1)]
+    return [later - earlier for earlier, later in itertools.pairwise(times)]

@@ -3,8 +3,8 @@
 Hyperparameters and architectures of agents are searched, a quarter of the population is replaced in a round where a strategy
 takes that setting. Each has seen 200 members' rounds before, so that the models of `bgpbt` and `pb2` are full, and is compiled.
 The rival is Ray Tune's PBT, and PB2 where what it needs is installed: a generation of eight trials whose model is one number,
-synchronous, from two lengths of a run, so that starting and ending do not count. Its time is that of starting steps and
-of moving checkpoints, too: in one program the models stay where they are, and a decision is all there is.
+synchronous, the first one not counted. Its time is that of starting steps and of moving checkpoints, too: in one program the
+models stay where they are, and a decision is all there is.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from bgpbt.strategies import STRATEGIES
 from bgpbt.tasks.ppo import architecture_space, hyperparameter_space
 from bgpbt.types import Strategy
 from scripts.benchmarks.bandit import Step
-from scripts.benchmarks.figures import Result, interleave, median, ratio
+from scripts.benchmarks.figures import Figure, Result, interleave, median
 
 SPACE = hyperparameter_space(64) | architecture_space()
 BLOCKS = ("policy", "value")
@@ -40,12 +40,12 @@ def run(quick: bool, repeats: int, say: Callable) -> Result:
     figures = []
     for name in STRATEGIES:
         figures += [median(f"{name}: a decision for {size} members", "s", found[f"{name}, {size}"]) for size in sizes]
-    figures += rivals(found, quick, repeats, say)
+    figures += rivals(found, quick, say)
     return Result("strategies", {"members": sizes, "dimensions": len(SPACE), "repeats": repeats}, figures, quick)
 
 
-def rivals(found: dict, quick: bool, repeats: int, say: Callable) -> list:
-    """Ray Tune's seconds per generation, and how many decisions for eight members that is."""
+def rivals(found: dict[str, list[float]], quick: bool, say: Callable) -> list[Figure]:
+    """Ray Tune's seconds per generation, and how many of our decisions for eight members that is."""
     try:
         from scripts.benchmarks import ray_tune
     except ImportError:
@@ -55,10 +55,11 @@ def rivals(found: dict, quick: bool, repeats: int, say: Callable) -> list:
     for name in ray_tune.SCHEDULERS:
         say(f"Ray Tune's {name}")
         try:
-            seconds = [ray_tune.generation(name, *((2, 4) if quick else (5, 15))) for _ in range(repeats)]
+            seconds = ray_tune.generations(name, 3 if quick else 11)
         except ImportError as error:
             say(f"left out: {error}")
             continue
-        figures.append(median(f"Ray Tune's {name}: a generation of 8 trials", "s", seconds))
-        figures.append(ratio(f"Ray Tune's {name} / ours", seconds, found[f"{name}, 8"]))
+        theirs = median(f"Ray Tune's {name}: a generation of 8 trials", "s", seconds)
+        ours = median("", "s", found[f"{name}, 8"])
+        figures += [theirs, Figure(f"Ray Tune's {name} / ours", theirs.value / ours.value, "x", note="of medians")]
     return figures
