@@ -72,7 +72,7 @@ def undecided(state: RunState) -> RunState:
 def end_rung(engine: Engine, state: RunState, measured: Measured, number: int, display: Display) -> RunState:
     """The end of a rung: its survivors go on, each with its own weights, moments, worlds and counters."""
     progress, generation = state.progress, state.generation
-    chosen = survivors(np.where(progress.active, progress.fitness, np.nan), number)
+    chosen = survivors(progress.fitness, progress.active, number)
     over = generation.updates == sum(r.updates for r in generations.tournament(engine.options, engine.task, generation))
     order, sizes, active = into_groups(engine, progress.config[chosen])
     if over:  # one group, which also holds the saved best

@@ -48,12 +48,14 @@ def rungs(candidates: int, pop_size: int, updates: int) -> list[Rung]:
     return found
 
 
-def survivors(fitness: np.ndarray, number: int) -> np.ndarray:
+def survivors(fitness: np.ndarray, active: np.ndarray, number: int) -> np.ndarray:
     """Who goes on: the best `number` in their order; where too few are finite, the best of them stands for the rest.
 
     Args:
-      fitness: of the candidates, NaN = failed; at least one is finite. Shape `[M]`.
+      fitness: of the slots, NaN = failed; at least one of the active is finite. Shape `[M]`.
+      active: whose fitness counts; an idle slot fills a group up and carries another's. Shape `[M]`, bool.
       number: how many.
     """
-    order = np.argsort(-np.where(np.isnan(fitness), -np.inf, fitness), kind="stable")[:number]
-    return np.sort(np.where(np.isnan(fitness[order]), order[0], order))
+    counted = active & ~np.isnan(fitness)
+    order = np.argsort(-np.where(counted, fitness, -np.inf), kind="stable")[:number]
+    return np.sort(np.where(counted[order], order, order[0]))

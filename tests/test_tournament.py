@@ -26,10 +26,18 @@ def test_every_rung_has_an_update():
     assert [r.updates for r in rungs(100, 8, 3)] == [1, 1, 1]
 
 
-def test_the_best_survive_in_their_order():
-    np.testing.assert_array_equal(survivors(np.array([3.0, 9, 1, 7, 8]), 3), [1, 3, 4])
+NAN = float("nan")
 
 
-def test_who_failed_never_survives():
-    nan = float("nan")
-    np.testing.assert_array_equal(survivors(np.array([nan, 5, nan, 7, nan]), 4), [1, 3, 3, 3])
+@pytest.mark.parametrize(
+    ("fitness", "idle", "number", "expected"),
+    [
+        ([3.0, 9, 1, 7, 8], [], 3, [1, 3, 4]),  # in their order
+        ([NAN, 5, NAN, 7, NAN], [], 4, [1, 3, 3, 3]),  # who failed never survives
+        ([3.0, 9, 1, 7, 9], [4], 3, [0, 1, 3]),  # a slot that fills a group up carries another's fitness
+        ([3.0, NAN, 9], [2], 2, [0, 0]),
+    ],
+)
+def test_the_best_of_those_who_took_part_survive(fitness, idle, number, expected):
+    active = ~np.isin(np.arange(len(fitness)), idle)
+    np.testing.assert_array_equal(survivors(np.array(fitness), active, number), expected)
