@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from toys import (
     EPISODES,
@@ -129,15 +130,19 @@ def test_the_records_say_why_a_generation_began_and_what_went_on(watched):
         assert line.loc[line["round"] == 3, "member"].item() == teacher
 
 
+def who_had(rows: pd.DataFrame, config: np.ndarray) -> list[int]:
+    """Members whose configuration in a round was this one."""
+    values = spaces.decode(SPACE, config)
+    return [m for m, row in rows.iterrows() if all(np.isclose(float(x), row[name], rtol=1e-6) for name, x in values.items())]
+
+
 def test_the_best_finite_member_teaches_with_its_own_weights(watched):
     rows = watched.result.records
     before = rows[rows["round"] == 3].set_index("member")
     state = watched.states[3]  # saved after the generation had begun
     best = before["fitness"].idxmax()
     assert set(state.progress.parents.ravel()) == {best}
-    taught = spaces.decode(SPACE, state.generation.teacher_config)
-    agree = [all(np.isclose(float(x), before[name][m], rtol=1e-6) for name, x in taught.items()) for m in before.index]
-    assert agree[best] and sum(agree) == 1
+    assert who_had(before, state.generation.teacher_config) == [best]
     assert jax.tree.leaves(state.teacher)[0].shape == (4,) and state.teacher.world == ()
     assert 1.2 - sum(np.sum(np.square(x)) for x in jax.tree.leaves(state.teacher.params)) == pytest.approx(
         before["fitness"][best], abs=0.03
@@ -236,10 +241,13 @@ def test_a_failed_student_never_survives(tmp_path, monkeypatch, watched):
 def test_a_failed_member_never_teaches(tmp_path, monkeypatch, watched):
     best = int(watched.states[3].progress.parents[0, 0])
     poisoned(monkeypatch, "train", 3, [best])
+    lessons, lesson = [], controller.lesson_of
+    monkeypatch.setattr(controller, "lesson_of", lambda engine, state: lessons.append(lesson(engine, state)) or lessons[-1])
     rows = run(tmp_path).records
     (teacher,) = set(rows.loc[rows["round"] == 4, "parent"])
-    fitness = rows[rows["round"] == 3].set_index("member")["fitness"]
-    assert np.isnan(fitness[best]) and teacher == fitness.idxmax() != best
+    before = rows[rows["round"] == 3].set_index("member")
+    assert np.isnan(before["fitness"][best]) and teacher == before["fitness"].idxmax() != best
+    assert who_had(before, lessons[0].config) == [teacher]
 
 
 @pytest.mark.usefixtures("compile_once")
