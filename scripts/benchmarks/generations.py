@@ -1,6 +1,7 @@
 """What generations cost: a round of distillation beside an ordinary one, grouping by size, a whole run part by part.
 
-Students and ordinary members have the same configurations and networks. The candidates of a generation are drawn from the
+Students and ordinary members have the same configurations and networks, the latter once with their own epochs of 2 to 16 and
+once with a student's 4, so that what the teacher costs shows by itself. The candidates of a generation are drawn from the
 whole architecture space, and train once in groups sorted by size, each in the smallest padding that holds it, and once all
 in the largest padding. The whole run is `-sm both` with one new generation in the small space.
 """
@@ -15,12 +16,14 @@ import jax
 import numpy as np
 
 from bgpbt import controller, succession
+from bgpbt import space as spaces
 from bgpbt.api import make_strategy, make_task
 from bgpbt.controller import train_population
 from bgpbt.display import Display
 from bgpbt.engine import draw_configs, in_size, initialise, into_groups, make_engine
 from bgpbt.population import arrange
 from bgpbt.store import RunStore
+from bgpbt.tasks.distillation import HYPERPARAMS
 from bgpbt.types import Lesson
 from scripts.benchmarks.cases import small_options
 from scripts.benchmarks.figures import Result, interleave, median, ratio
@@ -39,17 +42,25 @@ class Candidates:
         teacher = in_size(engine, engine.programs[0].pick(self.groups[0], np.int32(0)), len(engine.tasks) - 1)
         self.lesson = Lesson(teacher, self.config[0], np.float32(0), np.float32(1e9))
 
-    def train(self, updates: int, *, taught: bool) -> float:
-        """Environment steps of training per second."""
-        self.round += 1
+    def train(self, updates: int, *, taught: bool, config: np.ndarray | None = None) -> float:
+        """Environment steps of training per second; with `config` in place of the candidates' own."""
+        self.round, config = self.round + 1, self.config if config is None else config
         began = time.monotonic()
         for g, (size, slots) in enumerate(zip(self.sizes, np.split(np.arange(len(self.config)), len(self.sizes)), strict=True)):
             programs = self.engine.programs[size]
             head = (np.uint32(0), np.int32(self.round), np.int32(updates), slots.astype(np.int32), self.active[slots])
-            arguments = (*head, self.groups[g], self.config[slots], ())
+            arguments = (*head, self.groups[g], config[slots], ())
             self.groups[g], _ = programs.distil(*arguments, self.lesson) if taught else programs.train(*arguments)
         jax.block_until_ready(self.groups)
         return int(self.active.sum()) * updates * self.engine.task.timesteps_per_update / (time.monotonic() - began)
+
+
+def with_epochs_of_a_student(candidates: Candidates) -> np.ndarray:
+    """The candidates' configurations, but for the epochs and the learning rate, which are a student's."""
+    space, config = candidates.engine.task.space, candidates.config.copy()
+    for name, value in HYPERPARAMS.items():
+        config[:, list(space).index(name)] = spaces.encode_dimension(space[name], value)
+    return config
 
 
 def whole_run(options, folder: Path) -> Counter:
@@ -99,6 +110,7 @@ def run(quick: bool, repeats: int, say: Callable) -> Result:
     by_size, at_most = (Candidates(engine, config, sort=sort) for sort in (True, False))
     cases = {
         "training": lambda: by_size.train(updates, taught=False),
+        "with a student's epochs": lambda: by_size.train(updates, taught=False, config=with_epochs_of_a_student(by_size)),
         "distilling": lambda: by_size.train(updates, taught=True),
         "in the largest size": lambda: at_most.train(updates, taught=False),
     }
@@ -115,8 +127,10 @@ def run(quick: bool, repeats: int, say: Callable) -> Result:
     total = sum(spent.values())
     figures = [
         median("training, groups sorted by size", "steps/s", found["training"]),
+        median("the same with a student's epochs", "steps/s", found["with a student's epochs"]),
         median("distilling, the same", "steps/s", found["distilling"]),
         ratio("a step of distillation costs", found["training"], found["distilling"], note="steps of training"),
+        ratio("the same, epochs alike", found["with a student's epochs"], found["distilling"], note="what the teacher costs"),
         median("training, all in the largest size", "steps/s", found["in the largest size"]),
         ratio("sorted by size / all in the largest", found["training"], found["in the largest size"]),
         *(
