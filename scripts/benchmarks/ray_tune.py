@@ -49,6 +49,7 @@ def pb2():
     Raises:
       ImportError: a package that it needs is missing.
     """
+    import GPy  # noqa: F401  # PB2 says a RuntimeError otherwise
     from ray.tune.schedulers.pb2 import PB2
 
     bounds = {name: list(limits) for name, limits in BOUNDS.items()}
