@@ -10,8 +10,11 @@ from bgpbt import space as spaces
 from bgpbt.api import make_strategy, make_task
 from bgpbt.networks.convolutional import OPERATIONS, Searched
 from bgpbt.options import BadInput, Options, load_options
+from bgpbt.population import arrange, make_programs
 from bgpbt.tasks import classification, images
 from bgpbt.types import Lesson
+from scripts.benchmarks.cases import random_trainer
+from scripts.benchmarks.one_network import Alone
 
 KEY = jax.random.PRNGKey(0)
 
@@ -37,6 +40,17 @@ def values(task, **changes):
 
 def data_of(task):
     return jax.tree.map(jnp.asarray, task.data)
+
+
+def test_the_benchmark_trains_the_same_networks(task):
+    """Alone, a member has the weights that it has in a population, up to rounding."""
+    population = random_trainer(make_programs(task, 2, arrange(2)), task, 2, 0)
+    alone = Alone(task, population.config)
+    population.train(3)
+    alone.train(3)
+    for member, state in enumerate(alone.states):
+        ours = jax.tree.map(lambda x, member=member: x[member], population.population.params)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), ours, state.params)
 
 
 def test_a_fifth_is_kept_and_the_split_never_changes():

@@ -7,7 +7,7 @@ from toys import Killed, counted_compilations, final_state, kill_after, same_bit
 import bgpbt
 from bgpbt import api
 from bgpbt.options import BadInput, load_options
-from bgpbt.strategies import STRATEGIES
+from bgpbt.strategies import GENERATIONAL, STRATEGIES
 
 ROUNDS = 5
 COMMON = {
@@ -15,7 +15,7 @@ COMMON = {
     "n_init": 8,
     "quantile_fraction": 0.25,
     "frequencies": (1, 2),
-    "max_distillation": 0,
+    "max_distillation": 1,
     "report_episodes": 8,
     "render": False,
     "devices": 2,
@@ -41,7 +41,8 @@ ENGINES = {task: {} for task in TASKS}  # programs, compiled once for all strate
 
 def options(folder, name: str, task: str):
     settings = COMMON | TASKS[task] | {"strategy": name, "save_dir": str(folder)}
-    return load_options(settings | {"max_timesteps": ROUNDS * settings["t_ready"]})
+    length = settings["t_ready"]
+    return load_options(settings | {"max_timesteps": ROUNDS * length, "distill_every": 2 * length, "t_distillation": 2 * length})
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -65,7 +66,10 @@ def test_every_pair_runs_and_goes_on(tmp_path, monkeypatch, after_save, name, ta
     with counted_compilations() as events:
         after_save.hook = lambda round_: counts.append(len(events))
         whole = bgpbt.run(options(tmp_path / "whole", name, task))
-    assert len(counts) == ROUNDS + 1 and counts[-1] == counts[2]  # after the first decision and what it needs
+    if TASKS[task].get("search_mode") and name in GENERATIONAL:
+        assert set(whole.records["generation"]) == {0, 1}
+    else:
+        assert len(counts) == ROUNDS + 1 and counts[-1] == counts[2]  # after the first decision and what it needs
     assert np.isfinite(whole.records["fitness"]).all()
     after_save.hook = kill_after(3)
     with pytest.raises(Killed):

@@ -65,15 +65,15 @@ class Trainer:
         self._programs, self.config, self.task = programs, config, task
         self._members, self._round = np.arange(len(config), dtype=np.int32), count(1)
         self._data = jax.tree.map(jnp.asarray, task.data)
-        self._population = programs.init(np.uint32(0), np.int32(0), self._members, config)
+        self.population = programs.init(np.uint32(0), np.int32(0), self._members, config)
 
     def train(self, updates: int) -> float:
         """Seconds of a call with so many updates of every member."""
         active = np.ones(len(self.config), bool)
         began = time.monotonic()
         arguments = (np.uint32(0), np.int32(next(self._round)), np.int32(updates), self._members, active)
-        self._population, metrics = self._programs.train(*arguments, self._population, self.config, self._data)
-        jax.block_until_ready((self._population, metrics))
+        self.population, metrics = self._programs.train(*arguments, self.population, self.config, self._data)
+        jax.block_until_ready((self.population, metrics))
         return time.monotonic() - began
 
     def evaluate(self) -> tuple[float, int]:
@@ -82,7 +82,7 @@ class Trainer:
         began = time.monotonic()
         head = (np.uint32(0), np.int32(next(self._round)), np.int32(Purpose.evaluate))
         arguments = (*head, draws, np.ones(len(self.config), bool))
-        out = jax.block_until_ready(self._programs.evaluate(*arguments, self._population, self.config, self._data))
+        out = jax.block_until_ready(self._programs.evaluate(*arguments, self.population, self.config, self._data))
         return time.monotonic() - began, int(np.asarray(out[1]).sum(dtype=np.int64))
 
     def steps(self, updates: int) -> int:

@@ -1,9 +1,10 @@
 """Fifteen networks on MNIST in one program, beside the same fifteen one after the other.
 
 The networks, hyperparameters and minibatches of `pbt_vs_random_mnist.py`. The training is compiled once on both sides; the rival
-is a plain jitted function of one member. Then from the command to the result, an epoch of all training images, every
-process with an empty cache: `main.py` with fifteen members, report and figures, and a process that trains and tests one
-(`one_network.py`), measured once and taken fifteen times.
+is a plain jitted function of one member (`one_network.py`). Fifteen is no multiple of two: on two cores the population is
+one program on one device there, too. Then from the command to the result, an epoch of all training images, every process with an
+empty cache and measured once: `main.py` with fifteen members, report and figures; a process that trains and tests one, taken
+fifteen times, as a tuner would start them; and one process that trains and tests fifteen, one after the other.
 """
 
 import json
@@ -41,13 +42,14 @@ def cold(*flags: str) -> float:
         return commands.run(command, Path(folder) / "cache").seconds
 
 
-def from_the_command(options: Options, updates: int) -> tuple[float, float]:
-    """Seconds of the whole population's command, and of a process with one member."""
+def from_the_command(options: Options, updates: int) -> tuple[float, float, float]:
+    """Seconds of the whole population's command, of a process with one member, and of one with as many, one after the other."""
     data = ["--data_dir", options.data_dir] if options.data_dir else []
     flags = ["-t", "classification", "--problem", options.problem, *data, "-o", "random", "-ps", str(options.pop_size)]
     together = cold("main.py", *flags, "-mt", str(updates), "-tr", str(updates), "--save_dir", "FOLDER/runs")
-    given = json.dumps({"problem": options.problem, "data_dir": options.data_dir, "updates": updates})
-    return together, cold("-m", "scripts.benchmarks.one_network", given)
+    given = {"problem": options.problem, "data_dir": options.data_dir, "updates": updates}
+    alone = [json.dumps(given | {"members": members}) for members in (1, options.pop_size)]
+    return together, *(cold("-m", "scripts.benchmarks.one_network", words) for words in alone)
 
 
 def run(quick: bool, repeats: int, say: Callable) -> Result:
@@ -71,11 +73,15 @@ def run(quick: bool, repeats: int, say: Callable) -> Result:
         *(median(f"{name}: {number} x {updates} minibatches", "s", found[name]) for name in cases),
         ratio("one after the other / in one program", found["alone"], found["population"], bar, "compiled"),
     ]
-    together, one = from_the_command(options, epoch)
+    together, one, in_turn = from_the_command(options, epoch)
     figures += [
         Figure(f"the command, {number} members, {epoch} minibatches", together, "s"),
         Figure("a process with one member", one, "s"),
-        Figure(f"{number} of these / the command", number * one / together, "x", Bar(">=", 3), "nothing compiled before"),
+        Figure(f"a process with {number}, one after the other", in_turn, "s"),
+        Figure("the same / the command", in_turn / together, "x"),
+        Figure(
+            f"{number} processes with one / the command", number * one / together, "x", Bar(">=", 3), "nothing compiled before"
+        ),
     ]
     settings = {"problem": options.problem, "members": number, "minibatches": updates, "epoch": epoch, "repeats": repeats}
     return Result("classification", settings, figures, quick)

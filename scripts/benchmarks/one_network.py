@@ -46,14 +46,15 @@ class Alone:
 
 
 def main(given: dict) -> None:
-    """Trains one member at the defaults and tests it on unseen images."""
-    updates = given.pop("updates")
+    """Trains so many members at the defaults and tests them on unseen images."""
+    updates, members = given.pop("updates"), given.pop("members")
     task = make_task(load_options({"task": "classification", **given}))
-    alone = Alone(task, np.asarray(spaces.encode(task.space, spaces.defaults(task.space)))[None])
+    alone = Alone(task, np.tile(np.asarray(spaces.encode(task.space, spaces.defaults(task.space))), (members, 1)))
     alone.train(updates)
-    unseen = jax.tree.map(jnp.asarray, task.unseen())
-    right, _ = jax.jit(task.evaluate)(jax.random.PRNGKey(0), alone.states[0], alone.hyperparams[0], data=alone.data | unseen)
-    print(f"accuracy {float(right.mean()):.3f}")
+    data, evaluate = alone.data | jax.tree.map(jnp.asarray, task.unseen()), jax.jit(task.evaluate)
+    for state, h in zip(alone.states, alone.hyperparams, strict=True):
+        right, _ = evaluate(jax.random.PRNGKey(0), state, h, data=data)
+        print(f"accuracy {float(right.mean()):.3f}")
 
 
 if __name__ == "__main__":
