@@ -1,5 +1,6 @@
 """Classification: what members see, what they are judged on, that they learn, and how networks of searched operations inherit."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +9,7 @@ from toys import final_state, play, same_bits
 
 from bgpbt import space as spaces
 from bgpbt.api import make_strategy, make_task
-from bgpbt.networks.convolutional import OPERATIONS, Searched
+from bgpbt.networks.convolutional import OPERATIONS, Conv, Searched
 from bgpbt.options import BadInput, Options, load_options
 from bgpbt.population import arrange, make_programs
 from bgpbt.tasks import classification, images
@@ -48,9 +49,22 @@ def test_the_benchmark_trains_the_same_networks(task):
     alone = Alone(task, population.config)
     population.train(3)
     alone.train(3)
-    for member, state in enumerate(alone.states):
+    for member, theirs in enumerate(alone.params):
         ours = jax.tree.map(lambda x, member=member: x[member], population.population.params)
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), ours, state.params)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), ours, theirs)
+
+
+@pytest.mark.parametrize("size", [1, 3, 5])
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+def test_a_convolution_as_a_product_is_a_convolution(size, padding):
+    """The same weights, outputs and slopes as Flax's own."""
+    x = jax.random.normal(KEY, (3, 9, 8, 2))
+    ours, theirs = (layer(7, (size, size), padding=padding) for layer in (Conv, nn.Conv))
+    params = ours.init(KEY, x)
+    assert same_bits(params, theirs.init(KEY, x))
+    np.testing.assert_allclose(ours.apply(params, x), theirs.apply(params, x), atol=1e-5)
+    slopes = [jax.grad(lambda p, x, net=net: (net.apply(p, x) ** 2).sum(), argnums=(0, 1))(params, x) for net in (ours, theirs)]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3), *slopes)
 
 
 def test_a_fifth_is_kept_and_the_split_never_changes():

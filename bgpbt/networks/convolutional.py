@@ -1,9 +1,11 @@
 """Networks for small images, in Flax. The names of their parts are the blocks that a population inherits by."""
 
 from collections.abc import Callable
+from functools import partial
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax import lax
 
 from bgpbt.space import Categorical, SearchSpace
 from bgpbt.types import Array
@@ -13,6 +15,22 @@ OPERATIONS = ("none", "skip", "conv1", "conv3", "conv5", "pool")
 CELLS, EDGES = 2, 2
 PLAIN_BLOCKS = ("conv1", "conv2", "dense1", "dense2")
 SEARCHED_BLOCKS = ("stem", "cell1", "cell2", "head")  # the first has no architecture: what follows it follows the first parent
+
+
+def as_product(x: Array, kernel: Array, strides, padding, **rest) -> Array:
+    """A convolution with stride 1 as one matrix product: `[N, H, W, C]` and `[k, k, C, D]` to `[N, H', W', D]`.
+
+    Inside a loop on a CPU, `lax.conv_general_dilated` takes up to twenty times as long as outside of one; this does not.
+    """
+    del rest
+    size = kernel.shape[0]
+    x = jnp.pad(x, ((0, 0), *lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding), (0, 0)))
+    height, width = (length - size + 1 for length in x.shape[1:3])
+    seen = [x[:, i : i + height, j : j + width] for i in range(size) for j in range(size)]
+    return jnp.concatenate(seen, axis=-1) @ kernel.reshape(-1, kernel.shape[-1])
+
+
+Conv = partial(nn.Conv, conv_general_dilated=as_product)
 
 
 class Plain(nn.Module):
@@ -28,9 +46,9 @@ class Plain(nn.Module):
         """Images `[N, H, W, 1]` to logits `[N, 10]`. Dropout draws from the stream `dropout` where `train`."""
         del h
         padding = "VALID" if self.kernel == 5 else "SAME"
-        x = nn.Conv(10, (self.kernel,) * 2, padding=padding, name="conv1")(x)
+        x = Conv(10, (self.kernel,) * 2, padding=padding, name="conv1")(x)
         x = nn.relu(nn.max_pool(x, (2, 2), (2, 2)))
-        x = nn.Conv(20, (self.kernel,) * 2, padding=padding, name="conv2")(x)
+        x = Conv(20, (self.kernel,) * 2, padding=padding, name="conv2")(x)
         x = nn.Dropout(0.5, broadcast_dims=(1, 2), deterministic=not train)(x)  # whole channels
         x = nn.relu(nn.max_pool(x, (2, 2), (2, 2)))
         x = nn.relu(nn.Dense(50, name="dense1")(x.reshape(len(x), -1)))
@@ -45,7 +63,7 @@ class Cell(nn.Module):
 
     def setup(self):
         self.convolutions = [
-            [nn.Conv(self.channels, (k, k), name=f"edge{edge + 1}_conv{k}") for k in (1, 3, 5)] for edge in range(EDGES)
+            [Conv(self.channels, (k, k), name=f"edge{edge + 1}_conv{k}") for k in (1, 3, 5)] for edge in range(EDGES)
         ]
 
     def _branches(self, edge: int) -> list[Callable]:
@@ -74,7 +92,7 @@ class Searched(nn.Module):
     def __call__(self, x: Array, h: dict, *, train: bool) -> Array:
         """Images `[N, H, W, 1]` to logits `[N, 10]`. `h` has `cell1_op1` and so on."""
         del train
-        x = nn.relu(nn.Conv(self.channels, (3, 3), name="stem")(x))
+        x = nn.relu(Conv(self.channels, (3, 3), name="stem")(x))
         for cell in range(1, CELLS + 1):
             x = nn.max_pool(x, (2, 2), (2, 2))
             x = Cell(self.channels, name=f"cell{cell}")(x, [h[f"cell{cell}_op{edge + 1}"] for edge in range(EDGES)])

@@ -21,7 +21,7 @@ BATCH = 64
 PARTS = 10  # of an evaluation: as many returns
 EPOCHS = 64  # different orders of the training images; then they begin again
 SPLIT_SEED = 123
-WIDEST = 16  # channels of a layer
+WIDEST = 5 * 5 * 16 // 4  # numbers per pixel: what a convolution sees of 16 channels, at half the height and width
 HYPERPARAMETERS: SearchSpace = {
     "learning_rate": Float(1e-5, 1.0, 1e-2, log=True),
     "momentum": Float(0.1, 0.9999, 0.9),  # of Adam: the first moment's decay
@@ -134,7 +134,7 @@ def classifier(name: str, training: Images, judged: Images, *, unseen, search_mo
         return right, jnp.asarray(-(-len(data["answers"]) // BATCH), jnp.int32)
 
     def in_flight(size: dict[str, int]) -> int:
-        """Weights, slopes and changes; what the widest layer makes of a part of an evaluation, before and after."""
+        """Weights, slopes and changes; what the widest layer sees of a part of an evaluation, and its slope."""
         widest = int(np.prod(training.images.shape[1:])) * WIDEST
         return 4 * size["params"] + 2 * 4 * widest * max(len(judged.labels) // PARTS, BATCH)
 

@@ -1,10 +1,11 @@
 """Fifteen networks on MNIST in one program, beside the same fifteen one after the other.
 
 The networks, hyperparameters and minibatches of `pbt_vs_random_mnist.py`. The training is compiled once on both sides; the rival
-is a plain jitted function of one member (`one_network.py`). Fifteen is no multiple of two: on two cores the population is
-one program on one device there, too. Then from the command to the result, an epoch of all training images, every process with an
-empty cache and measured once: `main.py` with fifteen members, report and figures; a process that trains and tests one, taken
-fifteen times, as a tuner would start them; and one process that trains and tests fifteen, one after the other.
+is what a person writes for one (`one_network.py`): Flax's layers and a jitted step of a minibatch, called in a loop. Fifteen is
+no multiple of two: on two cores the population is one program on one device there, too. Then from the command to the result, an
+epoch of all training images, every process with an empty cache and measured once: `main.py` with fifteen members, report and
+figures; a process that trains and tests one, taken fifteen times, as a tuner would start them; and one process that trains and
+tests fifteen, one after the other.
 """
 
 import json
