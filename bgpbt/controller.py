@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bgpbt import generations
-from bgpbt.display import Display
+from bgpbt.display import Display, number
 from bgpbt.engine import Engine, Measured, compile_for, first_configs, initialise, measure_untrained, pick, train
 from bgpbt.inheritance import in_words, inherit
 from bgpbt.options import Options, PopulationLost
@@ -74,7 +74,7 @@ def _begin(engine: Engine, seed: int, display: Display) -> tuple[RunState, pd.Da
     fitness = np.where(active, measured.fitness, np.nan)
     state = state._replace(progress=state.progress._replace(untrained=np.array(best_of(fitness))))
     if not np.isnan(fitness).all():
-        display.notice(f"untrained: best {np.nanmax(fitness):,.1f}, median {np.nanmedian(fitness):,.1f}")
+        display.notice(f"untrained: best {number(np.nanmax(fitness))}, median {number(np.nanmedian(fitness))}")
     return state, _rows(engine, state, measured)
 
 
@@ -122,11 +122,11 @@ def _tournament(engine: Engine, state: RunState, display: Display) -> tuple[RunS
 
 def _count(engine: Engine, state: RunState, measured: Measured, updates: int) -> tuple[RunState, pd.DataFrame]:
     """After training: counters, the records of the round, the saved best, what became of architectures."""
-    progress, number = state.progress, int(state.progress.round) + 1
+    progress, this = state.progress, int(state.progress.round) + 1
     trained = np.where(progress.active, updates * engine.task.timesteps_per_update, 0)
     measured = measured._replace(fitness=np.where(progress.active, measured.fitness, progress.fitness))
     progress = progress._replace(
-        round=np.array(number),
+        round=np.array(this),
         timesteps=progress.timesteps + trained,
         age=progress.age + trained,
         fitness=measured.fitness,
@@ -136,7 +136,7 @@ def _count(engine: Engine, state: RunState, measured: Measured, updates: int) ->
     rows = _rows(engine, state, measured)
     if np.isnan(measured.fitness[progress.active]).all():
         why = ", ".join(sorted({f for f in measured.failures if f}))
-        raise PopulationLost(f"all members failed in round {number} (not finite: {why}); the last complete round stays saved")
+        raise PopulationLost(f"all members failed in round {this} (not finite: {why}); the last complete round stays saved")
     state = _keep_best(engine, state)
     generation = generations.observe(state.generation, engine.task.space, state.progress, updates)
     return state._replace(generation=generation), rows

@@ -25,11 +25,13 @@ def notices(options: Options, given: set[str]) -> list[str]:
     distillation = ("t_distillation", "distill_every", "arch_policy")
     if options.generations:  # which patience ends, and whose architectures the process may search
         unused -= {"patience", *(["gp"] if options.arch_policy == "search" else [])}
+    too_short = f"max_timesteps {options.max_timesteps}: no distillation would end"
     only_copies = options.search_mode == "nas" and options.strategy in ("pbt", "bgpbt")
     idle = [
         (("arch_space", "max_distillation", *distillation), options.search_mode == "hpo", mode),
         (("max_distillation",), options.max_distillation != 0 and not options.generations, alone),
         (distillation, not options.generations, alone if options.max_distillation else "max_distillation 0"),
+        (("max_distillation", *distillation), options.too_short, too_short),
         (("policy_layers", "value_layers"), options.search_mode != "hpo", mode),
         (("explore", "perturb_scale", "trust_region", "gp_time", "gp_context"), only_copies, mode),
         (("patience",), only_copies and not options.generations, mode),

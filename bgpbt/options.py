@@ -287,6 +287,11 @@ class Options(BaseModel):
         return 0 if self.search_mode == "hpo" or self.strategy not in GENERATIONAL else self.max_distillation
 
     @property
+    def too_short(self) -> bool:
+        """Whether no distillation could end within `max_timesteps`, so that the first generation stays the only one."""
+        return bool(self.generations) and self.t_ready + self.t_distillation >= self.max_timesteps
+
+    @property
     def method(self) -> str:
         """The strategy that decides between rounds: without hyperparameters the bandit has nothing to do."""
         return "pbt" if self.strategy == "bgpbt" and self.search_mode == "nas" else self.strategy

@@ -110,6 +110,13 @@ def bytes_of(tree: PyTree) -> int:
     return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))
 
 
+def _later(options: Options, plan: Plan) -> str:
+    """The generations after the first, in words."""
+    if options.too_short:
+        return "0 after the first: no distillation would end within max_timesteps"
+    return f"{plan.generations} after the first, with a distillation each, if none begins early"
+
+
 def describe(options: Options, task: Task, plan: Plan, arrangement: Arrangement, folders: list[str]) -> str:
     """The plan in words."""
     seeds, names = len(options.seed), (*PROGRAMS, *(["distil"] if plan.generations else []))
@@ -119,11 +126,7 @@ def describe(options: Options, task: Task, plan: Plan, arrangement: Arrangement,
         + (f", {seeds} seeds: figures of one" if seeds > 1 else ""),
         f"rounds                     {plan.rounds:,}, {plan.updates:,} updates of each member",
         f"training                   {plan.training:,} {task.unit}",
-        *(
-            [f"generations                {plan.generations} after the first, with a distillation each, if none begins early"]
-            if options.generations
-            else []
-        ),
+        *([f"generations                {_later(options, plan)}"] if options.generations else []),
         f"candidates                 {plan.candidates:,} {task.unit} beyond the population's own",
         f"evaluation                 at most {plan.evaluation:,} {task.unit}",
         "final report               "

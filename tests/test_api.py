@@ -7,7 +7,7 @@ from toys import quadratic
 
 import bgpbt
 from bgpbt import api
-from bgpbt.options import BadInput, Options
+from bgpbt.options import BadInput, Options, load_options
 from bgpbt.store import RunStore, folder
 from bgpbt.strategies import STRATEGIES
 from bgpbt.tasks.ppo import hyperparameter_space
@@ -41,6 +41,15 @@ def test_a_dry_run_says_what_becomes_of_every_folder_and_writes_nothing(tmp_path
     text = bgpbt.dry_run(settings.model_copy(update={"existing_policy": "overwrite"}))
     assert f"overwrite: the run in {there.path} (round 3) is removed" in text
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"), [(54, "1 after the first, with"), (53, "0 after the first: no distillation would end")]
+)
+def test_a_dry_run_says_why_no_generation_follows(tmp_path, steps, said):
+    values = {"task": "classification", "search_mode": "nas", "pop_size": 4, "t_ready": 18, "save_dir": str(tmp_path)}
+    distillation = {"t_distillation": 35, "distill_every": 1, "max_distillation": 1}
+    assert f"generations                {said}" in bgpbt.dry_run(load_options(values | distillation | {"max_timesteps": steps}))
 
 
 def test_run_takes_one_seed(tmp_path):

@@ -438,6 +438,10 @@ def test_not_available_from_a_file(tmp_path):
         ({"t_distillation": 1}, {}),
         ({"distill_every": 1}, {"distill_every": 1, "search_mode": "both"}),
         ({"distill_every": 1, "search_mode": "both", "max_distillation": 0}, {}),
+        (
+            {"t_distillation": 500_000, "search_mode": "both", "t_ready": 500_000, "max_timesteps": 1_000_000},
+            {"t_distillation": 499_999, "search_mode": "both", "t_ready": 500_000, "max_timesteps": 1_000_000},
+        ),
         ({"arch_space": "small"}, {"arch_space": "small", "search_mode": "nas"}),
         ({"arch_policy": "random", "search_mode": "nas", "strategy": "pbtnas"}, {"arch_policy": "random", "search_mode": "nas"}),
         ({"max_distillation": 1, "search_mode": "nas", "strategy": "sha"}, {"max_distillation": 1, "search_mode": "nas"}),
