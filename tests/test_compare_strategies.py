@@ -1,6 +1,7 @@
 """The comparison of strategies: its statistics, what is run again, and that fresh starts have no score."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,9 @@ from bgpbt.types import Strategy
 from scripts import compare_strategies
 from scripts.bandit_functions import FUNCTIONS, Function
 from scripts.bandit_regret import play
-from scripts.compare_strategies import GROUPS, RUNS, improvement, iqm, options_of, stratified, summarise
+from scripts.compare_strategies import GROUPS, RUNS, improvement, iqm, options_of, scaled, stratified, summarise
 
-SCALES = {"digits": 1.0, "ackley, abrupt": 0.1}
+SCALES = {"nine, drifting": 1.0, "ackley, abrupt": 0.1}
 
 
 def rows_of(**means: float) -> pd.DataFrame:
@@ -39,7 +40,9 @@ def rows_of(**means: float) -> pd.DataFrame:
 
 
 def test_the_interquartile_mean_is_over_seeds_and_problems():
-    assert iqm(np.array([[0.0, 1.0], [2.0, 9.0]])) == 1.5  # of 0, 1, 2, 9 the middle half
+    assert iqm(np.array([[0.0, 1.0], [2.0, 9.0]]), np.zeros((2, 2))) == 1.5  # of 0, 1, 2, 9 the middle half
+    half = np.array([[0.4, 0.0], [0.6, 0.0]])  # means 0.5 and 0: from there to 1
+    np.testing.assert_allclose(scaled(np.array([[1.0, 0.5], [0.75, -1.0]]), half), [[1.0, 0.5], [0.5, -1.0]])
 
 
 def test_ties_are_half_an_improvement():
@@ -52,8 +55,11 @@ def test_seeds_are_drawn_within_each_problem():
     """Two problems that cancel seed by seed: whole seeds drawn together would always have mean 0."""
     low, high = stratified(mean_of_all, np.array([[x, -x] for x in range(-5, 6)], float))
     assert low < -0.5 and high > 0.5
-    low, high = stratified(iqm, np.tile([[0.0, 0.2, 0.8]], (10, 1)))
-    assert low == high == pytest.approx(iqm(np.tile([[0.0, 0.2, 0.8]], (10, 1))))  # all seeds agree: there is nothing to draw
+    agreed, rival = np.tile([[0.0, 0.2, 0.8]], (10, 1)), np.zeros((10, 3))
+    low, high = stratified(iqm, agreed, rival)
+    assert low == high == pytest.approx(iqm(agreed, rival))  # all seeds agree: there is nothing to draw
+    low, high = stratified(iqm, agreed, np.tile([[-0.3], [0.3]], (5, 3)))
+    assert high - low > 0.05  # where 0 is, is not known any better than random search's mean
 
 
 def mean_of_all(scores):
@@ -63,16 +69,15 @@ def mean_of_all(scores):
 def test_strategies_are_compared_with_random_search_seed_by_seed():
     """Random search is 0 and the best is 1 on every problem, whatever its scale."""
     rows = rows_of(pbt=0.65, sha=0.3, random=0.3)
-    scores = compare_strategies.scores_of(rows, "hyperparameters")
-    np.testing.assert_allclose(scores["random"].mean(axis=0), [0, 0], atol=1e-12)
-    np.testing.assert_allclose(scores["pbt"].mean(axis=0), [0.5, 0.5])
+    scores = compare_strategies.scores_of(rows, "functions")
+    np.testing.assert_allclose(scaled(scores["pbt"], scores["random"]).mean(axis=0), [0.5, 0.5])
     found = {f.name: f for f in summarise(rows)}
-    better = found["hyperparameters, pbt less random: mean of pairs"]
+    better = found["functions, pbt less random: mean of pairs"]
     assert better.value == pytest.approx(0.5) and len(better.repeats) == 10
-    assert found["hyperparameters, pbt: better than random with probability"].value == 1
-    assert found["hyperparameters, sha: better than random with probability"].value == 0.5
-    assert found["hyperparameters, sha less random: mean of pairs"].note == "+0.000 to +0.000"
-    assert not [name for name in found if name.startswith("architectures")]  # none of its problems was run
+    assert found["functions, pbt: better than random with probability"].value == 1
+    assert found["functions, sha: better than random with probability"].value == 0.5
+    assert found["functions, sha less random: mean of pairs"].note == "+0.000 to +0.000"
+    assert not [name for name in found if name.startswith("digits")]  # none of its problems was run
     uneven = rows_of(pbt=0.5, random=0.3)
     uneven.loc[uneven["strategy"] == "pbt", "steps"] = 110
     assert summarise(uneven)[-2].value == pytest.approx(1.1)
@@ -85,13 +90,13 @@ def test_every_strategy_takes_part():
 @pytest.mark.parametrize("problem", RUNS)
 def test_strategies_get_the_same_steps(problem, tmp_path):
     """`bgpbt` has one student more where architectures are searched."""
-    group = "architectures" if problem == "digits, cells" else "hyperparameters"
+    cells = problem == "digits, cells"
     task, steps = compare_strategies.task_of(problem), {}
-    for strategy in GROUPS[group][0]:
+    for strategy in GROUPS[problem][0] if cells else compare_strategies.SEARCHERS:
         rounds = rounds_of(options_of(problem, strategy, (0,), str(tmp_path), False), task)
         steps[strategy] = sum(r.members * r.updates for r in rounds)
     assert all(steps[name] == steps["random"] for name in steps if name != "bgpbt")
-    assert 1 <= steps["bgpbt"] / steps["random"] <= (1.0125 if group == "architectures" else 1)
+    assert 1 <= steps["bgpbt"] / steps["random"] <= (1.0063 if cells else 1)
 
 
 def test_what_stands_in_the_table_is_not_played_again(monkeypatch, tmp_path):
@@ -103,7 +108,7 @@ def test_what_stands_in_the_table_is_not_played_again(monkeypatch, tmp_path):
 
     monkeypatch.setattr(compare_strategies, "by_play", by_play)
     monkeypatch.setattr(compare_strategies.command_line, "prepare_jax", lambda options: None)
-    problem, strategies = next(iter(FUNCTIONS)), GROUPS["hyperparameters"][0]
+    problem, strategies = next(iter(FUNCTIONS)), compare_strategies.SEARCHERS
     flags = ["--problems", problem, "--csv", str(tmp_path / "c.csv"), "--seeds", "1000"]
     more = ["--json", str(tmp_path / "c.json"), "--figure", str(tmp_path / "c.png")]
     assert compare_strategies.main([*flags, "1002"]) == 0
@@ -129,3 +134,22 @@ def test_who_starts_afresh_has_no_score(kept, last):
 
     play(Function(space, lambda config, number: 1.0, lambda number: 1.0), Strategy(lambda key, outcome: (), step), 1000, 5)
     np.testing.assert_allclose(seen[-1], last, atol=0.8)
+
+
+def test_a_member_is_judged_on_what_it_was_not_chosen_by(monkeypatch):
+    report = {"mean": 0.6, "fitness": 0.9, "untrained_mean": 0.1, "env_steps_total": 7}
+    monkeypatch.setattr(compare_strategies.bgpbt, "run_seeds", lambda options, task: [SimpleNamespace(report=report)])
+    assert compare_strategies.by_engine("digits", "random", (1000,), True) == [{"score": 0.6, "steps": 7, "curve": ""}]
+    assert compare_strategies.by_engine("quadratic", "random", (1000,), True)[0]["score"] == pytest.approx(0.5)  # of 1.2
+
+
+def test_no_seeds_are_refused_before_anything_runs(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        compare_strategies.main(["--seeds", "3", "3"])
+    assert stopped.value.code == 2 and "--seeds" in capsys.readouterr().err
+
+
+def test_toys_alone_are_drawn_too(tmp_path):
+    rows = rows_of(pbt=0.5, random=0.3).assign(problem="quadratic")
+    compare_strategies.draw(rows.drop_duplicates(["strategy", "seed"]), tmp_path / "toys.png")
+    assert (tmp_path / "toys.png").exists()
