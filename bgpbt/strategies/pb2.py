@@ -39,15 +39,14 @@ def pb2(space: SearchSpace, blocks: tuple[str, ...], *, quantile_fraction: float
     searched = np.array([d.group == "hyperparameter" and not isinstance(d, Categorical) for d in space.values()], bool)
     columns = np.flatnonzero(searched)
 
-    def scaled(rows: History, context: Array, config: Array) -> Array:
-        """Inputs `[.., Z]`: the score before the round over the range of the rows, and the configuration."""
-        low, width = history.scale_context(rows.context, rows.valid)
+    def inputs(scale: tuple[Array, Array], context: Array, config: Array) -> Array:
+        """Inputs `[.., Z]`: the score before the round, less the lowest and over the range, and the configuration."""
+        low, width = scale
         return jnp.concatenate([((context - low) / width)[..., None], config], axis=-1)
 
-    def observed(rows: History) -> Rows:
-        return Rows(
-            scaled(rows, rows.context, rows.config), rows.time, upper_bound.standardise(-rows.cost, rows.valid), rows.valid
-        )
+    def observed(rows: History, scale: tuple[Array, Array]) -> Rows:
+        z, y = inputs(scale, rows.context, rows.config), upper_bound.standardise(-rows.cost, rows.valid)
+        return Rows(z, rows.time, y, rows.valid)
 
     @float64
     def observe(state: State, outcome: Outcome) -> State:
@@ -60,16 +59,20 @@ def pb2(space: SearchSpace, blocks: tuple[str, ...], *, quantile_fraction: float
 
     @float64
     def learn(rows: History):
-        return upper_bound.fit(observed(rows))
+        return upper_bound.fit(observed(rows, history.scale_context(rows.context, rows.valid)))
 
     @float64
     def suggest(key, params, rows: History, config, score, busy, context, round_):
         """`config` and `score` of all members at the start of the round to come, of which the `busy` ones are pending."""
-        z = scaled(rows, jnp.where(busy, score, 0), config)
-        t = jnp.asarray(round_, z.dtype)
+        score = jnp.where(busy, score, 0)
+        # Scores after a round may be far above those before it: all that are compared share one range.
+        scores, known = (
+            jnp.concatenate(x) for x in ([rows.context, score, context[None]], [rows.valid, busy, jnp.ones(1, bool)])
+        )
+        scale = history.scale_context(scores, known)
+        z, t = inputs(scale, score, config), jnp.asarray(round_, config.dtype)
         pending = Rows(z, jnp.full(len(z), t), jnp.zeros(len(z), z.dtype), busy)
-        at = scaled(rows, context, jnp.zeros((0,), z.dtype))[0]
-        return upper_bound.suggest(key, params, observed(rows), pending, at, t)
+        return upper_bound.suggest(key, params, observed(rows, scale), pending, (context - scale[0]) / scale[1], t)
 
     @jax.jit
     def select(key, outcome: Outcome):
@@ -95,7 +98,7 @@ def pb2(space: SearchSpace, blocks: tuple[str, ...], *, quantile_fraction: float
                 found = suggest(jax.random.fold_in(key_suggest, number), params, state.history, *arguments)
                 config[member, columns] = found
                 busy[member], source[member] = True, Source.gp
-        else:  # all failed in every round so far
+        else:  # nobody has both a score and one before it
             config[np.ix_(replaced, columns)] = drawn[np.ix_(replaced, columns)]
             source[replaced] = Source.random
         after = state._replace(before=score, timesteps=np.asarray(outcome.timesteps))

@@ -40,10 +40,10 @@ def test_the_bound_grows_with_the_rows():
 
 
 @float64
-def posterior(rows, others, h):
+def posterior(rows, others, h, params=PARAMS):
     """Mean from `rows`, variance with the `others` too, at T = R = 1."""
     both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), rows, others)
-    params = jax.tree.map(jnp.asarray, PARAMS)
+    params = jax.tree.map(jnp.asarray, params)
     lower, more = (jnp.linalg.cholesky(upper_bound.covariance(params, r)) for r in (rows, both))
     one = jnp.ones((), h.dtype)
     mean = jax.vmap(lambda x: upper_bound.predict(params, lower, rows, jnp.stack([one, x]), one)[0])(h)
@@ -62,17 +62,25 @@ def test_the_process_and_its_pending_points():
 
 
 def test_the_suggestion_is_where_the_bound_is_highest():
-    @float64
-    def suggest(key, rows, pending):
-        one = jnp.ones((), rows.z.dtype)
-        return upper_bound.suggest(key, jax.tree.map(jnp.asarray, PARAMS), rows, pending, one, one)
+    """Of the mean and sqrt(beta) standard deviations, of which neither alone nor the variance has its highest place there."""
 
+    @float64
+    def suggest(key, rows, pending, params):
+        one = jnp.ones((), rows.z.dtype)
+        return upper_bound.suggest(key, params, rows, pending, one, one)
+
+    h, y = np.array([0.57, 0.37, 0.73, 0.93]), np.array([0.8, 1.2, 0.2, -0.6])
+    rows, params = Rows(np.stack([np.ones(4), h], axis=1), np.ones(4), y, np.ones(4, bool)), PARAMS._replace(lengthscale=0.05)
     nothing = Rows(np.zeros((1, 2)), np.zeros(1), np.zeros(1), np.array([False]))
-    found = suggest(jax.random.PRNGKey(0), KNOWN, nothing)
     grid = np.linspace(0, 1, 201)
-    mean, variance = posterior(KNOWN, nothing, grid)
-    bound = mean + np.sqrt(float(upper_bound.beta(jnp.array(4.0)))) * np.sqrt(variance)
-    assert abs(found[0] - grid[np.argmax(bound)]) < 0.02
+    mean, variance = (np.asarray(x) for x in posterior(rows, nothing, grid, params))
+    weight = np.sqrt(0.2 + np.log(0.4 * 4))
+    highest, others = grid[np.argmax(mean + weight * np.sqrt(variance))], (mean, variance, mean + weight * variance)
+    assert all(abs(highest - grid[np.argmax(other)]) > 0.1 for other in others)
+    for seed in range(3):
+        assert abs(suggest(jax.random.PRNGKey(seed), rows, nothing, params)[0] - highest) < 0.01
+    near = Rows(np.array([[1, highest]]), np.ones(1), np.zeros(1), np.array([True]))  # pending there: go elsewhere
+    assert abs(suggest(jax.random.PRNGKey(0), rows, near, params)[0] - highest) > 0.05
 
 
 def test_the_fit_finds_what_made_the_data():
@@ -90,6 +98,16 @@ def test_the_fit_finds_what_made_the_data():
     rows = rows._replace(y=np.linalg.cholesky(matrix + 1e-5 * np.eye(120)) @ rng.normal(size=120))
     found = float64(upper_bound.fit)(rows)
     assert 0.1 < found.lengthscale < 1 and 0.05 < found.eps < 0.45 and 0.003 < found.noise < 0.05
+
+
+def test_the_fit_has_limits():
+    """A slow wave would have a lengthscale above 1; where every round is another, all but half of it would be forgotten."""
+    x, nothing = np.linspace(0, 1, 60), np.zeros(60)
+    slow = Rows(np.stack([nothing, x], axis=1), nothing, 1.5 * np.cos(np.pi * x), np.ones(60, bool))
+    assert float64(upper_bound.fit)(slow).lengthscale == 1
+    y = np.repeat(np.random.default_rng(0).normal(size=20), 3)
+    other = Rows(np.zeros((60, 2)), np.repeat(np.arange(20.0), 3), y, np.ones(60, bool))
+    assert 0.45 < float64(upper_bound.fit)(other).eps <= 0.5
 
 
 def play(strategy, seen, *rounds):
@@ -117,6 +135,56 @@ def test_a_row_is_the_change_per_step_and_copying_is_no_progress():
     _, (state, _) = play(strategy, seen, one, two)
     rows = state.history
     np.testing.assert_allclose(-rows.cost[rows.valid][4:], [0.05, 0, 0.1], atol=1e-6)  # who failed has no row
+
+
+def test_what_a_suggestion_knows(monkeypatch):
+    """Its context is the score that the copied weights have now; pending are survivors and what was suggested before."""
+    asked = []
+
+    def suggest(key, params, rows, pending, context, t):
+        jax.debug.callback(lambda *x: asked.append(jax.tree.map(np.asarray, x)), rows, pending, context, t, ordered=True)
+        return jnp.full(len(COLUMNS), 0.25, rows.z.dtype)
+
+    monkeypatch.setattr(upper_bound, "suggest", suggest)
+    strategy = pb2(SPACE, ("first", "second"), quantile_fraction=0.5)
+    seen = outcome([0.0, 0, 0, 1])._replace(timesteps=np.zeros(4, np.int32))
+    one = seen._replace(fitness=np.array([8, 2, NAN, 5], np.float32), timesteps=np.full(4, 10, np.int32))
+    play(strategy, seen, one)
+    jax.effects_barrier()
+    (rows, pending, context, t), (_, later, other, _) = asked  # members 1 and 2 are replaced, by copies of 0 or 3
+    scores = np.array([8.0, np.nan, np.nan, 5]) / 8  # 0 to 8 is all that is compared
+    assert t == 2 and context in scores and other in scores
+    np.testing.assert_allclose(rows.z[rows.valid][:, 0], [0, 0, 1 / 8])
+    assert pending.valid.tolist() == [True, False, False, True] and later.valid.tolist() == [True, True, False, True]
+    np.testing.assert_allclose(pending.z[[0, 3]][:, 0], scores[[0, 3]])
+    np.testing.assert_allclose(pending.z[[0, 3]][:, 1:], seen.config[[0, 3]][:, COLUMNS], atol=1e-6)
+    np.testing.assert_allclose(later.z[1], [context] + [0.25] * len(COLUMNS))
+    assert (pending.t == 2).all() and (rows.t[rows.valid] == 1).all() and (pending.y == 0).all()
+
+
+def test_progress_far_beyond_the_first_scores_is_learnt_from_at_once():
+    """Untrained scores are alike and scores after a round are not: the first suggestions already go where progress was."""
+    space, distances = {"weight": SPACE["weight"]}, []
+    strategy = pb2(space, ("first",), quantile_fraction=0.25)
+    for seed in range(8):
+        config = np.random.default_rng(seed).uniform(size=(8, 1)).astype(np.float32)
+        seen = outcome(np.linspace(0, 1, 8), space=space)._replace(config=config, timesteps=np.zeros(8, np.int32))
+        state = strategy.init(jax.random.PRNGKey(seed), seen)
+        progress = 100 * (1 - 4 * (config[:, 0] - 0.8) ** 2)
+        after = seen._replace(fitness=(seen.fitness + progress).astype(np.float32), timesteps=np.ones(8, np.int32))
+        _, decision = strategy.step(jax.random.PRNGKey(seed), state, after)
+        distances += np.abs(np.asarray(decision.config)[np.asarray(decision.source) == Source.gp, 0] - 0.8).tolist()
+    assert len(distances) == 16 and np.mean(distances) < 0.34  # that of uniform draws
+
+
+def test_the_newest_200_rows_are_remembered():
+    strategy = pb2(SPACE, ("first", "second"))
+    seen = outcome(np.arange(64.0))._replace(timesteps=np.zeros(64, np.int32))
+    state = strategy.init(jax.random.PRNGKey(0), seen)
+    for number in range(1, 5):
+        seen = seen._replace(timesteps=np.full(64, number, np.int32))
+        state, _ = strategy.step(jax.random.PRNGKey(0), state, seen)
+    assert np.bincount(state.history.time[state.history.valid].astype(int)).tolist() == [0, 8, 64, 64, 64]
 
 
 def test_numbers_are_searched_and_the_rest_goes_with_the_weights():
