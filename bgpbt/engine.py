@@ -249,14 +249,20 @@ def _train_group(engine: Engine, progress: Progress, size: int, slots, populatio
     checks = [("loss", np.isfinite(metrics["loss"])), ("environments", metrics["world_finite"])]
     if engine.task.fitness_from_training:
         returns, finite = metrics["episode_returns"].astype(np.float64), metrics["weights_finite"]
-        usable = np.isfinite(returns).any(axis=1)  # NaN: no episode ended there
+        usable = judgeable(returns, some=True)
     else:
         display.phase("evaluating", f"round {number}")
         returns, steps, finite = evaluate(engine, size, seed, number, active, population, config)
-        usable = np.isfinite(returns).all(axis=1)
+        usable = judgeable(returns)
         env_steps += steps
     checks = [("weights", finite), *checks, ("returns", usable)]
     return population, _measured(returns, checks, active, env_steps, began, train_seconds)
+
+
+def judgeable(returns: np.ndarray, *, some: bool = False) -> np.ndarray:
+    """Members whose returns `[P, E]` are finite: all or, as in training, `some` and the others NaN (no episode ended). Shape `[P]`."""
+    finite = np.isfinite(returns)
+    return finite.any(axis=1) & (finite | np.isnan(returns)).all(axis=1) if some else finite.all(axis=1)
 
 
 def _measured(returns: np.ndarray, checks: list, active, env_steps: int, began: float, train_seconds: float) -> Measured:

@@ -215,7 +215,8 @@ class Options(BaseModel):
     inherit: Literal["both", "weights", "hyperparameters"] = _method("both", "pbt: what is copied")
     explore: Literal["perturb", "resample", "both", "noise"] = _method("perturb", "pbt: how a copied configuration changes")
     perturb_scale: Annotated[float, BeforeValidator(partial(_share, interval="(0, 1)"))] = _method(
-        0.2, "perturbed values are multiplied by 1 - scale or 1 + scale; noise: its standard deviation, of the range"
+        0.2,
+        "factors are 1 - scale and 1 + scale (mfpbt: 1 / (1 - scale)); noise: its standard deviation, of the range",
     )
     frequencies: Annotated[tuple[int, ...], BeforeValidator(_frequencies)] = _method(
         (1, 10, 25, 50), "mfpbt: rounds between two decisions of each sub-population"
@@ -357,6 +358,8 @@ def _check_population(options: Options) -> None:
     size = options.pop_size
     if size < 2:
         raise BadInput(f"pop_size: {size} is no population, give at least 2", "pop_size")
+    if options.freeze is not None and options.inherit == "hyperparameters" and options.strategy == "pbt":
+        raise BadInput("inherit: with freeze only weights travel, give weights or both", "inherit")
     if options.candidates < size:
         raise BadInput(f"n_init: {options.n_init} is below pop_size {size}, give at least {size}", "n_init")
     if options.strategy == "random" and options.candidates > size:

@@ -86,7 +86,7 @@ class Source(enum.IntEnum):
 
 
 class Outcome(NamedTuple):
-    """What a strategy sees after a round, and once for the untrained population, so that first differences exist."""
+    """What a strategy sees after a round, and once before its first round, so that first differences exist."""
 
     config: Array  # [P, D] in the unit cube
     fitness: Array  # [P] larger is better, NaN = failed
@@ -119,7 +119,7 @@ NEEDS = {
 class Strategy(NamedTuple):
     """A population method: two pure functions. `step` is called from the host after every round and jits itself."""
 
-    init: Callable[[Key, Outcome], PyTree]  # sees the untrained population
+    init: Callable[[Key, Outcome], PyTree]  # sees the population it begins with
     step: Callable[[Key, PyTree, Outcome], tuple[PyTree, Decision]]
     beliefs: Callable[[PyTree], dict[str, Array]] = lambda state: {}
     # what the strategy held true when it chose the round's configurations, by column of the records: each [] or [P]

@@ -8,8 +8,11 @@ from toys import quadratic
 import bgpbt
 from bgpbt import api
 from bgpbt.options import BadInput, Options, load_options
+from bgpbt.space import Integer
 from bgpbt.store import RunStore, folder
 from bgpbt.strategies import STRATEGIES
+from bgpbt.strategies.mutation import mutation
+from bgpbt.strategies.pbtnas import too_few
 from bgpbt.tasks.ppo import hyperparameter_space
 from envs import ENVS
 
@@ -110,6 +113,17 @@ def test_smallest_quantile_fraction_is_named_and_works():
         least = float(str(caught.value).split("at least ")[1])
         assert api.make_strategy(Options(pop_size=size, quantile_fraction=least), task)
         assert int(size * least) == 1
+
+
+@pytest.mark.parametrize("size", [4, 6, 7, 18, 24, 26, 100])
+def test_smallest_share_with_two_parents_is_named_and_works(size):
+    least = float(too_few(size, 0.5 / size).split("at least ")[1])
+    assert too_few(size, least) == "" and least < 2 / size + 1e-4
+
+
+def test_mutation_needs_something_to_change():
+    space = {"depth": Integer(1, 1, 1, group="first")}
+    assert mutation(space, ("first",)).complaint(8).startswith("strategy: mutation needs an architecture dimension with two")
 
 
 @pytest.mark.parametrize(

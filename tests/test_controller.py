@@ -655,3 +655,11 @@ def test_a_task_without_pictures_runs_with_the_usual_settings(tmp_path, monkeypa
     share(monkeypatch, engines)
     result = play(options(tmp_path, render=True))
     assert (result.path / "learning_curve.png").exists() and not (result.path / "policy.gif").exists()
+
+
+def test_which_returns_make_a_fitness():
+    """In training some may be missing, where no episode ended; an infinite one is a failure in any case."""
+    nan, inf = np.nan, np.inf
+    returns = np.array([[1, 2], [nan, 2], [nan, nan], [inf, 2], [-inf, 2]])
+    assert engine_module.judgeable(returns).tolist() == [True, False, False, False, False]
+    assert engine_module.judgeable(returns, some=True).tolist() == [True, True, False, False, False]

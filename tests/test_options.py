@@ -191,6 +191,11 @@ def test_candidates():
     assert Options(strategy="random", n_init=8).candidates == 8
 
 
+def test_what_is_frozen_cannot_travel():
+    assert "inherit: with freeze only weights travel" in str(refusal(freeze="sampled", inherit="hyperparameters"))
+    assert Options(freeze="sampled", inherit="weights").freeze == "sampled"
+
+
 def test_candidates_of_bgpbt():
     assert Options(strategy="bgpbt").candidates == 24
     assert Options(strategy="bgpbt", pop_size=32).candidates == 32

@@ -11,7 +11,7 @@ import numpy as np
 from bgpbt import space as spaces
 from bgpbt.space import SearchSpace
 from bgpbt.strategies.operators import whole
-from bgpbt.strategies.pbtnas import breeding, couples
+from bgpbt.strategies.pbtnas import breeding, couples, too_few
 from bgpbt.types import Source, Strategy
 
 WEIGHTS, GENE = 1, 2  # kinds of mutation; 0: none
@@ -55,4 +55,8 @@ def mutation(space: SearchSpace, blocks: tuple[str, ...], *, quantile_fraction: 
             shrink=jnp.where(fresh, 0.0, 1.0), perturb=jnp.where(fresh, 1.0, 0.0), mutate=kind == WEIGHTS
         )
 
-    return breeding(step, space, quantile_fraction)._replace(mutates=True)
+    def complaint(size: int) -> str:
+        no_choice = "" if changeable else "strategy: mutation needs an architecture dimension with two values"
+        return no_choice or too_few(size, quantile_fraction)
+
+    return breeding(step, space, quantile_fraction)._replace(mutates=True, complaint=complaint)

@@ -1,13 +1,15 @@
 """Operators that strategies share: who inherits from whom, and what becomes of a configuration. `P` members, `D` dimensions."""
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from bgpbt import space as spaces
 from bgpbt.space import Categorical, Dimension, Float, Integer, SearchSpace
-from bgpbt.types import Array, Decision, Key, Outcome
+from bgpbt.types import Array, Decision, Key, Outcome, Source
 
 
 def replaced_count(pop_size: int, quantile_fraction: float) -> int:
@@ -19,13 +21,18 @@ def nobody_replaced(pop_size: int, quantile_fraction: float) -> str:
     """The complaint where the share is that of less than one member, else ""."""
     if replaced_count(pop_size, quantile_fraction):
         return ""
-    least = math.ceil(10_000 / pop_size) / 10_000
+    least = least_share(pop_size, 1)
     return f"quantile_fraction: {quantile_fraction} of {pop_size} members replaces nobody, give at least {least}"
+
+
+def least_share(pop_size: int, number: int) -> float:
+    """The smallest share of four digits that is so many members."""
+    return math.ceil(10_000 * number / pop_size) / 10_000
 
 
 def rank(fitness: Array) -> Array:
     """Members from best to worst; NaN last, ties by index. Shape `[P]`, int32."""
-    return jnp.argsort(jnp.where(jnp.isnan(fitness), -jnp.inf, fitness), descending=True, stable=True)
+    return jnp.argsort(-fitness, stable=True)
 
 
 def truncation(key: Key, fitness: Array, quantile_fraction: float) -> Array:
@@ -48,9 +55,7 @@ def truncation(key: Key, fitness: Array, quantile_fraction: float) -> Array:
     failed = jnp.isnan(fitness)
     donors = jnp.minimum(count, jnp.sum(~failed))
     drawn = order[jax.random.randint(key, (number,), 0, jnp.maximum(donors, 1))]
-    # With many failures the last share may reach into the best one: a donor stays.
-    inherits = failed | ((place >= number - count) & (place >= donors))
-    return jnp.where(inherits, drawn, jnp.arange(number)).astype(jnp.int32)
+    return jnp.where(failed | (place >= number - count), drawn, jnp.arange(number)).astype(jnp.int32)
 
 
 def survivors_draw(key: Key, fitness: Array) -> Array:
@@ -117,6 +122,24 @@ def add_noise(key: Key, space: SearchSpace, config: Array, scale: float) -> Arra
 def resample(key: Key, space: SearchSpace, config: Array) -> Array:
     """Draws every hyperparameter anew from the prior; architecture dimensions stay. Shape `[D]`."""
     return jnp.where(spaces.group_mask(space, "hyperparameter"), spaces.sample(key, space), config)
+
+
+def restarts(space: SearchSpace, num_blocks: int) -> Callable[[Key, Outcome, np.ndarray], Decision]:
+    """A function (key, outcome, gone `[P]`): who is gone starts afresh, weights and the whole configuration; the others go on."""
+
+    @jax.jit
+    def drawn(key, config):
+        return jax.vmap(lambda k: spaces.sample(k, space))(jax.random.split(key, len(config)))
+
+    def decide(key: Key, outcome: Outcome, gone: np.ndarray) -> Decision:
+        anew = spaces.settle(space, np.asarray(drawn(key, outcome.config)))
+        config = np.where(gone[:, None], anew, outcome.config)
+        source = np.where(gone, Source.random, Source.previous)
+        decision = whole(outcome, config, np.arange(len(gone)), num_blocks, source)
+        fresh = np.repeat(gone[:, None], num_blocks, axis=1).astype(np.float32)
+        return decision._replace(shrink=1 - fresh, perturb=fresh)
+
+    return decide
 
 
 def whole(outcome: Outcome, config: Array, parents: Array, num_blocks: int, source: Array) -> Decision:

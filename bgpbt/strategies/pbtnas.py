@@ -12,7 +12,7 @@ import numpy as np
 
 from bgpbt import space as spaces
 from bgpbt.space import SearchSpace
-from bgpbt.strategies.operators import rank, replaced_count, whole
+from bgpbt.strategies.operators import least_share, rank, replaced_count, whole
 from bgpbt.types import Array, Key, Source, Strategy
 
 
@@ -82,7 +82,7 @@ def too_few(pop_size: int, quantile_fraction: float) -> str:
     """The complaint where the share is that of less than two members, who could be no parents; else ""."""
     if replaced_count(pop_size, quantile_fraction) >= 2:
         return ""
-    right = f"give at least {2 / pop_size:.4g}" if pop_size >= 4 else "give at least 4 members"
+    right = f"give at least {least_share(pop_size, 2)}" if pop_size >= 4 else "give at least 4 members"
     return f"quantile_fraction: {quantile_fraction} of {pop_size} members leaves no two parents, {right}"
 
 
@@ -94,8 +94,8 @@ def couples(key: Key, fitness: Array, quantile_fraction: float) -> tuple[Array, 
     """
     number, count = len(fitness), replaced_count(len(fitness), quantile_fraction)
     order, failed = rank(fitness), jnp.isnan(fitness)
-    place, pool = jnp.argsort(order), jnp.clip(jnp.sum(~failed), 1, count)
-    removed = failed | ((place >= number - count) & (place >= pool))
+    pool = jnp.clip(jnp.sum(~failed), 1, count)
+    removed = failed | (jnp.argsort(order) >= number - count)
     key_one, key_other = jax.random.split(key)
     one = jax.random.randint(key_one, (number,), 0, pool)
     other = (one + jax.random.randint(key_other, (number,), 1, jnp.maximum(pool, 2))) % pool

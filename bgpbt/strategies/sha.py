@@ -6,13 +6,11 @@ that is stopped begins afresh with a random configuration at once, so that all s
 
 import math
 
-import jax
 import numpy as np
 
-from bgpbt import space as spaces
 from bgpbt.space import SearchSpace
-from bgpbt.strategies.operators import whole
-from bgpbt.types import Source, Strategy
+from bgpbt.strategies.operators import restarts
+from bgpbt.types import Strategy
 
 
 def sha(space: SearchSpace, blocks: tuple[str, ...], *, eta: int = 2) -> Strategy:
@@ -24,20 +22,12 @@ def sha(space: SearchSpace, blocks: tuple[str, ...], *, eta: int = 2) -> Strateg
       eta: of a group of n, ceil(n / eta) go on; at least 2.
     """
 
-    @jax.jit
-    def drawn(key, config):
-        return jax.vmap(lambda k: spaces.sample(k, space))(jax.random.split(key, len(config)))
+    restart = restarts(space, len(blocks))
 
     def step(key, rounds, outcome):
-        fitness = np.asarray(outcome.fitness)
         rounds = rounds + np.asarray(outcome.active)
-        gone = stopped(fitness, rounds, eta)
-        fresh = spaces.settle(space, np.asarray(drawn(key, outcome.config)))
-        config = np.where(gone[:, None], fresh, outcome.config)
-        source = np.where(gone, Source.random, Source.previous)
-        decision = whole(outcome, config, np.arange(len(gone)), len(blocks), source)
-        afresh = np.repeat(gone[:, None], len(blocks), axis=1).astype(np.float32)
-        return np.where(gone, 0, rounds).astype(np.int32), decision._replace(shrink=1 - afresh, perturb=afresh)
+        gone = stopped(np.asarray(outcome.fitness), rounds, eta)
+        return np.where(gone, 0, rounds).astype(np.int32), restart(key, outcome, gone)
 
     return Strategy(
         init=lambda key, outcome: np.zeros(len(outcome.fitness), np.int32),
@@ -59,6 +49,6 @@ def stopped(fitness: np.ndarray, rounds: np.ndarray, eta: int) -> np.ndarray:
         if eta ** round(math.log(age, eta)) != age:
             continue
         group = np.flatnonzero(rounds == age)
-        order = group[np.argsort(-np.where(gone[group], -np.inf, fitness[group]), kind="stable")]
+        order = group[np.argsort(-fitness[group], kind="stable")]  # NaN last
         gone[order[math.ceil(len(group) / eta) :]] = True
     return gone

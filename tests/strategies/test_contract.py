@@ -87,6 +87,7 @@ FITNESSES = {
     "best would be the failed": [1, 2, 3, 4, 5, 6, 7, NAN],
     "more failed than the quantile": [1, NAN, NAN, NAN, NAN, NAN, 7, 8],
     "all but one failed": [NAN] * 5 + [3.0] + [NAN] * 2,
+    "failed before infinite": [NAN, -np.inf, NAN, 1, -np.inf, 2, 3, 4],
     "infinite": [1, 2, 3, -np.inf, 5, 6, 7, 8],
 }
 

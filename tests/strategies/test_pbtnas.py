@@ -141,7 +141,8 @@ def test_one_gene_gets_a_different_value_and_its_block_starts_afresh():
     assert columns == [1, 2, 3]
     for column in columns:
         values = spaces.value_at(list(SPACE.values())[column], found.config[changed[:, column], 1, column])
-        assert len(set(values.tolist())) > 1
+        kept = parent[changed[:, column], column]
+        assert len(set(zip(kept.tolist(), values.tolist(), strict=True))) == (len(np.unique(kept)) * (3 if column != 2 else 2))
         fresh = found.perturb[changed[:, column], 1] == 1
         assert (fresh == [column in (1, 2), column == 3, False]).all()
 
@@ -160,6 +161,11 @@ def test_weights_mutate_as_often_as_stated():
     change = np.abs(one[one != 1] - 1)
     assert abs((change < 0.35).mean() - 0.9) < 0.06  # a tenth of itself, mostly
     assert (change > 5).mean() > 0.02  # ten times itself, sometimes
+    large = np.asarray(jax.vmap(lambda key: weights.mutate(key, {"kernel": jnp.full((50, 100), 1e3)}))(KEYS)["kernel"])
+    hits = large[large != 1e3]
+    anew = np.abs(hits) < 6  # of size one, whatever was there
+    assert abs(anew.mean() - 0.05) < 0.01 and abs(hits[anew].std() - 1) < 0.1
+    assert abs((np.abs(hits - 1e3) > 500).mean() - 0.05 * (1 + 0.96)) < 0.02  # those, and the tenfold beyond half of it
 
 
 def test_padding_stays_zero():

@@ -30,8 +30,10 @@ def test_a_failed_member_starts_afresh_with_a_new_draw():
         np.testing.assert_array_equal(decision.perturb, [[0, 0], [1, 1]] * 2)
         np.testing.assert_array_equal(decision.config[::2], seen.config[::2])
         assert np.asarray(decision.source)[1::2].tolist() == [Source.random] * 2
-        draws.append(np.asarray(decision.config)[1::2][:, ~GENES])
+        draws.append(np.asarray(decision.config)[1::2])
     draws = np.concatenate(draws)
+    assert len(np.unique(draws[:, GENES])) == 4  # architectures, too: each of four widths
+    draws = draws[:, ~GENES]
     np.testing.assert_allclose(draws.mean(axis=0), 0.5, atol=0.08)
     assert np.abs(np.corrcoef(draws.T) - np.eye(draws.shape[1])).max() < 0.25
 
