@@ -260,7 +260,7 @@ def _train_group(engine: Engine, progress: Progress, size: int, slots, populatio
 
 
 def judgeable(returns: np.ndarray, *, some: bool = False) -> np.ndarray:
-    """Members whose returns `[P, E]` are finite: all or, as in training, `some` and the others NaN (no episode ended). Shape `[P]`."""
+    """Members whose returns `[P, E]` are finite: all, or `some` and the others NaN, as where no episode ended. Shape `[P]`."""
     finite = np.isfinite(returns)
     return finite.any(axis=1) & (finite | np.isnan(returns)).all(axis=1) if some else finite.all(axis=1)
 

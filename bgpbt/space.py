@@ -151,10 +151,14 @@ def group_mask(space: SearchSpace, group: str) -> np.ndarray:
     return np.array([dim.group == group for dim in space.values()], bool).reshape(len(space))
 
 
-def settle(space: SearchSpace, config: np.ndarray) -> np.ndarray:
-    """The same configurations with architectures at the centres of their bins, where equal ones are equal."""
-    config = np.array(config, np.float32)
+def settle(space: SearchSpace, config: Array) -> Array:
+    """The same configurations with architectures at the centres of their bins, where equal ones are equal. Shape `[M, D]`.
+
+    NumPy's for NumPy's, so that nothing is compiled on the host for a new shape; traced ones stay traced.
+    """
+    xp = jnp if isinstance(config, jax.Array) else np
+    columns = [xp.asarray(config[:, i], np.float32) for i in range(len(space))]
     for i, dim in enumerate(space.values()):
         if dim.group != "hyperparameter":
-            config[:, i] = bin_centres(dim)[np.asarray(bin_index(dim, config[:, i]))]
-    return config
+            columns[i] = xp.asarray(bin_centres(dim), np.float32)[xp.asarray(bin_index(dim, config[:, i]))]
+    return xp.stack(columns, axis=1)

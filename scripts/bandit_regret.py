@@ -28,6 +28,7 @@ from bgpbt.strategies.pbt import pbt
 from bgpbt.strategies.random_search import random_search
 from bgpbt.types import Outcome, Strategy
 from scripts.bandit_functions import FUNCTIONS, ROUNDS, Function
+from scripts.benchmarks.figures import output
 
 POPULATION, SHARE, NOISE, SEEDS = 8, 0.125, 0.1, (40, 60)
 ARMS: dict[str, Callable[..., Strategy]] = {
@@ -46,8 +47,8 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--functions", nargs="+", choices=FUNCTIONS, default=list(FUNCTIONS), metavar="NAME", help="default: all")
     result.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), metavar="NAME", help="default: all")
     result.add_argument("--rounds", type=int, default=ROUNDS, help=f"default {ROUNDS}")
-    result.add_argument("--csv", type=Path, metavar="FILE", help="keep regrets there, and skip what is there already")
-    result.add_argument("--figure", type=Path, metavar="FILE", help="draw the paired differences there")
+    result.add_argument("--csv", type=output, metavar="FILE", help="keep regrets there, and skip what is there already")
+    result.add_argument("--figure", type=output, metavar="FILE", help="draw the paired differences there")
     return result
 
 

@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     words = "\n".join(f"  {name:14} {what}" for name, what in NAMES.items())
     result = argparse.ArgumentParser(description=__doc__, epilog=words, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
-    result.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    result.add_argument("--json", type=figures.output, metavar="FILE", help="also write the figures there")
     result.add_argument("--repeats", type=int, default=None, help="measurements of each figure, default 5, 3 where they are long")
     result.add_argument("--quick", action="store_true", help="tiny, in seconds: shows that it works, its figures mean nothing")
     result.add_argument("--members", type=int, nargs="+", metavar="P", help="size: only these populations")

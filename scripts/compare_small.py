@@ -27,7 +27,7 @@ import main as command_line
 from bgpbt.options import Options, load_options
 from bgpbt.plots import MEMBER, WINNER
 from bgpbt.store import RunStore, folder
-from scripts.benchmarks.figures import Figure, Result, machine, show, write
+from scripts.benchmarks.figures import Figure, Result, machine, output, show, write
 from scripts.small_ant import SMALL, TINY
 
 ROUND, ROUNDS = 19_200, 20
@@ -58,9 +58,9 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), metavar="NAME", help="default: all")
     result.add_argument("--env_name", metavar="NAME", help="another environment, for development")
     result.add_argument("--save_dir", default="runs/compare_small", metavar="FOLDER", help="default runs/compare_small")
-    result.add_argument("--csv", type=Path, metavar="FILE", help="results so far, read and extended")
-    result.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
-    result.add_argument("--figure", type=Path, metavar="FILE", help="draw returns and paired differences there")
+    result.add_argument("--csv", type=output, metavar="FILE", help="results so far, read and extended")
+    result.add_argument("--json", type=output, metavar="FILE", help="also write the figures there")
+    result.add_argument("--figure", type=output, metavar="FILE", help="draw returns and paired differences there")
     result.add_argument("--quick", action="store_true", help="tiny, in seconds: shows that it works, judges nothing")
     return result
 

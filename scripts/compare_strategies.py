@@ -42,7 +42,7 @@ from bgpbt.tasks.toy import BEST as TOY_BEST
 from bgpbt.types import Task
 from scripts.bandit_functions import FUNCTIONS, ROUNDS
 from scripts.bandit_regret import play
-from scripts.benchmarks.figures import Figure, Result, machine, show, write
+from scripts.benchmarks.figures import Figure, Result, machine, output, show, write
 from scripts.compare_small import interval, mean
 
 POPULATION = 8
@@ -78,9 +78,9 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--seeds", type=int, nargs=2, default=(60, 70), metavar=("FIRST", "END"), help="default 60 70")
     names = [*RUNS, *FUNCTIONS]
     result.add_argument("--problems", nargs="+", choices=names, default=names, metavar="NAME", help="default: all")
-    result.add_argument("--csv", type=Path, metavar="FILE", help="results so far, read and extended")
-    result.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
-    result.add_argument("--figure", type=Path, metavar="FILE", help="draw interquartile means and regret curves there")
+    result.add_argument("--csv", type=output, metavar="FILE", help="results so far, read and extended")
+    result.add_argument("--json", type=output, metavar="FILE", help="also write the figures there")
+    result.add_argument("--figure", type=output, metavar="FILE", help="draw interquartile means and regret curves there")
     result.add_argument("--quick", action="store_true", help="two seeds, in seconds: shows that it works, judges nothing")
     return result
 

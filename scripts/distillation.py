@@ -44,7 +44,7 @@ from bgpbt.tasks.agents import make_env, ppo_task
 from bgpbt.tasks.learner import BLOCKS
 from bgpbt.tasks.ppo import architecture_space, hyperparameter_space
 from bgpbt.types import Lesson, Task, TrainState
-from scripts.benchmarks.figures import Bar, Figure, Result, machine, show, write
+from scripts.benchmarks.figures import Bar, Figure, Result, machine, output, show, write
 from scripts.small_ant import SMALL, TINY
 
 SEEDS, ENOUGH, EPISODES, PARTS = 8, 3_000.0, 128, 5
@@ -72,9 +72,9 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument("--seed", type=int, default=0, help="of the population, default 0")
     result.add_argument("--most", type=int, default=6_000_000, help="steps after which a teacher is given up, default 6,000,000")
-    result.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
-    result.add_argument("--csv", type=Path, metavar="FILE", help="also write what every student reached there")
-    result.add_argument("--figure", type=Path, metavar="FILE", help="draw the students' progress there")
+    result.add_argument("--json", type=output, metavar="FILE", help="also write the figures there")
+    result.add_argument("--csv", type=output, metavar="FILE", help="also write what every student reached there")
+    result.add_argument("--figure", type=output, metavar="FILE", help="draw the students' progress there")
     result.add_argument("--quick", action="store_true", help="tiny, in seconds: shows that it works, judges nothing")
     return result
 

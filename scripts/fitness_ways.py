@@ -37,7 +37,7 @@ from bgpbt.api import make_task
 from bgpbt.options import Options, load_options
 from bgpbt.plan import rounds_of
 from bgpbt.population import AXIS, Purpose, arrange, make_mesh, make_programs, map_members
-from scripts.benchmarks.figures import Figure, Result, machine, sentence, show, write
+from scripts.benchmarks.figures import Figure, Result, machine, output, sentence, show, write
 from scripts.small_ant import SMALL, TINY
 
 WAYS = ("evaluation", "training", "concurrent")
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--seeds", default="1000,1001,1002", metavar="1000,1001", help="development seeds, from 1000 on")
     result.add_argument("--episodes", type=int, default=64, metavar="N", help="of a long evaluation, default 64")
     result.add_argument("--every", type=int, default=2, metavar="N", help="rounds between long evaluations, default 2")
-    result.add_argument("--json", type=Path, metavar="FILE", help="also write the figures and all measurements there")
+    result.add_argument("--json", type=output, metavar="FILE", help="also write the figures and all measurements there")
     result.add_argument("--quick", action="store_true", help="tiny, in seconds: shows that it works, its figures mean nothing")
     return result
 

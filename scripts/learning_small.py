@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import main as command_line
 from bgpbt.options import Options, load_options
 from bgpbt.records import replacements
-from scripts.benchmarks.figures import Bar, Figure, Result, machine, show, write
+from scripts.benchmarks.figures import Bar, Figure, Result, machine, output, show, write
 from scripts.small_ant import ROOT, TINY
 
 GENERATION = {"distill_every": 1000, "t_distillation": 1000}  # one begins in the quick form, too
@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument("--seeds", default="0,1,2,3,4", metavar="0,1,2", help="default 0,1,2,3,4")
     result.add_argument("--save_dir", metavar="FOLDER", help="keep the runs there; default: a folder that is removed")
-    result.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    result.add_argument("--json", type=output, metavar="FILE", help="also write the figures there")
     result.add_argument("--quick", action="store_true", help="tiny, in seconds: shows that it works, judges nothing")
     return result
 

@@ -7,8 +7,9 @@
   member with the highest fitness of any round, those of the run included, is reported.
 
 Replayed and constant are populations of their own whose members never meet: as many repeats as the run has members, from seeds
-that the run has not used. Nobody is selected among them, so the evaluation after the round that the reported member is of is
-their report; that of the others is on fresh episodes or unseen data. Architectures must stay the same along the lineage.
+that the run has not used. Nobody is selected among them, so the evaluation after as many rounds as the schedule has is their
+report; that of the others is on fresh episodes or unseen data. Of images, repeats are judged on those that members are ranked by,
+and say so. Architectures must stay the same along the lineage; where rounds become shorter, it must begin with the run.
 """
 
 import argparse
@@ -27,12 +28,12 @@ import bgpbt
 import main as command_line
 from bgpbt import space as spaces
 from bgpbt.api import make_strategy
-from bgpbt.options import BadInput, Options
+from bgpbt.options import BadInput, Options, PopulationLost
 from bgpbt.plots import MEMBER, WINNER
 from bgpbt.store import folder
 from bgpbt.strategies.operators import whole
 from bgpbt.types import Source, Strategy, Task
-from scripts.benchmarks.figures import Figure, Result, machine, show, write
+from scripts.benchmarks.figures import Figure, Result, machine, output, show, write
 
 WAYS = ("adaptive", "replayed", "constant", "continued")
 
@@ -43,8 +44,8 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("run_folder", type=Path, metavar="RUN_FOLDER", help="of a finished run")
     result.add_argument("--seed", type=int, metavar="N", help="of the repeats; default: the run's plus 1,000")
     result.add_argument("--save_dir", default="runs/schedule_replay", metavar="FOLDER", help="where runs go and go on")
-    result.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
-    result.add_argument("--figure", type=Path, metavar="FILE", help="draw fitness against timesteps there")
+    result.add_argument("--json", type=output, metavar="FILE", help="also write the figures there")
+    result.add_argument("--figure", type=output, metavar="FILE", help="draw fitness against timesteps there")
     return result
 
 
@@ -134,6 +135,8 @@ def study(result, seed: int, save_dir: str) -> dict[str, pd.DataFrame | object]:
     genes = ~spaces.group_mask(result.task.space, "hyperparameter")
     if (schedule[:, genes] != schedule[:1, genes]).any():
         raise BadInput(f"{result.path}: the winner's architecture changed along its lineage, give a run where it did not")
+    if options.t_ready_end is not None and result.lineage["round"].iloc[0] > 0:
+        raise BadInput(f"{result.path}: rounds become shorter and the winner began after the first, give a run without -te")
     return {
         "adaptive": result,
         "replayed": repeats(result, options, schedule, "replayed"),
@@ -144,13 +147,17 @@ def study(result, seed: int, save_dir: str) -> dict[str, pd.DataFrame | object]:
 
 def summarise(found: dict) -> list[Figure]:
     """What each way comes to."""
-    figures, at = [], int(found["adaptive"].best["round"])
+    figures, result = [], found["adaptive"]
+    at = int((result.lineage["round"] > 0).sum())  # fewer than the run's where the winner's weights began afresh
+    where = ", on the data that members are ranked by" if result.task.unseen else ""
     for way in WAYS:
         if isinstance(found[way], pd.DataFrame):
-            rows = found[way]
-            last = rows.loc[rows["round"] == at, "fitness"].to_numpy()
-            note = f"{len(last)} repeats, sd {np.nanstd(last, ddof=1):.4g}"
-            figures.append(Figure(way, float(np.nanmean(last)), "", note=note, repeats=tuple(last)))
+            rows = found[way][found[way]["round"] == at]
+            unbroken = rows["fitness"].notna() & (rows["age"] == rows["timesteps"])  # who failed before trained less
+            last = rows.loc[unbroken, "fitness"]
+            note = f"{len(last)} repeats, sd {last.std():.4g}{where}"
+            note += f"; {len(rows) - len(last)} more failed" if len(last) < len(rows) else ""
+            figures.append(Figure(way, float(last.mean()), "", note=note, repeats=tuple(last)))
         else:
             report = found[way].report
             figures.append(Figure(way, report["mean"], "", note=f"one run, sd over episodes {report['sd']:.4g}"))
@@ -181,7 +188,7 @@ def draw(found: dict, path: Path) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Runs what is missing, prints the figures. Exit code 2 where the run cannot be used."""
+    """Runs what is missing, prints the figures. Exit code 2 where the run cannot be used, 3 where all repeats fail at once."""
     args = parser().parse_args(argv)
     try:
         options = bgpbt.load_options({}, args.run_folder / "options.yaml")
@@ -189,9 +196,9 @@ def main(argv: list[str]) -> int:
         result = bgpbt.open_run(args.run_folder)
         seed = options.seed[0] + 1000 if args.seed is None else args.seed
         found = study(result, seed, args.save_dir)
-    except BadInput as error:
+    except (BadInput, PopulationLost) as error:
         print(f"schedule_replay.py: {error}", file=sys.stderr)
-        return 2
+        return 2 if isinstance(error, BadInput) else 3
     outcome = Result("schedule_replay", {"run": str(args.run_folder), "seed": seed}, summarise(found), False, machine())
     show(outcome)
     if args.figure:

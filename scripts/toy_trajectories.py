@@ -24,6 +24,7 @@ from bgpbt.strategies.pbt import pbt
 from bgpbt.strategies.random_search import random_search
 from bgpbt.tasks.toy import BEST, objective, quadratic
 from bgpbt.types import Array, Key, Outcome, Strategy
+from scripts.benchmarks.figures import output
 
 TASK = quadratic()
 NOISE = 0.01  # of h's range
@@ -101,7 +102,7 @@ def draw(seed: int, path: Path) -> None:
 def main(argv: list[str]) -> int:
     """Draws."""
     result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    result.add_argument("figure", type=Path, help="where to draw")
+    result.add_argument("figure", type=output, help="where to draw")
     result.add_argument("--seed", type=int, default=0, help="default 0")
     args = result.parse_args(argv)
     draw(args.seed, args.figure)

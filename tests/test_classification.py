@@ -76,6 +76,19 @@ def test_a_fifth_is_kept_and_the_split_never_changes():
     assert rows == sorted(x.tobytes() for x in found.images)
 
 
+def test_too_few_images_are_refused_before_anything_is_trained(tmp_path):
+    pixels, labels = np.zeros((74, 28, 28), np.uint8), np.zeros(74, np.uint8)
+    options = Options(task="classification", alg_name="sgd", problem="mnist", data_dir=str(tmp_path))
+    for number in (40, 73):
+        np.savez(tmp_path / "mnist.npz", x_train=pixels[:number], y_train=labels[:number])
+        with pytest.raises(BadInput, match=f"{number} training images give no minibatch, give at least 74"):
+            classification.classification(options)
+    np.savez(tmp_path / "mnist.npz", x_train=pixels, y_train=labels, x_test=pixels[:9], y_test=labels[:9])
+    made = classification.classification(options)
+    with pytest.raises(BadInput, match="9 images cannot be tested on, give at least 10"):
+        made.unseen()
+
+
 def test_every_image_once_an_epoch_and_the_same_for_all(task):
     """Where a member is in the data is its own clock, whatever its key; after 18 minibatches the next order begins."""
     orders = task.data["orders"]

@@ -68,6 +68,8 @@ def broken(folder, change):
         (lambda path: path.write_bytes(idx(PIXELS)[:-1]), "has 15679 bytes where its header says 20 x 28 x 28"),
         (lambda path: path.write_bytes(idx(PIXELS[:19])), "20 labels, give"),
         (lambda path: path.write_bytes(idx(PIXELS[:0])), "of shape (0, 28, 28)"),
+        (lambda path: path.write_bytes(idx(PIXELS[:, ::2, ::2])), "of shape (20, 14, 14), 20 labels, give 28 x 28"),
+        (lambda path: path.write_bytes(struct.pack(">4I", 0x803, 2**31, 2**31, 4)), "where its header says 2147483648 x"),
     ],
 )
 def test_what_is_not_what_it_says(tmp_path, change, problem):
@@ -103,6 +105,24 @@ def test_a_broken_archive(tmp_path):
     with pytest.raises(BadInput, match="labels of type <U"):
         images.load("mnist", "train", str(tmp_path))
     np.savez(tmp_path / "mnist.npz", x=PIXELS)
+    with pytest.raises(BadInput, match="is no npz with x_train and y_train"):
+        images.load("mnist", "train", str(tmp_path))
+
+
+@pytest.mark.parametrize("folder", ["~nosuchuser/x", "x" * 300])
+def test_folders_that_cannot_be(folder):
+    with pytest.raises(BadInput, match="cannot be looked into"):
+        images.load("mnist", "train", folder)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("encrypted"), NotImplementedError("compression")])
+def test_archives_of_another_kind(tmp_path, monkeypatch, error):
+    np.savez(tmp_path / "mnist.npz", x_train=PIXELS, y_train=LABELS)
+
+    def refuse(*given, **settings):
+        raise error
+
+    monkeypatch.setattr(np, "load", refuse)
     with pytest.raises(BadInput, match="is no npz with x_train and y_train"):
         images.load("mnist", "train", str(tmp_path))
 

@@ -7,6 +7,7 @@ import pytest
 from toys import final_state, same_bits
 
 import bgpbt
+from bgpbt.population import Purpose, member_key
 from bgpbt.records import with_parent
 from bgpbt.tasks import images
 from bgpbt.tasks.classification import BATCH, split
@@ -116,15 +117,37 @@ def test_retraining_begins_with_the_roots_weights_and_stretches_the_schedule(set
     assert float(right.mean()) == pytest.approx(lineage["fitness"].iloc[0], abs=1e-6)  # that of the untrained root
 
 
+def test_a_lineage_that_began_afresh_is_retrained_from_the_weights_of_its_beginning(setting, runs):
+    """Who started afresh after round n has weights that were drawn with n, not the untrained ones of its slot."""
+    task, lineage = setting[2], script.schedule_of(runs["random"])
+    idle = task._replace(train=lambda key, state, h, updates, extra, *, data: (state, {}))
+    late = script.retrain(idle, SEED, lineage[lineage["round"] >= 2], 1)
+    key = member_key(jnp.uint32(SEED), Purpose.initialise, jnp.int32(1), jnp.int32(lineage["member"].iloc[-1]))
+    assert same_bits(late.params, jax.jit(task.init)(key, {}).params)
+    assert not same_bits(late.params, script.retrain(idle, SEED, lineage, 1).params)
+
+
+@pytest.mark.parametrize("number", ["-1000", "159"])
+def test_too_few_images_are_refused(number, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(script.command_line, "prepare_jax", lambda options: None)
+    assert script.main(["--problem", "digits", "--images", number, "--save_dir", str(tmp_path / "runs")]) == 2
+    assert f"images: {number} give no minibatch to every half epoch, give at least 160" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
 def test_the_test_images_come_last(setting, runs, monkeypatch, tmp_path):
     """They are read once, when every network has been retrained."""
     args, order, load, retrain = setting[0], [], images.load, script.retrain
     monkeypatch.setattr(images, "load", lambda name, part, folder: order.append(part) or load(name, part, folder))
-    monkeypatch.setattr(script, "retrain", lambda *given: order.append("retrain") or retrain(*given))
+    sizes = []
+    monkeypatch.setattr(
+        script, "retrain", lambda *given: order.append("retrain") or sizes.append(len(given[0].data["labels"])) or retrain(*given)
+    )
     monkeypatch.setattr(script.command_line, "prepare_jax", lambda options: None)
     found, first = script.study(args)  # the runs are finished and only read
-    assert order == ["train", *["retrain"] * 3, "test"]
+    assert order == ["train", *["retrain"] * 3, "test"] and sizes == [1437] * 3  # the validation images included
     assert set(found["arm"]) == set(script.ARMS) and found["test"].between(0, 1).all()
+    assert (found["failures"] == 0).all() and found["finite"].all()
     script.draw(first, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 20_000
     figures = {f.name: f.value for f in script.summarise(found)}

@@ -48,10 +48,37 @@ def test_the_population_goes_on_as_it_was(finished, found):
 
 
 def test_four_labels_and_a_picture(found, tmp_path):
-    figures = script.summarise(found)
-    assert [f.name for f in figures] == list(script.WAYS) and len(figures[1].repeats) == 4
+    figures = {f.name: f for f in script.summarise(found)}
+    assert tuple(figures) == script.WAYS and len(figures["replayed"].repeats) == 4
+    at = len(found["adaptive"].lineage) - 1
+    for way in ("replayed", "constant"):
+        rows = found[way][found[way]["round"] == at]
+        assert figures[way].value == pytest.approx(rows["fitness"].mean())
+    for way in ("adaptive", "continued"):
+        assert figures[way].value == pytest.approx(found[way].report["mean"])
     script.draw(found, tmp_path / "ways.png")
     assert (tmp_path / "ways.png").stat().st_size > 10_000
+
+
+def test_a_schedule_that_began_late_is_as_long_as_it_is(finished, found):
+    """The winner's weights are of round 3: its three rounds stand beside three rounds of the repeats, not five."""
+    records = finished.records.assign(age=finished.records["age"] - 40 * (finished.records["round"] > 2))
+    late = finished.__class__(**{**finished.__dict__, "records": records})
+    assert late.lineage["round"].tolist() == [3, 4, 5] == finished.lineage["round"].tolist()[3:]
+    figures = {f.name: f.value for f in script.summarise(found | {"adaptive": late})}
+    third = found["constant"][found["constant"]["round"] == 3]
+    assert figures["constant"] == pytest.approx(third["fitness"].mean())
+    shorter = finished.__class__(**{**late.__dict__, "options": finished.options.model_copy(update={"t_ready_end": 10})})
+    with pytest.raises(BadInput, match="rounds become shorter"):
+        script.study(shorter, 7, "unused")
+
+
+def test_repeats_that_failed_are_counted_not_hidden(found):
+    rows = found["constant"].copy()
+    last = rows.index[rows["round"] == 5]
+    rows.loc[last[0], "fitness"], rows.loc[last[1], "age"] = np.nan, 20  # one failed now, one before
+    constant = {f.name: f for f in script.summarise(found | {"constant": rows})}["constant"]
+    assert len(constant.repeats) == 2 and constant.note.endswith("; 2 more failed")
 
 
 def test_what_cannot_be_replayed(finished, tmp_path, capsys):

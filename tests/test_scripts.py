@@ -53,6 +53,13 @@ ENTRY %main (arg: f32[2]) -> f32[2] {
 """
 
 
+def test_files_to_write_must_have_a_folder(tmp_path, capsys):
+    for there in (tmp_path, tmp_path / "missing" / "x.json"):
+        with pytest.raises(SystemExit) as stopped:
+            learning_small.main(["--json", str(there)])
+        assert stopped.value.code == 2 and str(there) in capsys.readouterr().err.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("value", "bar", "answer"),
     [

@@ -1,11 +1,9 @@
 """Operators that strategies share: who inherits from whom, and what becomes of a configuration. `P` members, `D` dimensions."""
 
 import math
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from bgpbt import space as spaces
 from bgpbt.space import Categorical, Dimension, Float, Integer, SearchSpace
@@ -124,22 +122,15 @@ def resample(key: Key, space: SearchSpace, config: Array) -> Array:
     return jnp.where(spaces.group_mask(space, "hyperparameter"), spaces.sample(key, space), config)
 
 
-def restarts(space: SearchSpace, num_blocks: int) -> Callable[[Key, Outcome, np.ndarray], Decision]:
-    """A function (key, outcome, gone `[P]`): who is gone starts afresh, weights and the whole configuration; the others go on."""
-
-    @jax.jit
-    def drawn(key, config):
-        return jax.vmap(lambda k: spaces.sample(k, space))(jax.random.split(key, len(config)))
-
-    def decide(key: Key, outcome: Outcome, gone: np.ndarray) -> Decision:
-        anew = spaces.settle(space, np.asarray(drawn(key, outcome.config)))
-        config = np.where(gone[:, None], anew, outcome.config)
-        source = np.where(gone, Source.random, Source.previous)
-        decision = whole(outcome, config, np.arange(len(gone)), num_blocks, source)
-        fresh = np.repeat(gone[:, None], num_blocks, axis=1).astype(np.float32)
-        return decision._replace(shrink=1 - fresh, perturb=fresh)
-
-    return decide
+def restart(key: Key, space: SearchSpace, outcome: Outcome, gone: Array, num_blocks: int) -> Decision:
+    """Who is gone starts afresh, weights and the whole configuration; the others go on. `gone`: shape `[P]`, bool."""
+    number = len(gone)
+    drawn = jax.vmap(lambda k: spaces.sample(k, space))(jax.random.split(key, number))
+    config = jnp.where(gone[:, None], spaces.settle(space, drawn), outcome.config)
+    source = jnp.where(gone, Source.random, Source.previous)
+    decision = whole(outcome, config, jnp.arange(number), num_blocks, source)
+    fresh = jnp.broadcast_to(gone[:, None], decision.parents.shape).astype(decision.shrink.dtype)
+    return decision._replace(shrink=1 - fresh, perturb=fresh)
 
 
 def whole(outcome: Outcome, config: Array, parents: Array, num_blocks: int, source: Array) -> Decision:

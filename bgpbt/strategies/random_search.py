@@ -1,9 +1,10 @@
 """Random search (Bergstra and Bengio, 2012): draws from the prior, trained at full length, no exchange between members."""
 
-import numpy as np
+import jax
+import jax.numpy as jnp
 
 from bgpbt.space import SearchSpace
-from bgpbt.strategies.operators import restarts
+from bgpbt.strategies.operators import restart
 from bgpbt.types import Strategy
 
 
@@ -14,9 +15,9 @@ def random_search(space: SearchSpace, blocks: tuple[str, ...]) -> Strategy:
       space: the search space, `D` dimensions.
       blocks: the blocks of weights.
     """
-    restart = restarts(space, len(blocks))
 
+    @jax.jit
     def step(key, state, outcome):
-        return state, restart(key, outcome, np.isnan(np.asarray(outcome.fitness)))
+        return state, restart(key, space, outcome, jnp.isnan(outcome.fitness), len(blocks))
 
     return Strategy(init=lambda key, outcome: (), step=step)

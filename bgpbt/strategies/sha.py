@@ -6,10 +6,11 @@ that is stopped begins afresh with a random configuration at once, so that all s
 
 import math
 
+import jax
 import numpy as np
 
 from bgpbt.space import SearchSpace
-from bgpbt.strategies.operators import restarts
+from bgpbt.strategies.operators import restart
 from bgpbt.types import Strategy
 
 
@@ -22,12 +23,12 @@ def sha(space: SearchSpace, blocks: tuple[str, ...], *, eta: int = 2) -> Strateg
       eta: of a group of n, ceil(n / eta) go on; at least 2.
     """
 
-    restart = restarts(space, len(blocks))
+    begin = jax.jit(lambda key, outcome, gone: restart(key, space, outcome, gone, len(blocks)))
 
     def step(key, rounds, outcome):
         rounds = rounds + np.asarray(outcome.active)
         gone = stopped(np.asarray(outcome.fitness), rounds, eta)
-        return np.where(gone, 0, rounds).astype(np.int32), restart(key, outcome, gone)
+        return np.where(gone, 0, rounds).astype(np.int32), begin(key, outcome, gone)
 
     return Strategy(
         init=lambda key, outcome: np.zeros(len(outcome.fitness), np.int32),

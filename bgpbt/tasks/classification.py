@@ -41,9 +41,14 @@ def classification(options: Options) -> Task:
     training = images.load(name, "train", options.data_dir)
     if name != "digits":
         images.find(name, "test", options.data_dir)  # missed now, not after the training
+    trained, judged = split(training)
+    if len(trained.labels) < BATCH or not len(judged.labels):
+        text = f"data_dir: {len(training.labels)} training images give no minibatch, give at least {BATCH + PARTS}"
+        raise BadInput(text, "data_dir")
     return classifier(
         f"{name}, {options.alg_name}",
-        *split(training),
+        trained,
+        judged,
         unseen=lambda: images.load(name, "test", options.data_dir),
         search_mode=options.search_mode,
         algorithm=options.alg_name,
@@ -55,6 +60,18 @@ def split(training: Images) -> tuple[Images, Images]:
     order = np.random.default_rng(SPLIT_SEED).permutation(len(training.labels))
     kept = len(order) // 5 // PARTS * PARTS
     return tuple(Images(training.images[rows], training.labels[rows]) for rows in (order[kept:], order[:kept]))
+
+
+def shown(found: Images) -> dict:
+    """What `evaluate` gets, whole parts.
+
+    Raises:
+      BadInput: there are too few images.
+    """
+    kept = len(found.labels) // PARTS * PARTS
+    if not kept:
+        raise BadInput(f"data_dir: {len(found.labels)} images cannot be tested on, give at least {PARTS}", "data_dir")
+    return {"judged": found.images[:kept], "answers": found.labels[:kept]}
 
 
 def classifier(name: str, training: Images, judged: Images, *, unseen, search_mode: str = "hpo", algorithm: str = "sgd") -> Task:
@@ -137,10 +154,6 @@ def classifier(name: str, training: Images, judged: Images, *, unseen, search_mo
         """Weights, slopes and changes; what the widest layer sees of a part of an evaluation, and its slope."""
         widest = int(np.prod(training.images.shape[1:])) * WIDEST
         return 4 * size["params"] + 2 * 4 * widest * max(len(judged.labels) // PARTS, BATCH)
-
-    def shown(found: Images) -> dict:
-        kept = len(found.labels) // PARTS * PARTS
-        return {"judged": found.images[:kept], "answers": found.labels[:kept]}
 
     return Task(
         name=f"classification of {name}",

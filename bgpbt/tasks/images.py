@@ -1,6 +1,7 @@
 """Images with labels, in the files people have: idx, gzipped or not, and NumPy's npz. Nothing is ever downloaded."""
 
 import gzip
+import math
 import zipfile
 import zlib
 from pathlib import Path
@@ -17,7 +18,7 @@ WHERE = {
 NAMES = ("digits", *WHERE)
 STEMS = {"train": "train", "test": "t10k"}  # of the idx files
 MAGIC = {"images": 0x803, "labels": 0x801}  # unsigned bytes in three dimensions, in one
-CLASSES = 10
+SHAPE, CLASSES = (28, 28), 10
 DIGITS_TEST = 360  # of 1,797; which ones is fixed
 
 
@@ -51,7 +52,7 @@ def load(name: str, part: str, data_dir: str | None) -> Images:
         images, labels = (read_idx(path, kind) for path, kind in zip(files, MAGIC, strict=True))
     if not np.issubdtype(labels.dtype, np.integer):
         raise BadInput(f"data_dir: {folder} has labels of type {labels.dtype}, give whole numbers", "data_dir")
-    if images.ndim != 3 or images.dtype != np.uint8 or len(images) != len(labels) or not len(images):
+    if images.shape[1:] != SHAPE or images.dtype != np.uint8 or len(images) != len(labels) or not len(images):
         kind = f"{images.dtype} images of shape {images.shape}, {len(labels)} labels"
         raise BadInput(f"data_dir: {folder} has {kind}, give 28 x 28 grey ones as bytes with a label each", "data_dir")
     if labels.min() < 0 or labels.max() >= CLASSES:
@@ -69,10 +70,13 @@ def find(name: str, part: str, data_dir: str | None) -> tuple[Path, list[Path]]:
     """
     if data_dir is None:
         raise BadInput(f"data_dir: {name} is not given, get its files from {WHERE[name]} and name their folder", "data_dir")
-    folder = Path(data_dir).expanduser()
-    folder = folder / name if (folder / name).is_dir() else folder
-    if (npz := folder / f"{name}.npz").is_file():
-        return folder, [npz]
+    try:
+        folder = Path(data_dir).expanduser()
+        folder = folder / name if (folder / name).is_dir() else folder
+        if (npz := folder / f"{name}.npz").is_file():
+            return folder, [npz]
+    except (OSError, RuntimeError) as error:  # nobody's home, a name too long
+        raise BadInput(f"data_dir: {data_dir[:80]} cannot be looked into: {error}", "data_dir") from None
     found = []
     for kind, magic in MAGIC.items():
         stem = f"{STEMS[part]}-{kind}-idx{magic & 0xFF}-ubyte"
@@ -98,7 +102,7 @@ def _from_npz(path: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             return found[f"x_{part}"], found[f"y_{part}"].ravel()
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise BadInput(f"data_dir: {path} is no npz with x_{part} and y_{part}: {error}", "data_dir") from None
 
 
@@ -124,6 +128,6 @@ def read_idx(path: Path, kind: str) -> np.ndarray:
             f"data_dir: {path} is no idx file of {kind} (its first bytes are {raw[:4].hex() or 'missing'})", "data_dir"
         )
     shape, there = tuple(int(n) for n in header[1:]), len(raw) - 4 * len(header)
-    if there != np.prod(shape):
+    if there != math.prod(shape):
         raise BadInput(f"data_dir: {path} has {there} bytes where its header says {' x '.join(map(str, shape))}", "data_dir")
     return np.frombuffer(raw, np.uint8, offset=4 * len(header)).reshape(shape)

@@ -6,7 +6,7 @@ nowhere alone.
 
 `deceptive`: a learning rate h in a quadratic of which one direction is flat and the other one noisy, in expectation (after Wu
 et al., 2018, on the bias of short horizons). Distance shrinks with h, x0 <- x0 (1 - h / 50); what noise leaves follows h,
-x1 <- (x1 + h) / 2. Whoever asks for progress now sets h to 0 at once and stays where it is; falling slowly is best.
+x1 <- (x1 + h) / 2. Whoever asks for the best next round sets h close to 0 at once and hardly moves; falling slowly is best.
 """
 
 from collections.abc import Callable

@@ -51,8 +51,8 @@ class Alone:
         self.params = [init(self.key(Purpose.initialise, i), h).params for i, h in enumerate(self.hyperparams)]
         self.moments = [jax.tree.map(jnp.zeros_like, p) for p in self.params]
         self.network = Network(5 if self.data["images"].shape[1] >= 28 else 3)
-        pixels = task.data["images"] / 255.0
-        self.mean, self.sd = float(pixels.mean()), float(pixels.std())
+        pixels = task.data["images"]
+        self.mean, self.sd = float(pixels.mean() / 255), float(pixels.std() / 255)
         self.step = jax.jit(self._step, donate_argnums=(0, 1))
 
     def key(self, purpose: Purpose, member: int):

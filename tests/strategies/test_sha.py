@@ -42,6 +42,7 @@ def test_a_stopped_slot_begins_afresh_with_a_random_configuration():
     seen, strategy = outcome(FITNESS), sha(SPACE, ("first", "second"))
     rounds, decision = strategy.step(jax.random.PRNGKey(0), strategy.init(None, seen), seen)
     gone = [1, 3, 5, 7]
+    decision = jax.tree.map(np.asarray, decision)
     assert rounds.tolist() == [1, 0, 1, 0, 1, 0, 1, 0]
     assert (np.asarray(decision.parents) == np.arange(8)[:, None]).all()
     assert (decision.shrink[gone] == 0).all() and (decision.perturb[gone] == 1).all()
