@@ -9,7 +9,7 @@ from toys import final_state, play, same_bits
 
 from bgpbt import space as spaces
 from bgpbt.api import make_strategy, make_task
-from bgpbt.networks.convolutional import OPERATIONS, Conv, Searched
+from bgpbt.networks.convolutional import OPERATIONS, Conv, Searched, halved
 from bgpbt.options import BadInput, Options, load_options
 from bgpbt.population import arrange, make_programs
 from bgpbt.tasks import classification, images
@@ -65,6 +65,14 @@ def test_a_convolution_as_a_product_is_a_convolution(size, padding):
     np.testing.assert_allclose(ours.apply(params, x), theirs.apply(params, x), atol=1e-5)
     slopes = [jax.grad(lambda p, x, net=net: (net.apply(p, x) ** 2).sum(), argnums=(0, 1))(params, x) for net in (ours, theirs)]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3), *slopes)
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 6, 2), (3, 7, 7, 2)])
+def test_halving_is_max_pooling(shape):
+    x, weight = jax.random.normal(KEY, shape), jax.random.normal(KEY, (3, shape[1] // 2, shape[2] // 2, 2))
+    pools = (halved, lambda x: nn.max_pool(x, (2, 2), (2, 2)))
+    assert same_bits(*(pool(x) for pool in pools))
+    assert same_bits(*(jax.grad(lambda x, pool=pool: (pool(x) * weight).sum())(x) for pool in pools))
 
 
 def test_a_fifth_is_kept_and_the_split_never_changes():

@@ -77,6 +77,8 @@ def test_strategies_are_compared_with_random_search_seed_by_seed():
     assert found["functions, pbt: better than random with probability"].value == 1
     assert found["functions, sha: better than random with probability"].value == 0.5
     assert found["functions, sha less random: mean of pairs"].note == "+0.000 to +0.000"
+    both = {f.name: f for f in summarise(rows_of(bgpbt=0.3, pbt=0.65, random=0.3))}
+    assert both["functions, bgpbt less pbt: mean of pairs"].value == pytest.approx(-0.5)
     assert not [name for name in found if name.startswith("digits")]  # none of its problems was run
     rows.loc[rows["strategy"] == "pbt", "score"] = 0.9  # always: what is left to know is where random search stands
     low, high = {f.name: f for f in summarise(rows)}["functions, pbt: interquartile mean"].note.split(" to ")

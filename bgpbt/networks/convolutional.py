@@ -33,6 +33,16 @@ def as_product(x: Array, kernel: Array, strides, padding, **rest) -> Array:
 Conv = partial(nn.Conv, conv_general_dilated=as_product)
 
 
+def halved(x: Array) -> Array:
+    """Maxima of 2 x 2, `[N, H, W, C]` to `[N, H // 2, W // 2, C]`; a last odd row or column is left out.
+
+    As `nn.max_pool`, whose slope takes longer on a CPU; where several are largest, they share the slope.
+    """
+    number, height, width, channels = x.shape
+    x = x[:, : height // 2 * 2, : width // 2 * 2]
+    return x.reshape(number, height // 2, 2, width // 2, 2, channels).max(axis=(2, 4))
+
+
 class Plain(nn.Module):
     """Two convolutions, two dense layers, dropout: the network of PyTorch's old MNIST example, 21,840 weights there.
 
@@ -47,10 +57,10 @@ class Plain(nn.Module):
         del h
         padding = "VALID" if self.kernel == 5 else "SAME"
         x = Conv(10, (self.kernel,) * 2, padding=padding, name="conv1")(x)
-        x = nn.relu(nn.max_pool(x, (2, 2), (2, 2)))
+        x = nn.relu(halved(x))
         x = Conv(20, (self.kernel,) * 2, padding=padding, name="conv2")(x)
         x = nn.Dropout(0.5, broadcast_dims=(1, 2), deterministic=not train)(x)  # whole channels
-        x = nn.relu(nn.max_pool(x, (2, 2), (2, 2)))
+        x = nn.relu(halved(x))
         x = nn.relu(nn.Dense(50, name="dense1")(x.reshape(len(x), -1)))
         x = nn.Dropout(0.5, deterministic=not train)(x)
         return nn.Dense(CLASSES, name="dense2")(x)
@@ -94,7 +104,7 @@ class Searched(nn.Module):
         del train
         x = nn.relu(Conv(self.channels, (3, 3), name="stem")(x))
         for cell in range(1, CELLS + 1):
-            x = nn.max_pool(x, (2, 2), (2, 2))
+            x = halved(x)
             x = Cell(self.channels, name=f"cell{cell}")(x, [h[f"cell{cell}_op{edge + 1}"] for edge in range(EDGES)])
         return nn.Dense(CLASSES, name="head")(x.mean(axis=(1, 2)))
 
