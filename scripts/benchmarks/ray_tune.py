@@ -12,6 +12,7 @@ import ray
 from ray import tune
 from ray.tune.schedulers import PopulationBasedTraining
 
+EVERY = {"time_attr": "training_iteration", "perturbation_interval": 1, "quantile_fraction": 0.25, "synch": True}
 BOUNDS = {"learning_rate": (1e-4, 1e-1), "momentum": (0.1, 0.9)}
 TRIALS = 8
 
@@ -40,7 +41,7 @@ class OneNumber(tune.Trainable):
 def pbt():
     """Their PBT, a quarter of the trials replaced."""
     space = {name: tune.uniform(*limits) for name, limits in BOUNDS.items()}
-    return PopulationBasedTraining(perturbation_interval=1, hyperparam_mutations=space, quantile_fraction=0.25, synch=True)
+    return PopulationBasedTraining(hyperparam_mutations=space, **EVERY)
 
 
 def pb2():
@@ -53,7 +54,7 @@ def pb2():
     from ray.tune.schedulers.pb2 import PB2
 
     bounds = {name: list(limits) for name, limits in BOUNDS.items()}
-    return PB2(perturbation_interval=1, hyperparam_bounds=bounds, quantile_fraction=0.25, synch=True)
+    return PB2(hyperparam_bounds=bounds, **EVERY)
 
 
 SCHEDULERS = {"pbt": pbt, "pb2": pb2}
@@ -73,17 +74,17 @@ def generations(name: str, number: int) -> list[float]:
     """Seconds of every generation of a run of `number`, but the first."""
     if not ray.is_initialized():
         ray.init(num_cpus=2, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
-    clock = Clock()
+    clock, scheduler = Clock(), SCHEDULERS[name]()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         results = tune.Tuner(
             tune.with_resources(OneNumber, {"cpu": 0.1}),
             param_space={name: tune.uniform(*limits) for name, limits in BOUNDS.items()},
-            tune_config=tune.TuneConfig(
-                scheduler=SCHEDULERS[name](), metric="score", mode="max", num_samples=TRIALS, reuse_actors=True
-            ),
+            tune_config=tune.TuneConfig(scheduler=scheduler, metric="score", mode="max", num_samples=TRIALS, reuse_actors=True),
             run_config=tune.RunConfig(storage_path=folder, stop={"training_iteration": number}, callbacks=[clock], verbose=0),
         ).fit()
     if results.num_errors or len(results) != TRIALS:
         raise RuntimeError(f"Ray Tune's {name}: {results.num_errors} of {len(results)} trials failed")
+    if " 0 perturbs" in scheduler.debug_string():
+        raise RuntimeError(f"Ray Tune's {name} decided nothing")
     times = [clock.last[i] for i in range(1, number + 1)]
     return [later - earlier for earlier, later in itertools.pairwise(times)]
