@@ -122,11 +122,11 @@ def _tournament(engine: Engine, state: RunState, display: Display) -> tuple[RunS
 
 def _count(engine: Engine, state: RunState, measured: Measured, updates: int) -> tuple[RunState, pd.DataFrame]:
     """After training: counters, the records of the round, the saved best, what became of architectures."""
-    progress, this = state.progress, int(state.progress.round) + 1
+    progress, round_ = state.progress, int(state.progress.round) + 1
     trained = np.where(progress.active, updates * engine.task.timesteps_per_update, 0)
     measured = measured._replace(fitness=np.where(progress.active, measured.fitness, progress.fitness))
     progress = progress._replace(
-        round=np.array(this),
+        round=np.array(round_),
         timesteps=progress.timesteps + trained,
         age=progress.age + trained,
         fitness=measured.fitness,
@@ -136,7 +136,7 @@ def _count(engine: Engine, state: RunState, measured: Measured, updates: int) ->
     rows = _rows(engine, state, measured)
     if np.isnan(measured.fitness[progress.active]).all():
         why = ", ".join(sorted({f for f in measured.failures if f}))
-        raise PopulationLost(f"all members failed in round {this} (not finite: {why}); the last complete round stays saved")
+        raise PopulationLost(f"all members failed in round {round_} (not finite: {why}); the last complete round stays saved")
     state = _keep_best(engine, state)
     generation = generations.observe(state.generation, engine.task.space, state.progress, updates)
     return state._replace(generation=generation), rows

@@ -273,7 +273,7 @@ class Options(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Options":
-        for check in (_check_population, _check_budget, _check_generations, _check_available):
+        for check in (_check_population, _check_budget, _check_freeze, _check_generations, _check_available):
             check(self)
         return self
 
@@ -290,7 +290,14 @@ class Options(BaseModel):
     @property
     def too_short(self) -> bool:
         """Whether no distillation could end within `max_timesteps`, so that the first generation stays the only one."""
-        return bool(self.generations) and self.t_ready + self.t_distillation >= self.max_timesteps
+
+        def whole(steps: int) -> int:
+            return steps // self.update_steps * self.update_steps
+
+        earliest = whole(self.t_ready)  # a generation begins after a round of training
+        if self.candidates > self.pop_size:  # and the first round is the candidates'
+            earliest += whole(self.t_ready_at(earliest))
+        return bool(self.generations) and earliest + whole(self.t_distillation) >= self.max_timesteps
 
     @property
     def method(self) -> str:
@@ -358,8 +365,6 @@ def _check_population(options: Options) -> None:
     size = options.pop_size
     if size < 2:
         raise BadInput(f"pop_size: {size} is no population, give at least 2", "pop_size")
-    if options.freeze is not None and options.inherit == "hyperparameters" and options.strategy == "pbt":
-        raise BadInput("inherit: with freeze only weights travel, give weights or both", "inherit")
     if options.candidates < size:
         raise BadInput(f"n_init: {options.n_init} is below pop_size {size}, give at least {size}", "n_init")
     if options.strategy == "random" and options.candidates > size:
@@ -388,11 +393,18 @@ def _check_budget(options: Options) -> None:
         raise BadInput(text, "max_timesteps")
 
 
+def _check_freeze(options: Options) -> None:
+    if options.freeze is None:
+        return
+    if options.search_mode != "hpo":
+        raise BadInput(f"freeze: keeps configurations, search_mode {options.search_mode} changes them; give -sm hpo", "freeze")
+    if options.strategy == "pbt" and options.inherit == "hyperparameters":
+        raise BadInput("inherit: with freeze only weights travel, give weights or both", "inherit")
+
+
 def _check_generations(options: Options) -> None:
     if options.search_mode == "hpo":
         return
-    if options.freeze is not None:
-        raise BadInput(f"freeze: keeps configurations, search_mode {options.search_mode} changes them; give -sm hpo", "freeze")
     least = how_many(options.candidates + options.generations, options.pop_size) * options.update_steps
     if options.generations and options.t_distillation < least:
         text = f"t_distillation: {options.t_distillation} steps are less than one update of every rung, give at least {least}"

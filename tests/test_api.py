@@ -8,6 +8,7 @@ from toys import quadratic
 import bgpbt
 from bgpbt import api
 from bgpbt.options import BadInput, Options, load_options
+from bgpbt.plan import rounds_of
 from bgpbt.space import Integer
 from bgpbt.store import RunStore, folder
 from bgpbt.strategies import STRATEGIES
@@ -53,6 +54,15 @@ def test_a_dry_run_says_why_no_generation_follows(tmp_path, steps, said):
     values = {"task": "classification", "search_mode": "nas", "pop_size": 4, "t_ready": 18, "save_dir": str(tmp_path)}
     distillation = {"t_distillation": 35, "distill_every": 1, "max_distillation": 1}
     assert f"generations                {said}" in bgpbt.dry_run(load_options(values | distillation | {"max_timesteps": steps}))
+
+
+@pytest.mark.parametrize("candidates", [4, 5])
+@pytest.mark.parametrize("steps", [2_879, 2_880, 2_881, 3_359, 3_360, 3_361])
+def test_too_short_is_what_the_rounds_say(tmp_path, candidates, steps):
+    """Rounds and distillations are whole updates, of 480 steps here: 700 are 480, 2,500 are 2,400."""
+    values = {**TINY, "search_mode": "both", "arch_space": "small", "n_init": candidates, "t_ready": 700, "max_timesteps": steps}
+    found = load_options(values | {"t_distillation": 2_500, "distill_every": 1, "max_distillation": 1, "save_dir": str(tmp_path)})
+    assert found.too_short == (rounds_of(found, api.make_task(found))[-1].generation == 0)
 
 
 def test_run_takes_one_seed(tmp_path):

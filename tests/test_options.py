@@ -444,8 +444,8 @@ def test_not_available_from_a_file(tmp_path):
         ({"distill_every": 1}, {"distill_every": 1, "search_mode": "both"}),
         ({"distill_every": 1, "search_mode": "both", "max_distillation": 0}, {}),
         (
-            {"t_distillation": 500_000, "search_mode": "both", "t_ready": 500_000, "max_timesteps": 1_000_000},
-            {"t_distillation": 499_999, "search_mode": "both", "t_ready": 500_000, "max_timesteps": 1_000_000},
+            {"t_distillation": 307_200, "search_mode": "both", "t_ready": 307_200, "max_timesteps": 614_400},
+            {"t_distillation": 307_199, "search_mode": "both", "t_ready": 307_200, "max_timesteps": 614_400},  # an update less
         ),
         ({"arch_space": "small"}, {"arch_space": "small", "search_mode": "nas"}),
         ({"arch_policy": "random", "search_mode": "nas", "strategy": "pbtnas"}, {"arch_policy": "random", "search_mode": "nas"}),

@@ -63,7 +63,7 @@ def split(training: Images) -> tuple[Images, Images]:
 
 
 def shown(found: Images) -> dict:
-    """What `evaluate` gets, whole parts.
+    """What `evaluate` gets, in whole parts: `judged` `[N, H, W, 1]` uint8 and `answers` `[N]`, N a multiple of `PARTS`.
 
     Raises:
       BadInput: there are too few images.
