@@ -9,7 +9,7 @@ from pathlib import Path
 import jax
 import pandas as pd
 
-from bgpbt import plots, records, versions
+from bgpbt import contract, plots, records, versions
 from bgpbt import space as spaces
 from bgpbt.controller import train_population
 from bgpbt.display import Display, number
@@ -37,7 +37,10 @@ def make_task(options: Options) -> Task:
     Raises:
       BadInput: a file's task cannot be used, or the task has no such problem.
     """
-    return made("task", options.task, load("task", options.task, TASKS), Task, options)
+    task = made("task", options.task, load("task", options.task, TASKS), Task, options)
+    if options.task not in TASKS:
+        contract.check_task(options.task, task)
+    return task
 
 
 def make_strategy(options: Options, task: Task) -> Strategy:
@@ -56,6 +59,9 @@ def make_strategy(options: Options, task: Task) -> Strategy:
 
 def _check_fits(options: Options, task: Task, strategy: Strategy) -> None:
     """Refuses a strategy that the task or the population cannot serve."""
+    own = options.strategy not in STRATEGIES
+    if own:
+        contract.check_needs(options.strategy, strategy)
     genes = ~spaces.group_mask(task.space, "hyperparameter")
     has = {
         "hyperparameters": not genes.all(),
@@ -71,6 +77,8 @@ def _check_fits(options: Options, task: Task, strategy: Strategy) -> None:
         raise BadInput(f"strategy: {short(options.strategy)} needs {NEEDS[missing[0]]}, {where} has none", "strategy")
     if complaint := strategy.complaint(options.pop_size):
         raise BadInput(complaint, "strategy")
+    if own:
+        contract.check_strategy(options.strategy, strategy, task, options.pop_size)
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,11 @@ from bgpbt.population import (
     Purpose,
     compile_ahead,
     make_programs,
-    member_shapes,
     regroup,
     repad,
     replicate,
 )
+from bgpbt.shapes import member_shapes
 from bgpbt.space import SearchSpace
 from bgpbt.strategies import architectures
 from bgpbt.strategies.architectures import Propose

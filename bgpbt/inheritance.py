@@ -4,6 +4,7 @@ import jax
 import numpy as np
 
 from bgpbt import space as spaces
+from bgpbt.contract import check_decision
 from bgpbt.engine import Engine
 from bgpbt.population import Purpose
 from bgpbt.types import Decision, Outcome, Progress, RunState, Source, Task
@@ -16,7 +17,9 @@ def inherit(engine: Engine, state: RunState, outcome: Outcome) -> tuple[RunState
     for part in (int(Purpose.decide), int(progress.round)):
         key = jax.random.fold_in(key, part)
     strategy, decision = engine.strategy.step(key, state.strategy, outcome)
-    decision = new_architectures_start_afresh(engine.task, progress, Decision(*map(np.asarray, decision)))
+    decision = Decision(*map(np.asarray, decision))
+    check_decision(engine.options.strategy, decision, engine.task, len(outcome.fitness), engine.strategy.mutates)
+    decision = new_architectures_start_afresh(engine.task, progress, decision)
     programs, scalars = engine.programs[int(progress.sizes[0])], (np.uint32(int(progress.seed)), np.int32(progress.round))
     population = programs.inherit(*scalars, state.population[0], state.best, decision._replace(mutate=()))
     if engine.strategy.mutates:

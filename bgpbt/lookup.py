@@ -2,7 +2,9 @@
 
 import inspect
 import sys
+import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module, util
 from pathlib import Path
 from typing import Any
@@ -70,13 +72,32 @@ def made(setting: str, word: str, function: Callable, kind: type, *given: Any, *
     """What a function makes of its arguments.
 
     Raises:
-      BadInput: it does not take them, or makes something else.
+      BadInput: it does not take them, makes something else, or a person's own raises.
     """
     try:
         inspect.signature(function).bind(*given, **settings)
     except TypeError as error:
         raise BadInput(f"{setting}: {word} cannot be called as one: {error}", setting) from None
-    found = function(*given, **settings)
+    found = attempt(setting, word, "the function", partial(function, *given, **settings))
     if not isinstance(found, kind):
         raise BadInput(f"{setting}: {word} gives {type(found).__name__}, not a {kind.__name__}", setting)
     return found
+
+
+def attempt(setting: str, word: str, part: str, function: Callable, *args: Any) -> Any:
+    """What `function` answers. What it raises becomes one line, with the place in a person's file if `word` names one.
+
+    The product's own are let through: their errors are ours.
+    """
+    if ":" not in word:
+        return function(*args)
+    try:
+        return function(*args)
+    except BadInput:
+        raise
+    except (Exception, SystemExit) as error:
+        file = Path(word.rpartition(":")[0]).resolve()
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).resolve() == file]
+        why = next(iter(str(error).strip().splitlines()), "")
+        where = f", line {lines[-1]}" if lines else ""
+        raise BadInput(f"{setting}: {word}: {part} raises {type(error).__name__}: {why}{where}", setting) from error

@@ -1,16 +1,14 @@
 """What a run would do, worked out without running or compiling anything: `--dry_run`."""
 
 import math
-from functools import partial
 from typing import NamedTuple
 
 import jax
-import numpy as np
 
 from bgpbt import generations
-from bgpbt import space as spaces
 from bgpbt.options import Options, short
-from bgpbt.population import Arrangement, member_shapes
+from bgpbt.population import Arrangement
+from bgpbt.shapes import evaluated_shapes, member_shapes, trained_shapes
 from bgpbt.types import PyTree, Task
 
 PROGRAMS = ("init", "evaluate", "train", "inherit")
@@ -67,17 +65,9 @@ def updates_of_round(options: Options, task: Task, timesteps: int) -> int:
 
 def returns_of(task: Task) -> int:
     """E: how many returns one evaluation of a member, or its training, gives."""
-    state, hyperparams = member_shapes(task), {name: jax.ShapeDtypeStruct((), x.dtype) for name, x in _values(task).items()}
-    key, data = jax.eval_shape(lambda: jax.random.PRNGKey(0)), {"data": task.data} if task.data else {}
     if task.fitness_from_training:
-        train = partial(task.train, **data)
-        return jax.eval_shape(train, key, state, hyperparams, np.int32(1), ())[1]["episode_returns"].shape[0]
-    return jax.eval_shape(partial(task.evaluate, **data), key, state, hyperparams)[0].shape[0]
-
-
-def _values(task: Task) -> dict:
-    """The natural values of a configuration, as shapes."""
-    return jax.eval_shape(partial(spaces.decode, task.space), jax.ShapeDtypeStruct((len(task.space),), np.float32))
+        return trained_shapes(task)[1]["episode_returns"].shape[0]
+    return evaluated_shapes(task)[0].shape[0]
 
 
 def make_plan(options: Options, task: Task, arrangement: Arrangement) -> Plan:

@@ -132,6 +132,7 @@ def _lineage(rows: pd.DataFrame, winner: tuple[int, int] | None) -> pd.DataFrame
 
 def _draw_members(axes: Axes, steps: pd.DataFrame, rows: pd.DataFrame) -> None:
     """A family tree: each step leads from the parent's fitness to the child's, and ends where weights were dropped."""
+    steps = steps[~steps["afresh"]]
     alpha = min(0.8, 12 / rows["member"].nunique())
     known = steps.dropna(subset=["fitness", "fitness_before"])
     start, end = known[["timesteps_before", "fitness_before"]], known[["timesteps", "fitness"]]
@@ -176,14 +177,17 @@ def _draw_report(axes: Axes, report: dict) -> None:
 
 
 def _draw_schedule(axes: Axes, rows: pd.DataFrame, steps: pd.DataFrame, line: pd.DataFrame, name: str) -> None:
-    """Values hold from one evaluation to the next; a dot marks a value which is not the parent's."""
-    start, old, end, new = (steps[column] for column in ("timesteps_before", f"{name}_before", "timesteps", name))
+    """Values hold from one evaluation to the next; a dot marks a value which is not the parent's, or with which weights began."""
+    start, end, new = (steps[column] for column in ("timesteps_before", "timesteps", name))
+    old = steps[f"{name}_before"].where(~steps["afresh"], new)  # what was there before is no past of fresh weights
     bends = [((t0, v0), (t0, v1), (t1, v1)) for t0, v0, t1, v1 in zip(start, old, end, new, strict=True)]
     axes.add_collection(LineCollection(bends, colors=MEMBER, linewidths=0.7, alpha=0.7, label="members"))
-    explored = steps[old != new]
+    explored = steps[(old != new) | steps["afresh"]]
     dot = {"ls": "", "marker": "o", "mew": 0}
-    axes.plot(explored["timesteps_before"], explored[name], **dot, ms=2.2, color=MEMBER, label="changed by explore")
-    axes.plot(line["timesteps"], line[name], color=WINNER, lw=2, drawstyle="steps-pre", label="winner's lineage")
+    axes.plot(explored["timesteps_before"], explored[name], **dot, ms=2.2, color=MEMBER, label="explored, or drawn anew")
+    times, values = line["timesteps"].tolist(), line[name].tolist()
+    began = steps.merge(line[:1][["round", "member"]], on=["round", "member"])["timesteps_before"].tolist()  # after round 0
+    axes.plot(began + times, values[: len(began)] + values, color=WINNER, lw=2, drawstyle="steps-pre", label="winner's lineage")
     own = explored.merge(line[["round", "member"]], on=["round", "member"])
     axes.plot(own["timesteps_before"], own[name], **dot, ms=4.5, color=WINNER)
     if steps.empty:
@@ -192,8 +196,8 @@ def _draw_schedule(axes: Axes, rows: pd.DataFrame, steps: pd.DataFrame, line: pd
 
 def _scale(axes: Axes, values: pd.Series, low: float, high: float, is_log: bool) -> None:
     """Show the range as light lines, with ticks that people would choose."""
-    for limit in (low, high):
-        axes.axhline(limit, color=FAINT, lw=1.2, zorder=0.5)
+    for limit, label in ((low, "range"), (high, "_range")):
+        axes.axhline(limit, color=FAINT, lw=1.2, zorder=0.5, label=label)
     whole = all(float(value).is_integer() for value in (low, high, *values.dropna()))
     if is_log:
         axes.set_yscale("log", base=2 if whole else 10)

@@ -21,6 +21,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from bgpbt import space as spaces
 from bgpbt.compilation import quick_to_compile
 from bgpbt.mutation import mutate
+from bgpbt.shapes import given, member_shapes
 from bgpbt.types import Array, Decision, Key, Lesson, PyTree, Task, TrainState
 
 AXIS = "pop"
@@ -247,11 +248,11 @@ def make_programs(task: Task, pop_size: int, arrangement: Arrangement) -> Progra
         return jax.lax.cond(who, lambda s: s._replace(params=mutate(key, s.params)), lambda s: s, state)
 
     def train(seed, round_, updates, members, active, population, config, data=(), lesson=()):
-        shared = seed, round_, updates, lesson, _given(data)
+        shared = seed, round_, updates, lesson, given(data)
         return over(train_one)(shared, (members, active, population, config))
 
     def evaluate(seed, round_, purpose, draws, active, population, config, data=()):
-        return over(evaluate_one)((seed, round_, purpose, _given(data)), (draws, active, population, config))
+        return over(evaluate_one)((seed, round_, purpose, given(data)), (draws, active, population, config))
 
     evaluation = jit(evaluate)
 
@@ -277,11 +278,6 @@ def make_programs(task: Task, pop_size: int, arrangement: Arrangement) -> Progra
             lambda seed, round_, population, who: over(mutate_one)((seed, round_), (jnp.arange(pop_size), who, population))
         ),
     )
-
-
-def _given(data: PyTree) -> dict[str, PyTree]:
-    """What a task with data gets beside its other arguments."""
-    return {"data": data} if data else {}
 
 
 class Ahead:
@@ -357,13 +353,6 @@ def compile_ahead(programs: Programs, tasks: tuple[Task, Task], pop_size: int, a
         return Ahead(lambda: getattr(programs, name).lower(*arguments[name]).compile(compiler_options))
 
     return programs._replace(**{name: ahead(name) for name in arguments})
-
-
-def member_shapes(task: Task) -> TrainState:
-    """Shapes and dtypes of one member."""
-    config = jax.ShapeDtypeStruct((len(task.space),), np.float32)
-    key = jax.eval_shape(lambda: jax.random.PRNGKey(0))
-    return jax.eval_shape(lambda key, config: task.init(key, spaces.decode(task.space, config)), key, config)
 
 
 def repad(tree: PyTree, like: PyTree) -> PyTree:

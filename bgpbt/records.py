@@ -17,10 +17,19 @@ def tidy(records: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_parent(records: pd.DataFrame) -> pd.DataFrame:
-    """Each row that has a round before it, joined with its parent's row of that round (columns ending in `_before`)."""
+    """Each row that has a round before it, joined with its parent's row of that round (columns ending in `_before`).
+
+    `afresh`: the member began the round with fresh weights, for its age does not add up. A student's age begins anew, but its
+    history does not.
+    """
     rows = tidy(records)
     before = rows.add_suffix("_before").assign(round=rows["round"] + 1, parent=rows["member"])
-    return rows.merge(before, on=["round", "parent"])
+    steps = rows.merge(before, on=["round", "parent"])
+    if "age" not in steps:
+        return steps.assign(afresh=False)
+    whole = steps["age_before"] + steps["timesteps"] - steps["timesteps_before"]
+    ordinary = (steps["phase"] == "training") & (steps["phase_before"] == "training")
+    return steps.assign(afresh=ordinary & (steps["age"] < whole))
 
 
 def lineage(records: pd.DataFrame, round: int, member: int) -> pd.DataFrame:
@@ -29,20 +38,14 @@ def lineage(records: pd.DataFrame, round: int, member: int) -> pd.DataFrame:
     places = {key: place for place, key in enumerate(zip(rows["round"], rows["member"], strict=True))}
     if (round, member) not in places:
         raise KeyError(f"no record of member {member} in round {round}")
-    chain = []
+    steps, chain = with_parent(records), []
+    fresh = set(steps.loc[steps["afresh"], ["round", "member"]].itertuples(index=False, name=None))
     while (round, member) in places:
         chain.append(places[round, member])
-        round, member = round - 1, rows["parent"].iloc[chain[-1]]
-        if (round, member) in places and _afresh(rows.iloc[places[round, member]], rows.iloc[chain[-1]]):
+        if (round, member) in fresh:
             break
+        round, member = round - 1, rows["parent"].iloc[chain[-1]]
     return rows.iloc[chain[::-1]].reset_index(drop=True)
-
-
-def _afresh(before: pd.Series, row: pd.Series) -> bool:
-    """Whether a member began the round of `row` with fresh weights: its age does not add up."""
-    if "age" not in row or {before["phase"], row["phase"]} != {"training"}:  # a student's age begins anew, its history does not
-        return False
-    return row["age"] < before["age"] + row["timesteps"] - before["timesteps"]
 
 
 def replacements(records: pd.DataFrame) -> pd.DataFrame:

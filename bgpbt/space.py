@@ -52,6 +52,27 @@ Dimension = Float | Integer | Categorical
 SearchSpace = dict[str, Dimension]
 
 
+def complaint(dim: Dimension) -> str:
+    """What is wrong with a dimension, "" where nothing is."""
+    if not isinstance(dim, Dimension):
+        return f"{type(dim).__name__} is no dimension, give Float, Integer or Categorical"
+    if isinstance(dim, Categorical):
+        there = range(len(dim.choices))
+        return "" if dim.default in there else f"default {dim.default} is no place among the {len(there)} choices"
+    if not dim.low < dim.high:
+        return f"low {dim.low} is not below high {dim.high}"
+    if not dim.low <= dim.default <= dim.high:
+        return f"default {dim.default} is not in {dim.low} to {dim.high}"
+    doubling = isinstance(dim, Integer) and dim.doubling
+    if (dim.log or doubling) and dim.low <= 0:
+        return f"low {dim.low} has no logarithm, give one above 0"
+    if doubling and dim.low * 2 ** round(math.log2(dim.high / dim.low)) != dim.high:
+        return f"high {dim.high} is not {dim.low} doubled a whole number of times"
+    if isinstance(dim, Float) and dim.log_complement and dim.high >= 1:
+        return f"1 - high is {1 - dim.high}, which has no logarithm, give high below 1"
+    return ""
+
+
 def _bins(dim: Integer | Categorical) -> tuple[int, int]:
     """The first and the last whole number on the dimension's scale."""
     if isinstance(dim, Categorical):

@@ -121,10 +121,29 @@ def test_schedule_draws_a_panel_per_hyperparameter(records, tmp_path):
         assert line(axes, "winner's lineage").get_drawstyle() == "steps-pre"
         assert [item.get_ydata()[0] for item in axes.lines if item.get_color() == FAINT] == [low, high]
         assert len(tree(axes).get_segments()) == 4 * 5
-    explored = [len(line(axes, "changed by explore").get_xdata()) for axes in panels]
+    explored = [len(line(axes, "explored, or drawn anew").get_xdata()) for axes in panels]
     assert explored == [4, 4, 4, 0]  # the batch size never changes
     # A value is explored when its round starts, which is when the round before ends.
-    assert line(panels[0], "changed by explore").get_xdata().tolist() == [100, 200, 300, 400]
+    assert line(panels[0], "explored, or drawn anew").get_xdata().tolist() == [100, 200, 300, 400]
+
+
+def test_weights_that_began_afresh_have_no_past(tmp_path):
+    """Member 2 is stopped after round 3 and its slot filled anew: no line leads there, and its own schedule begins there."""
+    records = make_records(rounds=5).assign(parent=lambda rows: rows["member"], age=lambda rows: rows["timesteps"])
+    records = records.reset_index(drop=True)
+    late = (records["member"] == 2) & (records["round"] >= 4)
+    records.loc[late, "age"] -= 300
+    records.loc[late, ["learning_rate", "fitness"]] = [2e-4, 99.0]
+    (axes,) = learning_curve(records, tmp_path / "curve.png", title="ant").axes
+    assert len(tree(axes).get_segments()) == 4 * 5 - 1
+    (before,) = records.query("round == 3 and member == 2").itertuples()
+    assert line(axes, "replaced").get_xydata().tolist() == [[300, before.fitness]]
+    assert line(axes, "winner's lineage").get_xdata().tolist() == [400, 500]
+    panel, *_ = hyperparameter_schedule(records, tmp_path / "schedule.png", space_limits=SPACE, title="ant").axes
+    assert line(panel, "winner's lineage").get_xydata().tolist() == [[300, 2e-4], [400, 2e-4], [500, 2e-4]]
+    assert [300, 2e-4] in line(panel, "explored, or drawn anew").get_xydata().tolist()
+    bend = next(s for s in tree(panel).get_segments() if tuple(s[-1]) == (400, 2e-4))
+    assert bend.tolist() == [[300, 2e-4], [300, 2e-4], [400, 2e-4]]
 
 
 @pytest.mark.parametrize(("count", "columns"), [(4, 3), (15, 4)])

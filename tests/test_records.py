@@ -40,7 +40,11 @@ def test_lineage_ends_where_weights_began_afresh(records):
     fresh = (records["round"] == 4) & (records["member"] == 2)
     records.loc[fresh, ["age", "parent"]] = [100, 2]
     assert lineage(records, 4, 2)["round"].tolist() == [4]
-    assert lineage(records.assign(phase="distillation"), 4, 2)["round"].tolist() == [0, 1, 2, 3, 4]  # a student's teacher
+    students = records.assign(phase="distillation")
+    assert lineage(students, 4, 2)["round"].tolist() == [0, 1, 2, 3, 4]  # a student's teacher
+    steps = with_parent(records)
+    assert steps.loc[steps["afresh"], ["round", "member"]].to_numpy().tolist() == [[4, 2]]
+    assert not with_parent(students)["afresh"].any() and not with_parent(records.drop(columns="age"))["afresh"].any()
 
 
 def test_lineage_of_an_unknown_member_is_refused(records):
