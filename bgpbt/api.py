@@ -122,7 +122,7 @@ class Result:
         winner = (int(best["round"]), int(best["member"]))
         curve, schedule = self.path / "learning_curve.png", self.path / "hyperparameter_schedule.png"
         plots.learning_curve(self.records, curve, title=title, measure=self.task.measure, report=self.report, winner=winner)
-        limits = {name: (*map(float, spaces.limits(dim)), _drawn_log(dim)) for name, dim in self.task.space.items()}
+        limits = {name: (*map(float, spaces.limits(dim)), *_axis(dim)) for name, dim in self.task.space.items()}
         plots.hyperparameter_schedule(self.records, schedule, space_limits=limits, title=title, winner=winner)
         return [curve, schedule]
 
@@ -150,15 +150,15 @@ class Result:
         return path
 
 
-def _drawn_log(dim: spaces.Dimension) -> bool:
-    """Whether a schedule of this dimension reads best on a logarithmic axis; 0.9 to 0.9999 does not."""
+def _axis(dim: spaces.Dimension) -> tuple:
+    """Whether a schedule of this dimension reads best on a logarithmic axis (0.9 to 0.9999 does not); names of categories."""
     match dim:
         case spaces.Float():
-            return dim.log and not dim.complement
+            return (dim.log and not dim.complement,)
         case spaces.Integer():
-            return dim.log or dim.doubling
+            return (dim.log or dim.doubling,)
         case _:
-            return False
+            return False, tuple(map(str, dim.choices))
 
 
 def run(options: Options, task: Task | None = None, strategy: Strategy | None = None) -> Result:

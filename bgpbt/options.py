@@ -244,7 +244,7 @@ class Options(BaseModel):
 
     fitness: Literal["evaluation", "training", "concurrent"] = _fitness("evaluation", "what members are ranked by")
     eval_episodes: Count = _fitness(8, "episodes of one evaluation")
-    report_episodes: Count = _fitness(128, "fresh episodes of the final report")
+    report_episodes: Count = _fitness(128, "fresh episodes of the final report, rounded up to whole evaluations")
     render: bool = _fitness(True, "write the best policy as a moving GIF")
 
     t_distillation: Count = _distil(30_000_000, "steps of one distillation", "-td")

@@ -18,7 +18,7 @@ from bgpbt.records import best_member, lineage, tidy, with_parent
 WINNER, BEST, MEDIAN, MEMBER, FAINT = "#7b1fa2", "#f5a700", "#222222", "#9aa0a6", "#d9dce0"
 MAX_PANELS = 15
 LENGTHSCALE = "gp_lengthscale_"  # columns of the records: one for each numeric dimension and for the context
-Limits = tuple[float, float, bool]
+Limits = tuple[float, float, bool] | tuple[float, float, bool, tuple[str, ...]]
 
 
 def learning_curve(
@@ -62,6 +62,8 @@ def hyperparameter_schedule(
     winner: tuple[int, int] | None = None,
 ) -> Figure:
     """Draw hyperparameters against timesteps, one panel each; `space_limits` maps names to (low, high, is_log).
+
+    Of categories their names follow, which stand at the axis instead of their places 0, 1, ...
 
     Where a bandit chose them, its trust region and what it holds to be important follow.
 
@@ -194,10 +196,13 @@ def _draw_schedule(axes: Axes, rows: pd.DataFrame, steps: pd.DataFrame, line: pd
         axes.plot(rows["timesteps"], rows[name], **dot, ms=4.5, color=MEMBER)
 
 
-def _scale(axes: Axes, values: pd.Series, low: float, high: float, is_log: bool) -> None:
+def _scale(axes: Axes, values: pd.Series, low: float, high: float, is_log: bool, choices: tuple[str, ...] = ()) -> None:
     """Show the range as light lines, with ticks that people would choose."""
     for limit, label in ((low, "range"), (high, "_range")):
         axes.axhline(limit, color=FAINT, lw=1.2, zorder=0.5, label=label)
+    if choices:
+        axes.set_yticks(range(len(choices)), choices)
+        return
     whole = all(float(value).is_integer() for value in (low, high, *values.dropna()))
     if is_log:
         axes.set_yscale("log", base=2 if whole else 10)

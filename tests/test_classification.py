@@ -84,17 +84,22 @@ def test_a_fifth_is_kept_and_the_split_never_changes():
     assert rows == sorted(x.tobytes() for x in found.images)
 
 
-def test_too_few_images_are_refused_before_anything_is_trained(tmp_path):
+def test_images_that_cannot_be_used_are_refused_before_anything_is_trained(tmp_path):
     pixels, labels = np.zeros((74, 28, 28), np.uint8), np.zeros(74, np.uint8)
+    tested = {"x_test": pixels[:10], "y_test": labels[:10]}
     options = Options(task="classification", alg_name="sgd", problem="mnist", data_dir=str(tmp_path))
     for number in (40, 73):
-        np.savez(tmp_path / "mnist.npz", x_train=pixels[:number], y_train=labels[:number])
+        np.savez(tmp_path / "mnist.npz", x_train=pixels[:number], y_train=labels[:number], **tested)
         with pytest.raises(BadInput, match=f"{number} training images give no minibatch, give at least 74"):
             classification.classification(options)
-    np.savez(tmp_path / "mnist.npz", x_train=pixels, y_train=labels, x_test=pixels[:9], y_test=labels[:9])
-    made = classification.classification(options)
-    with pytest.raises(BadInput, match="9 images cannot be tested on, give at least 10"):
-        made.unseen()
+    for tested, problem in {
+        (9, 9): "9 images cannot be tested on, give at least 10",
+        (20, 10): r"uint8 images of shape \(20, 28, 28\), 10 labels",
+    }.items():
+        images_, labels_ = (x[:number] for x, number in zip((pixels, labels), tested, strict=True))
+        np.savez(tmp_path / "mnist.npz", x_train=pixels, y_train=labels, x_test=images_, y_test=labels_)
+        with pytest.raises(BadInput, match=problem):
+            classification.classification(options)
 
 
 def test_every_image_once_an_epoch_and_the_same_for_all(task):

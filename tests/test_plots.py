@@ -146,6 +146,18 @@ def test_weights_that_began_afresh_have_no_past(tmp_path):
     assert bend.tolist() == [[300, 2e-4], [300, 2e-4], [400, 2e-4]]
 
 
+def test_categories_have_their_names(tmp_path):
+    records = make_records().assign(operation=2)
+    (panel,) = hyperparameter_schedule(
+        records, tmp_path / "h.png", space_limits={"operation": (0, 2, False, ("none", "skip", "conv3"))}, title="digits"
+    ).axes
+    assert {label.get_text(): tick for tick, label in zip(panel.get_yticks(), panel.get_yticklabels(), strict=True)} == {
+        "none": 0,
+        "skip": 1,
+        "conv3": 2,
+    }
+
+
 @pytest.mark.parametrize(("count", "columns"), [(4, 3), (15, 4)])
 def test_the_lowest_panel_of_every_column_has_the_numbers_of_its_time(tmp_path, count, columns):
     space = {f"rate_{number}": (1e-4, 1e-3, True) for number in range(count)}

@@ -40,7 +40,7 @@ def classification(options: Options) -> Task:
     name = options.problem or images.NAMES[0]
     training = images.load(name, "train", options.data_dir)
     if name != "digits":
-        images.find(name, "test", options.data_dir)  # missed now, not after the training
+        shown(images.load(name, "test", options.data_dir))  # read and dropped: what is wrong with it is said before the training
     trained, judged = split(training)
     if len(trained.labels) < BATCH or not len(judged.labels):
         text = f"data_dir: {len(training.labels)} training images give no minibatch, give at least {BATCH + PARTS}"
