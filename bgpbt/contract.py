@@ -13,7 +13,7 @@ from bgpbt.lookup import attempt
 from bgpbt.options import BadInput
 from bgpbt.plan import returns_of
 from bgpbt.shapes import evaluated_shapes, member_shapes, refreshed_shapes, trained_shapes
-from bgpbt.types import NEEDS, Decision, Outcome, PyTree, Strategy, Task, TrainState
+from bgpbt.types import NEEDS, Decision, Outcome, PyTree, Source, Strategy, Task, TrainState
 
 
 def check_task(word: str, task: Task) -> None:
@@ -120,10 +120,13 @@ def check_decision(word: str, decision: Decision, task: Task, pop_size: int, mut
             raise BadInput(f"strategy: {word}: decision: {field} has type {there.dtype}, give whole numbers", "strategy")
         if there.dtype.kind == "f" and not np.isfinite(there).all():
             raise BadInput(f"strategy: {word}: decision: {field} is not finite everywhere", "strategy")
-    low, high = np.min(decision.parents), np.max(decision.parents)
-    if low < 0 or high > pop_size:
-        text = f"decision: parents has {low if low < 0 else high}, give members 0 to {pop_size - 1} or {pop_size}, the saved best"
-        raise BadInput(f"strategy: {word}: {text}", "strategy")
+    for field, above, those in (
+        ("parents", pop_size, f"members 0 to {pop_size - 1} or {pop_size}, the saved best"),
+        ("source", max(Source), "a Source"),
+    ):
+        numbers = np.asarray(getattr(decision, field))
+        if wrong := numbers[(numbers < 0) | (numbers > above)].tolist():
+            raise BadInput(f"strategy: {word}: decision: {field} has {wrong[0]}, give {those}", "strategy")
 
 
 def difference(tree: PyTree, wanted: PyTree) -> str:
@@ -131,7 +134,7 @@ def difference(tree: PyTree, wanted: PyTree) -> str:
     if jax.tree.structure(tree) != jax.tree.structure(wanted):
         return f"{_kind(tree)} instead of {_kind(wanted)}, or of other parts"
     for (path, leaf), like in zip(jax.tree.leaves_with_path(tree), jax.tree.leaves(wanted), strict=True):
-        here, there = (f"{x.dtype}{list(x.shape)}" for x in (leaf, like))
+        here, there = (f"{x.dtype}{list(x.shape)}" if hasattr(x, "dtype") else type(x).__name__ for x in (leaf, like))
         if here != there:
             return f"{jax.tree_util.keystr(path) or 'it'} is {here}, was {there}"
     return ""

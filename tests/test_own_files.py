@@ -139,6 +139,9 @@ BROKEN_STRATEGIES = {
         init=lambda key, outcome: jnp.ones(1),
         step=lambda key, state, outcome: (jnp.append(state, 1.0), strategy().step(key, state, outcome)[1]),
     ),
+    "step changes the state: it is int, was int32[]": strategy()._replace(
+        step=lambda key, state, outcome: (1, strategy().step(key, state, outcome)[1])
+    ),
     "decision: config has shape (1, 1), give (4, 1)": strategy(config=lambda size: np.zeros((1, 1))),
     "decision: config is not finite everywhere": strategy(config=lambda size: np.full((size, 1), np.nan)),
     "decision: parents has type float64, give whole numbers": strategy(parents=lambda size: np.zeros((size, 1))),
@@ -146,6 +149,7 @@ BROKEN_STRATEGIES = {
     "decision: parents has -1, give": strategy(parents=lambda size: np.full((size, 1), -1)),
     "decision: active has shape (2,), give (4,)": strategy(active=lambda size: np.ones(2, bool)),
     "decision: source has shape (), give (4,)": strategy(source=lambda size: 0),
+    "decision: source has 99, give a Source": strategy(source=lambda size: np.full(size, 99)),
     "decision: mutate has shape (0,), give (4,)": strategy()._replace(mutates=True),
 }
 
