@@ -34,6 +34,15 @@ def task(**changes) -> Task:
 def test_what_keeps_the_contract_passes():
     contract.check_task(WORD, task())
     contract.check_task(WORD, quadratic())
+    data = np.arange(4.0, dtype=np.float32)  # of NumPy, and taken at a place that is traced
+
+    def train(key, state, h, updates, extra, *, data):
+        return state, {"loss": data[updates], "env_steps": updates}
+
+    def evaluate(key, state, h, *, data):
+        return data[jax.random.randint(key, (8,), 0, 4)], jnp.int32(8)
+
+    contract.check_task(WORD, task(data=data, train=train, evaluate=evaluate))
 
 
 STATE = TrainState({"w": jnp.zeros(2)}, {"w": jnp.zeros(2)}, (), ())
@@ -133,6 +142,10 @@ BROKEN_STRATEGIES = {
     ),
     "init: the state holds str, give arrays": strategy()._replace(init=lambda key, outcome: "x"),
     "step raises ZeroDivisionError": strategy()._replace(step=lambda key, state, outcome: 1 / 0),
+    "step raises ZeroDivisionError: integer": strategy()._replace(
+        init=lambda key, outcome: np.int32(1),
+        step=lambda key, state, outcome: (np.int32(1 // int(state) - 1), strategy().step(key, state, outcome)[1]),  # the second
+    ),
     "step gives NoneType, not its state and a Decision": strategy()._replace(step=lambda key, state, outcome: None),
     "step gives (Decision, an array []), not": strategy()._replace(step=lambda *given: strategy().step(*given)[::-1]),
     "step changes the state: it is float32[2], was float32[1]; a checkpoint is read back": strategy()._replace(
@@ -197,6 +210,12 @@ def later(space, blocks):
     return Strategy(init=init, step=None)
 
 
+def idle(options):
+    from test_own_files import task
+
+    return task(train=lambda *given: None)
+
+
 def hungry(space, blocks):
     return Strategy(init=None, step=None, needs=("bananas",))
 """
@@ -212,6 +231,8 @@ def test_an_error_of_the_file_is_told_with_its_line(tmp_path, monkeypatch):
     }.items():
         with pytest.raises(BadInput, match=rf"^strategy: mine\.py:{name}: {said}"):
             api.make_strategy(Options(strategy=f"mine.py:{name}"), quadratic())
+    with pytest.raises(BadInput, match=r"^task: mine\.py:idle: train gives NoneType, not a state and a dict of metrics"):
+        api.make_task(Options(task="mine.py:idle"))
     with pytest.raises(BadInput, match=r"^task: mine\.py:leaves: the function raises SystemExit: 0, line 9"):
         api.make_task(Options(task="mine.py:leaves"))
 

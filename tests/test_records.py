@@ -42,6 +42,8 @@ def test_lineage_ends_where_weights_began_afresh(records):
     assert lineage(records, 4, 2)["round"].tolist() == [4]
     students = records.assign(phase="distillation")
     assert lineage(students, 4, 2)["round"].tolist() == [0, 1, 2, 3, 4]  # a student's teacher
+    ended = records.assign(phase=records["phase"].where(records["round"] != 3, "distillation"))
+    assert not with_parent(ended)["afresh"].any()  # the first round after it
     steps = with_parent(records)
     assert steps.loc[steps["afresh"], ["round", "member"]].to_numpy().tolist() == [[4, 2]]
     assert not with_parent(students)["afresh"].any() and not with_parent(records.drop(columns="age"))["afresh"].any()
@@ -79,6 +81,8 @@ def test_tidy_leaves_the_records_as_they_were(records):
 
 
 def test_with_parent_joins_the_parents_row_of_the_round_before(records):
+    ended = records.assign(phase=records["phase"].where(records["round"] != 3, "distillation"))
+    assert not with_parent(ended)["afresh"].any()  # the first round after it
     steps = with_parent(records)
     assert len(steps) == 12
     for step in steps.itertuples():
