@@ -11,7 +11,7 @@ from bgpbt.types import Array, Hyperparams, Key, Metrics, PyTree, Task, TrainSta
 
 def given(data: PyTree) -> dict[str, PyTree]:
     """What a task with data gets beside its other arguments."""
-    return {"data": data} if data else {}
+    return {"data": data} if jax.tree.leaves(data) else {}
 
 
 def member_shapes(task: Task) -> TrainState:

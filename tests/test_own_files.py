@@ -1,5 +1,6 @@
 """A person's own task or strategy that does not keep the contract is refused in one line, before anything is written."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
