@@ -27,7 +27,7 @@ from bgpbt.strategies.bgpbt import bgpbt
 from bgpbt.strategies.pbt import pbt
 from bgpbt.strategies.random_search import random_search
 from bgpbt.types import Outcome, Strategy
-from scripts.bandit_functions import FUNCTIONS, ROUNDS, Function
+from scripts.benchmarks.bandit_functions import FUNCTIONS, ROUNDS, Function
 from scripts.benchmarks.figures import output
 
 POPULATION, SHARE, NOISE, SEEDS = 8, 0.125, 0.1, (40, 60)

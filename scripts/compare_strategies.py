@@ -41,8 +41,8 @@ from bgpbt.plots import MEMBER, WINNER
 from bgpbt.strategies import STRATEGIES
 from bgpbt.tasks.toy import BEST as TOY_BEST
 from bgpbt.types import Task
-from scripts.bandit_functions import FUNCTIONS, ROUNDS
 from scripts.bandit_regret import play
+from scripts.benchmarks.bandit_functions import FUNCTIONS, ROUNDS
 from scripts.benchmarks.figures import Figure, Result, machine, output, show, write
 from scripts.compare_small import interval, mean
 

@@ -13,8 +13,8 @@ from bgpbt.strategies import STRATEGIES
 from bgpbt.strategies.operators import whole
 from bgpbt.types import Strategy
 from scripts import compare_strategies
-from scripts.bandit_functions import FUNCTIONS, Function
 from scripts.bandit_regret import play
+from scripts.benchmarks.bandit_functions import FUNCTIONS, Function
 from scripts.compare_strategies import GROUPS, RUNS, improvement, iqm, options_of, scaled, stratified, summarise
 
 SCALES = {"nine, drifting": 1.0, "ackley, abrupt": 0.1}

@@ -19,8 +19,8 @@ from bgpbt.store import folder
 from bgpbt.strategies import STRATEGIES
 from bgpbt.strategies.random_search import random_search
 from scripts import bandit_regret, benchmark, compare_small, distillation, fitness_ways, learning_small
-from scripts.bandit_functions import FUNCTIONS, ROUNDS
 from scripts.benchmarks import cases, commands, control, end_to_end, hlo, padding, size
+from scripts.benchmarks.bandit_functions import FUNCTIONS, ROUNDS
 from scripts.benchmarks.figures import Bar, Figure, Result, interleave, median, met, number, ratio, show, to_json, write
 
 ROOT = Path(benchmark.__file__).parents[1]
