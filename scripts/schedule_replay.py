@@ -42,11 +42,21 @@ def parser() -> flags.Parser:
     """The flags."""
     result = flags.Parser(__doc__)
     result.add_argument("run_folder", type=Path, metavar="RUN_FOLDER", help="of a finished run")
-    result.add_argument("--seed", type=flags.seed, metavar="N", help="of the repeats; default: the run's plus 1,000")
+    result.add_argument(
+        "--seed", type=flags.seed, metavar="N", help="of the repeats, not the run's; default: the run's plus 1,000"
+    )
     result.add_argument("--save_dir", default="runs/schedule_replay", metavar="FOLDER", help="where runs go and go on")
     result.add_argument("--json", type=flags.output, metavar="FILE", help="also write the figures there")
     result.add_argument("--figure", type=flags.picture, metavar="FILE", help="draw fitness against timesteps there")
     return result
+
+
+def unused(given: int | None, used: tuple[int, ...]) -> int:
+    """The seed of the repeats: the given one, or the run's plus 1,000. Raises BadInput: the run has used it."""
+    found = (used[0] + 1000) % 2**32 if given is None else given
+    if found in used:
+        raise BadInput(f"seed: the run itself has used {found}, give another, or leave --seed out")
+    return found
 
 
 def encoded(task: Task, lineage: pd.DataFrame) -> np.ndarray:
@@ -192,7 +202,7 @@ def main(argv: list[str]) -> int:
     """Runs what is missing, prints the figures. Exit code 2 where the run cannot be used, 3 where all repeats fail at once."""
     args = parser().parse_args(argv)
     options = bgpbt.load_options({}, args.run_folder / "options.yaml")
-    chosen = options.seed[0] + 1000 if args.seed is None else args.seed
+    chosen = unused(args.seed, options.seed)
     command_line.prepare_jax(options)
     found = study(bgpbt.open_run(args.run_folder), chosen, args.save_dir)
     outcome = Result("schedule_replay", {"run": str(args.run_folder), "seed": chosen}, summarise(found), False, machine())
