@@ -25,6 +25,8 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
+from matplotlib.legend_handler import HandlerTuple
+from matplotlib.lines import Line2D
 
 import bgpbt
 import main as command_line
@@ -41,6 +43,7 @@ from scripts.benchmarks.figures import Figure, Result, machine, show, write
 from scripts.compare_small import interval, mean
 
 MEMBERS, EPOCHS, INTERVALS = 15, 10, 20
+DOTS, STARS = (2, 30), (20, 110)  # areas in the figure: at the beginning of training, at its end
 ARMS = {
     "random": {"strategy": "random"},
     "best": {"strategy": "pbt", "exploit": "best"},
@@ -187,9 +190,8 @@ def draw(first: dict[str, object], path: Path) -> None:
         for _, member in rows.groupby("member"):
             top.plot(member["round"] / rounds, member["fitness"], color=MEMBER, lw=0.8, alpha=0.7)
         top.plot(lineage["round"] / rounds, lineage["fitness"], color=WINNER, lw=1.8)
-        size = 2 + 28 * rows["round"] / rounds
+        size, star = (np.interp(x["round"], (0, rounds), areas) for x, areas in ((rows, DOTS), (lineage, STARS)))
         bottom.scatter(rows["learning_rate"], rows["momentum"], s=size, color=MEMBER, alpha=0.35, lw=0)
-        star = 20 + 90 * lineage["round"] / rounds
         bottom.scatter(lineage["learning_rate"], lineage["momentum"], s=star, color=WINNER, marker="*", lw=0)
         bottom.plot(lineage["learning_rate"], lineage["momentum"], color=WINNER, lw=0.8)
         top.set(title=arm, xlabel="share of training")
@@ -198,7 +200,23 @@ def draw(first: dict[str, object], path: Path) -> None:
     below[0].set(ylabel="momentum")
     for axes in (*above, *below):
         axes.spines[["top", "right"]].set_visible(False)
+    handles, growing = legend(), HandlerTuple(ndivide=None, pad=0)
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=2, frameon=False, handler_map={tuple: growing})
     figure.savefig(path, dpi=120)
+
+
+def legend() -> dict[str, Line2D | tuple[Line2D, ...]]:
+    """What is drawn for whom: of marks that grow, the first and the last."""
+    dots, stars = (
+        tuple(Line2D([], [], color=color, marker=marker, lw=0, mew=0, ms=area**0.5) for area in areas)
+        for color, marker, areas in ((MEMBER, "o", DOTS), (WINNER, "*", STARS))
+    )
+    return {
+        "a member": Line2D([], [], color=MEMBER, lw=0.8),
+        "a member's hyperparameters, larger with every round": dots,
+        "the winner's lineage": Line2D([], [], color=WINNER, lw=1.8),
+        "the lineage's hyperparameters, larger with every round": stars,
+    }
 
 
 @flags.answered

@@ -428,6 +428,19 @@ def test_finished_runs_of_the_comparison_are_only_read(monkeypatch, tmp_path):
         compare_small.results_of(options.model_copy(update={"max_timesteps": 1}))
 
 
+def test_what_a_figure_of_mnist_shows_is_named_below_its_panels(monkeypatch, tmp_path):
+    rows = [(n, m, m, n + m / 10, 10.0**-m, 0.5 + n / 10) for n in range(4) for m in range(3)]
+    records = pd.DataFrame(rows, columns=["round", "member", "parent", "fitness", "learning_rate", "momentum"])
+    drawn = []
+    monkeypatch.setattr(pbt_vs_random_mnist.Drawing, "savefig", lambda figure, path, dpi: drawn.append(figure))
+    first = dict.fromkeys(pbt_vs_random_mnist.ARMS, SimpleNamespace(records=records))
+    pbt_vs_random_mnist.draw(first, tmp_path / "unused.png")
+    drawn[0].draw_without_rendering()
+    (legend,) = drawn[0].legends
+    assert [text.get_text().split()[-1] for text in legend.get_texts()] == ["member", "round", "lineage", "round"]
+    assert legend.get_window_extent().y1 <= min(axes.get_tightbbox().y0 for axes in drawn[0].axes)
+
+
 def script(name: str, *flags: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-W", "ignore", f"scripts/{name}.py", *flags]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
