@@ -6,7 +6,6 @@ true rank of the proposals among all architectures: 1 is the best, 0 the worst. 
 before the Gaussian process was first run on them.
 """
 
-import argparse
 import sys
 from itertools import product
 from pathlib import Path
@@ -21,9 +20,10 @@ from scipy import stats
 from bgpbt import space as spaces
 from bgpbt.tasks.ppo import architecture_space
 from scripts.bandit_regret import interval
+from scripts.benchmarks import flags
 
 SPACE = architecture_space()
-SEEN, PROPOSED, NOISE, SEEDS = 24, 12, 0.5, 20
+SEEN, PROPOSED, NOISE, SEEDS = 24, 12, 0.5, range(20)
 # Every architecture, as natural values and as 0 .. 1 in each dimension (width by its doublings).
 NATURAL = np.array(list(product(*([1, 2, 3, 4, 5], [32, 64, 128, 256], [0, 1]) * 2)))
 LEVEL = (np.where(np.isin(np.arange(6), (1, 4)), np.log2(np.maximum(NATURAL, 1)) - 5, NATURAL - (1, 0, 0, 1, 0, 0))) / (
@@ -72,14 +72,15 @@ def play(table: str, seed: int, propose, config: np.ndarray) -> tuple[float, flo
     return float(true[found].mean()), float(true[by_chance].mean())
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> flags.Parser:
     """The flags."""
-    result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    result.add_argument("--seeds", type=int, nargs=2, default=(0, SEEDS), metavar=("FIRST", "END"), help="default 0 20")
+    result = flags.Parser(__doc__)
+    result.add_argument("--seeds", action=flags.Span, default=SEEDS)
     result.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES), metavar="NAME", help="default: all")
     return result
 
 
+@flags.answered
 def main(argv: list[str]) -> int:
     """Plays all tables and prints the mean ranks with the interval of their paired differences."""
     from bgpbt.strategies.architectures import searched
@@ -87,7 +88,7 @@ def main(argv: list[str]) -> int:
     args, rows, config = parser().parse_args(argv), [], encoded()
     propose = searched(SPACE)
     for table in args.tables:
-        found = np.array([play(table, seed, propose, config) for seed in range(*args.seeds)])
+        found = np.array([play(table, seed, propose, config) for seed in args.seeds])
         low, high = interval(found[:, 0] - found[:, 1])
         rows.append((table, *found.mean(axis=0), (found[:, 0] - found[:, 1]).mean(), low, high, len(found)))
     columns = ["table", "search", "random", "difference", "low", "high", "seeds"]

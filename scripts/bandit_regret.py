@@ -7,7 +7,6 @@ without noise. Reported seeds are 40 to 59, committed before they were first run
 earlier prior and an earlier bound, `docs/experiments.md`); development used seeds from 1000 on.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Callable
@@ -27,10 +26,11 @@ from bgpbt.strategies.bgpbt import bgpbt
 from bgpbt.strategies.pbt import pbt
 from bgpbt.strategies.random_search import random_search
 from bgpbt.types import Outcome, Strategy
-from scripts.bandit_functions import FUNCTIONS, ROUNDS, Function
-from scripts.benchmarks.figures import output
+from scripts.benchmarks import flags
+from scripts.benchmarks.bandit_functions import FUNCTIONS, ROUNDS, Function
 
-POPULATION, SHARE, NOISE, SEEDS = 8, 0.125, 0.1, (40, 60)
+POPULATION, SHARE, NOISE, SEEDS = 8, 0.125, 0.1, range(40, 60)
+COLUMNS = ("function", "arm", "seed", "regret")  # of the file that is kept
 ARMS: dict[str, Callable[..., Strategy]] = {
     "bgpbt": partial(bgpbt, quantile_fraction=SHARE),
     "bgpbt without trust region": partial(bgpbt, quantile_fraction=SHARE, trust_region=False),
@@ -40,15 +40,15 @@ ARMS: dict[str, Callable[..., Strategy]] = {
 }
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> flags.Parser:
     """The flags."""
-    result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    result.add_argument("--seeds", type=int, nargs=2, default=SEEDS, metavar=("FIRST", "END"), help="default 40 60")
+    result = flags.Parser(__doc__)
+    result.add_argument("--seeds", action=flags.Span, default=SEEDS)
     result.add_argument("--functions", nargs="+", choices=FUNCTIONS, default=list(FUNCTIONS), metavar="NAME", help="default: all")
     result.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), metavar="NAME", help="default: all")
-    result.add_argument("--rounds", type=int, default=ROUNDS, help=f"default {ROUNDS}")
-    result.add_argument("--csv", type=output, metavar="FILE", help="keep regrets there, and skip what is there already")
-    result.add_argument("--figure", type=output, metavar="FILE", help="draw the paired differences there")
+    result.add_argument("--rounds", type=flags.count, default=ROUNDS, help=f"default {ROUNDS}")
+    result.add_argument("--csv", type=flags.table(*COLUMNS), metavar="FILE", help="regrets so far, read and extended")
+    result.add_argument("--figure", type=flags.picture, metavar="FILE", help="draw the paired differences there")
     return result
 
 
@@ -120,20 +120,20 @@ def draw(found: pd.DataFrame, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
+@flags.answered
 def main(argv: list[str]) -> int:
     """Plays what is missing and prints the table."""
     args = parser().parse_args(argv)
-    columns = ["function", "arm", "seed", "regret"]
-    found = pd.read_csv(args.csv) if args.csv and args.csv.exists() else pd.DataFrame(columns=columns)
+    found = pd.read_csv(args.csv) if args.csv and args.csv.exists() else pd.DataFrame(columns=COLUMNS)
     done = set(zip(found["function"], found["arm"], found["seed"], strict=True))
     for name in args.functions:
         function = FUNCTIONS[name]
         for arm in args.arms:
             strategy, began = ARMS[arm](function.space, ("all",)), time.monotonic()
-            for seed in range(*args.seeds):
+            for seed in args.seeds:
                 if (name, arm, seed) not in done:
                     regret = play(function, strategy, seed, args.rounds).sum()
-                    row = pd.DataFrame([[name, arm, seed, regret]], columns=columns)
+                    row = pd.DataFrame([[name, arm, seed, regret]], columns=COLUMNS)
                     found = row if found.empty else pd.concat([found, row], ignore_index=True)
                     if args.csv:
                         found.to_csv(args.csv, index=False)

@@ -3,7 +3,6 @@
 Repeats are interleaved, figures are medians, and each bar stands beside the figure that has to meet it.
 """
 
-import argparse
 import dataclasses
 import importlib
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import main as command_line
-from scripts.benchmarks import figures
+from scripts.benchmarks import figures, flags
 from scripts.benchmarks.cases import small_options
 
 NAMES = {
@@ -30,18 +29,19 @@ NAMES = {
 }
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> flags.Parser:
     """The flags."""
     words = "\n".join(f"  {name:14} {what}" for name, what in NAMES.items())
-    result = argparse.ArgumentParser(description=__doc__, epilog=words, formatter_class=argparse.RawDescriptionHelpFormatter)
+    result = flags.Parser(__doc__, epilog=words)
     result.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
-    result.add_argument("--json", type=figures.output, metavar="FILE", help="also write the figures there")
-    result.add_argument("--repeats", type=int, default=None, help="measurements of each figure, default 5, 3 where they are long")
-    result.add_argument("--quick", action="store_true", help="tiny, in seconds: shows that it works, its figures mean nothing")
-    result.add_argument("--members", type=int, nargs="+", metavar="P", help="size: only these populations")
+    result.add_argument("--json", type=flags.output, metavar="FILE", help="also write the figures there")
+    result.add_argument("--repeats", type=flags.count, help="measurements of each figure, default 5, 3 where they are long")
+    result.add_argument("--members", type=flags.count, nargs="+", metavar="P", help="size: only these populations")
+    result.add_quick(members=None)
     return result
 
 
+@flags.answered
 def main(argv: list[str]) -> int:
     """Measures, prints, writes. Exit code 2 where the machine cannot answer."""
     args = parser().parse_args(argv)

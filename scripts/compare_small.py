@@ -12,7 +12,6 @@ What is finished is skipped, and an interrupted run goes on: call it again with 
 kept there, one line for each run, and what stands there is not run again: arms may be compared that ran on different days.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -27,7 +26,8 @@ import main as command_line
 from bgpbt.options import Options, load_options
 from bgpbt.plots import MEMBER, WINNER
 from bgpbt.store import RunStore, folder
-from scripts.benchmarks.figures import Figure, Result, machine, output, show, write
+from scripts.benchmarks import flags
+from scripts.benchmarks.figures import Figure, Result, machine, show, write
 from scripts.small_ant import SMALL, TINY
 
 ROUND, ROUNDS = 19_200, 20
@@ -48,24 +48,25 @@ ARMS = {
     "frozen": {"strategy": "pbt", "freeze": "sampled"},
     "defaults": {"strategy": "random", "freeze": "default"},
 }
+COLUMNS = ("arm", "seed", "what", "return", "population", "env_steps", "rounds", "seconds")  # of the file that is kept
 PAIRS = {"bgpbt": ("pbt", "random", "frozen", "defaults"), "both": ("bgpbt", "both_random", "pbt")}
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> flags.Parser:
     """The flags."""
-    result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    result.add_argument("--seeds", default="0,1,2,3,4,5,6,7", metavar="0,1,2", help="default 0 to 7")
+    result = flags.Parser(__doc__)
+    result.add_argument("--seeds", type=flags.seeds, default="0,1,2,3,4,5,6,7", metavar="0,1,2", help="default 0 to 7")
     result.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), metavar="NAME", help="default: all")
-    result.add_argument("--env_name", metavar="NAME", help="another environment, for development")
+    result.add_argument("--env_name", type=flags.setting("env_name"), metavar="NAME", help="another environment, for development")
     result.add_argument("--save_dir", default="runs/compare_small", metavar="FOLDER", help="default runs/compare_small")
-    result.add_argument("--csv", type=output, metavar="FILE", help="results so far, read and extended")
-    result.add_argument("--json", type=output, metavar="FILE", help="also write the figures there")
-    result.add_argument("--figure", type=output, metavar="FILE", help="draw returns and paired differences there")
-    result.add_argument("--quick", action="store_true", help="tiny, in seconds: shows that it works, judges nothing")
+    result.add_argument("--csv", type=flags.table(*COLUMNS), metavar="FILE", help="results so far, read and extended")
+    result.add_argument("--json", type=flags.output, metavar="FILE", help="also write the figures there")
+    result.add_argument("--figure", type=flags.picture, metavar="FILE", help="draw returns and paired differences there")
+    result.add_quick()
     return result
 
 
-def options_of(arm: str, seeds: str, save_dir: str, quick: bool, env_name: str | None = None) -> Options:
+def options_of(arm: str, seeds: tuple[int, ...] | str, save_dir: str, quick: bool, env_name: str | None = None) -> Options:
     """The settings of an arm."""
     values = {"seed": seeds, "save_dir": save_dir, "exp_name": arm, "existing_policy": "resume", "render": False}
     values |= TINY if quick else SMALL | {"t_ready": ROUND, "max_timesteps": ROUND * ROUNDS}
@@ -173,6 +174,7 @@ def draw(runs: pd.DataFrame, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
+@flags.answered
 def main(argv: list[str]) -> int:
     """Runs what is missing, prints the table."""
     args = parser().parse_args(argv)

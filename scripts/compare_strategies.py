@@ -41,9 +41,10 @@ from bgpbt.plots import MEMBER, WINNER
 from bgpbt.strategies import STRATEGIES
 from bgpbt.tasks.toy import BEST as TOY_BEST
 from bgpbt.types import Task
-from scripts.bandit_functions import FUNCTIONS, ROUNDS
 from scripts.bandit_regret import play
-from scripts.benchmarks.figures import Figure, Result, machine, output, show, write
+from scripts.benchmarks import flags
+from scripts.benchmarks.bandit_functions import FUNCTIONS, ROUNDS
+from scripts.benchmarks.figures import Figure, Result, machine, show, write
 from scripts.compare_small import interval, mean
 
 POPULATION = 8
@@ -67,22 +68,23 @@ GROUPS = {  # who can, and where
     "digits": (SEARCHERS, ("digits",)),
     "digits, cells": (("bgpbt", "pbtnas", "mutation", "sha", "random"), ("digits, cells",)),
 }
+COLUMNS = ("problem", "strategy", "what", "seed", "score", "steps", "curve")  # of the file that is kept
 TOYS = ("quadratic", "deceptive")
 OWN = {"mfpbt": {"perturb_scale": 0.2}}  # what the toys' usual settings mean for pbt's noise
 ROUNDS_QUICK = 4  # of a function
 COLORS = {"bgpbt": WINNER, "pb2": "#c77dbb", "pbt": "#2a7f62", "mfpbt": "#d98c3f", "sha": "#4a78b5", "random": MEMBER}
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> flags.Parser:
     """The flags."""
-    result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    result.add_argument("--seeds", type=int, nargs=2, default=(60, 70), metavar=("FIRST", "END"), help="default 60 70")
+    result = flags.Parser(__doc__)
+    result.add_argument("--seeds", action=flags.Span, default=range(60, 70))
     names = [*RUNS, *FUNCTIONS]
     result.add_argument("--problems", nargs="+", choices=names, default=names, metavar="NAME", help="default: all")
-    result.add_argument("--csv", type=output, metavar="FILE", help="results so far, read and extended")
-    result.add_argument("--json", type=output, metavar="FILE", help="also write the figures there")
-    result.add_argument("--figure", type=output, metavar="FILE", help="draw interquartile means and regret curves there")
-    result.add_argument("--quick", action="store_true", help="two seeds, in seconds: shows that it works, judges nothing")
+    result.add_argument("--csv", type=flags.table(*COLUMNS), metavar="FILE", help="results so far, read and extended")
+    result.add_argument("--json", type=flags.output, metavar="FILE", help="also write the figures there")
+    result.add_argument("--figure", type=flags.picture, metavar="FILE", help="draw interquartile means and regret curves there")
+    result.add_quick("small, two seeds", seeds=range(1000, 1002))
     return result
 
 
@@ -136,14 +138,14 @@ def study(args: argparse.Namespace) -> pd.DataFrame:
     for problem, strategy in [pair for pair in pairs if pair[0] in args.problems]:
         this = {"problem": problem, "strategy": strategy, "what": what(problem, args.quick)}
         known = {row["seed"] for row in rows if row | this == row}
-        if missing := tuple(seed for seed in range(*args.seeds) if seed not in known):
+        if missing := tuple(seed for seed in args.seeds if seed not in known):
             found = (by_engine if problem in RUNS else by_play)(problem, strategy, missing, args.quick)
             rows += [this | {"seed": seed} | row for seed, row in zip(missing, found, strict=True)]
             if args.csv:
                 pd.DataFrame(rows).to_csv(args.csv, index=False)
     found = pd.DataFrame(rows)
     now = found["what"] == [what(problem, args.quick) for problem in found["problem"]]
-    return found[now & found["seed"].isin(range(*args.seeds)) & found["problem"].isin(args.problems)]
+    return found[now & found["seed"].isin(args.seeds) & found["problem"].isin(args.problems)]
 
 
 def scores_of(rows: pd.DataFrame, group: str) -> dict[str, np.ndarray]:
@@ -243,16 +245,13 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
+@flags.answered
 def main(argv: list[str]) -> int:
     """Runs what is missing, prints the figures."""
     args = parser().parse_args(argv)
-    if args.quick:
-        args.seeds = (1000, 1002)
-    if not 0 <= args.seeds[0] < args.seeds[1]:
-        parser().error(f"argument --seeds: none from {args.seeds[0]} to before {args.seeds[1]}, give 0 or more and a larger one")
     command_line.prepare_jax(Options(pop_size=POPULATION))
     rows = study(args)
-    settings = {"seeds": list(range(*args.seeds)), "problems": args.problems}
+    settings = {"seeds": list(args.seeds), "problems": args.problems}
     show(result := Result("compare_strategies", settings, summarise(rows), args.quick, machine()))
     print(table(rows).to_string(float_format=lambda x: f"{x:.3f}", na_rep=""))
     if args.figure:

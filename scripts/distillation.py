@@ -19,7 +19,6 @@ Reported: `--seed 0`, committed before its first run. Development used seeds 100
   teacher was at 2,508 instead of 4,051 after 1,900,000 steps (seed 1001).
 """
 
-import argparse
 import sys
 from collections.abc import Iterator
 from itertools import count
@@ -44,7 +43,8 @@ from bgpbt.tasks.agents import make_env, ppo_task
 from bgpbt.tasks.learner import BLOCKS
 from bgpbt.tasks.ppo import architecture_space, hyperparameter_space
 from bgpbt.types import Lesson, Task, TrainState
-from scripts.benchmarks.figures import Bar, Figure, Result, machine, output, show, write
+from scripts.benchmarks import flags
+from scripts.benchmarks.figures import Bar, Figure, Result, machine, show, write
 from scripts.small_ant import SMALL, TINY
 
 SEEDS, ENOUGH, EPISODES, PARTS = 8, 3_000.0, 128, 5
@@ -67,15 +67,17 @@ OF_STUDENTS = OF_TEACHERS | {"batch_size": 8, "entropy_cost": 1e-3}
 ARMS = {"with the teacher": WINNER, "alpha = 0": MEMBER}
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> flags.Parser:
     """The flags."""
-    result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    result.add_argument("--seed", type=int, default=0, help="of the population, default 0")
-    result.add_argument("--most", type=int, default=6_000_000, help="steps after which a teacher is given up, default 6,000,000")
-    result.add_argument("--json", type=output, metavar="FILE", help="also write the figures there")
-    result.add_argument("--csv", type=output, metavar="FILE", help="also write what every student reached there")
-    result.add_argument("--figure", type=output, metavar="FILE", help="draw the students' progress there")
-    result.add_argument("--quick", action="store_true", help="tiny, in seconds: shows that it works, judges nothing")
+    result = flags.Parser(__doc__)
+    result.add_argument("--seed", type=flags.seed, default=0, help="of the population, default 0")
+    result.add_argument(
+        "--most", type=flags.count, default=6_000_000, help="steps after which a teacher is given up, default 6,000,000"
+    )
+    result.add_argument("--json", type=flags.output, metavar="FILE", help="also write the figures there")
+    result.add_argument("--csv", type=flags.output, metavar="FILE", help="also write what every student reached there")
+    result.add_argument("--figure", type=flags.picture, metavar="FILE", help="draw the students' progress there")
+    result.add_quick(most=1)  # a round
     return result
 
 
@@ -244,6 +246,7 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
+@flags.answered
 def main(argv: list[str]) -> int:
     """Trains teachers and students, prints the figures. Exit code 1 where a bar is missed."""
     args = parser().parse_args(argv)

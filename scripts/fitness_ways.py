@@ -14,7 +14,6 @@ The truth is the mean return of long fresh deterministic episodes of the weights
 strategy would copy. Kendall's tau is taken within a round over the members, and averaged over the rounds of a stage.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Callable
@@ -37,7 +36,8 @@ from bgpbt.api import make_task
 from bgpbt.options import Options, load_options
 from bgpbt.plan import rounds_of
 from bgpbt.population import AXIS, Purpose, arrange, make_mesh, make_programs, map_members
-from scripts.benchmarks.figures import Figure, Result, machine, output, sentence, show, write
+from scripts.benchmarks import flags
+from scripts.benchmarks.figures import Figure, Result, machine, sentence, show, write
 from scripts.small_ant import SMALL, TINY
 
 WAYS = ("evaluation", "training", "concurrent")
@@ -45,14 +45,16 @@ STAGES = ("early", "middle", "late")
 SLACK = 0.05  # a cheaper way may be the default where its tau is this near the evaluation's in every stage
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> flags.Parser:
     """The flags."""
-    result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    result.add_argument("--seeds", default="1000,1001,1002", metavar="1000,1001", help="development seeds, from 1000 on")
-    result.add_argument("--episodes", type=int, default=64, metavar="N", help="of a long evaluation, default 64")
-    result.add_argument("--every", type=int, default=2, metavar="N", help="rounds between long evaluations, default 2")
-    result.add_argument("--json", type=output, metavar="FILE", help="also write the figures and all measurements there")
-    result.add_argument("--quick", action="store_true", help="tiny, in seconds: shows that it works, its figures mean nothing")
+    result = flags.Parser(__doc__)
+    result.add_argument(
+        "--seeds", type=flags.seeds, default="1000,1001,1002", metavar="1000,1001", help="development seeds, from 1000 on"
+    )
+    result.add_argument("--episodes", type=flags.count, default=64, metavar="N", help="of a long evaluation, default 64")
+    result.add_argument("--every", type=flags.count, default=2, metavar="N", help="rounds between long evaluations, default 2")
+    result.add_argument("--json", type=flags.output, metavar="FILE", help="also write the figures and all measurements there")
+    result.add_quick(episodes=4)
     return result
 
 
@@ -208,14 +210,16 @@ def _spread(ranks: pd.DataFrame, way: str, stage: str) -> str:
     return f"{len(part)} rounds, {part.min():.2f} to {part.max():.2f}"
 
 
+@flags.answered
 def main(argv: list[str]) -> int:
     """Trains, compares, prints."""
     args = parser().parse_args(argv)
     options = load_options((TINY if args.quick else SMALL) | {"seed": args.seeds, "strategy": "random"})
     command_line.prepare_jax(options)
     facts = machine()
-    print(f"{options.env_name}, {options.pop_size} members, seeds {args.seeds}\n{sentence(facts)}", flush=True)
-    ways = prepare(options, 4 if args.quick else args.episodes)
+    seeds = ", ".join(map(str, options.seed))
+    print(f"{options.env_name}, {options.pop_size} members, seeds {seeds}\n{sentence(facts)}", flush=True)
+    ways = prepare(options, args.episodes)
     say = partial(print, file=sys.stderr, flush=True)
     table = pd.concat([population_of(ways, seed, args.every, say) for seed in options.seed], ignore_index=True)
     figures = summarise(table, -(-options.episode_length // options.action_repeat))

@@ -4,7 +4,6 @@ The reported member's return on fresh deterministic episodes stands beside the b
 a bar is missed.
 """
 
-import argparse
 import statistics
 import sys
 import tempfile
@@ -16,23 +15,24 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import main as command_line
 from bgpbt.options import Options, load_options
 from bgpbt.records import replacements
-from scripts.benchmarks.figures import Bar, Figure, Result, machine, output, show, write
+from scripts.benchmarks import flags
+from scripts.benchmarks.figures import Bar, Figure, Result, machine, show, write
 from scripts.small_ant import ROOT, TINY
 
 GENERATION = {"distill_every": 1000, "t_distillation": 1000}  # one begins in the quick form, too
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> flags.Parser:
     """The flags."""
-    result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    result.add_argument("--seeds", default="0,1,2,3,4", metavar="0,1,2", help="default 0,1,2,3,4")
+    result = flags.Parser(__doc__)
+    result.add_argument("--seeds", type=flags.seeds, default="0,1,2,3,4", metavar="0,1,2", help="default 0,1,2,3,4")
     result.add_argument("--save_dir", metavar="FOLDER", help="keep the runs there; default: a folder that is removed")
-    result.add_argument("--json", type=output, metavar="FILE", help="also write the figures there")
-    result.add_argument("--quick", action="store_true", help="tiny, in seconds: shows that it works, judges nothing")
+    result.add_argument("--json", type=flags.output, metavar="FILE", help="also write the figures there")
+    result.add_quick()
     return result
 
 
-def options_of(seeds: str, save_dir: str, quick: bool) -> Options:
+def options_of(seeds: tuple[int, ...] | str, save_dir: str, quick: bool) -> Options:
     """The settings of `make run` with these seeds."""
     values = {"seed": seeds, "save_dir": save_dir, "existing_policy": "overwrite", "render": False}
     return load_options(values | (TINY | GENERATION if quick else {}), ROOT / "configs" / "ant_small.yaml")
@@ -69,6 +69,7 @@ def judge(runs: dict[int, dict[str, float]]) -> list[Figure]:
     ]
 
 
+@flags.answered
 def main(argv: list[str]) -> int:
     """Runs, prints, judges."""
     args = parser().parse_args(argv)

@@ -25,21 +25,25 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
+from matplotlib.legend_handler import HandlerTuple
+from matplotlib.lines import Line2D
 
 import bgpbt
 import main as command_line
 from bgpbt import records
-from bgpbt.options import BadInput, Options, PopulationLost, load_options
+from bgpbt.options import BadInput, Options, load_options
 from bgpbt.plots import MEMBER, WINNER
 from bgpbt.population import Purpose, member_key
 from bgpbt.tasks import images
 from bgpbt.tasks.classification import BATCH, classifier, shown, split
 from bgpbt.tasks.images import Images
 from bgpbt.types import Task
-from scripts.benchmarks.figures import Figure, Result, machine, output, show, write
+from scripts.benchmarks import flags
+from scripts.benchmarks.figures import Figure, Result, machine, show, write
 from scripts.compare_small import interval, mean
 
 MEMBERS, EPOCHS, INTERVALS = 15, 10, 20
+DOTS, STARS = (2, 30), (20, 110)  # areas in the figure: at the beginning of training, at its end
 ARMS = {
     "random": {"strategy": "random"},
     "best": {"strategy": "pbt", "exploit": "best"},
@@ -47,20 +51,20 @@ ARMS = {
 }
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> flags.Parser:
     """The flags."""
-    result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    result = flags.Parser(__doc__)
     result.add_argument("--problem", default="mnist", choices=images.NAMES, help="default mnist")
     result.add_argument("--data_dir", metavar="FOLDER", help="of the images")
     result.add_argument("--images", type=int, default=6_000, metavar="N", help="training images; default 6000")
-    result.add_argument("--seeds", default="0,1,2,3,4,5,6,7,8,9", metavar="0,1,2", help="default 0 to 9")
+    result.add_argument("--seeds", type=flags.seeds, default="0,1,2,3,4,5,6,7,8,9", metavar="0,1,2", help="default 0 to 9")
     result.add_argument("--save_dir", default="runs/pbt_vs_random_mnist", metavar="FOLDER", help="where runs go and go on")
-    result.add_argument("--json", type=output, metavar="FILE", help="also write the figures there")
-    result.add_argument("--csv", type=output, metavar="FILE", help="write the accuracies of every seed there")
+    result.add_argument("--json", type=flags.output, metavar="FILE", help="also write the figures there")
+    result.add_argument("--csv", type=flags.output, metavar="FILE", help="write the accuracies of every seed there")
     result.add_argument(
-        "--figure", type=output, metavar="FILE", help="draw members' accuracies and hyperparameters of the first seed"
+        "--figure", type=flags.picture, metavar="FILE", help="draw members' accuracies and hyperparameters of the first seed"
     )
-    result.add_argument("--quick", action="store_true", help="digits, in seconds: shows that it works, judges nothing")
+    result.add_quick("small, on all digits", problem="digits", images=1_437, seeds=(1000, 1001))
     return result
 
 
@@ -186,9 +190,8 @@ def draw(first: dict[str, object], path: Path) -> None:
         for _, member in rows.groupby("member"):
             top.plot(member["round"] / rounds, member["fitness"], color=MEMBER, lw=0.8, alpha=0.7)
         top.plot(lineage["round"] / rounds, lineage["fitness"], color=WINNER, lw=1.8)
-        size = 2 + 28 * rows["round"] / rounds
+        size, star = (np.interp(x["round"], (0, rounds), areas) for x, areas in ((rows, DOTS), (lineage, STARS)))
         bottom.scatter(rows["learning_rate"], rows["momentum"], s=size, color=MEMBER, alpha=0.35, lw=0)
-        star = 20 + 90 * lineage["round"] / rounds
         bottom.scatter(lineage["learning_rate"], lineage["momentum"], s=star, color=WINNER, marker="*", lw=0)
         bottom.plot(lineage["learning_rate"], lineage["momentum"], color=WINNER, lw=0.8)
         top.set(title=arm, xlabel="share of training")
@@ -197,19 +200,30 @@ def draw(first: dict[str, object], path: Path) -> None:
     below[0].set(ylabel="momentum")
     for axes in (*above, *below):
         axes.spines[["top", "right"]].set_visible(False)
+    handles, growing = legend(), HandlerTuple(ndivide=None, pad=0)
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=2, frameon=False, handler_map={tuple: growing})
     figure.savefig(path, dpi=120)
 
 
+def legend() -> dict[str, Line2D | tuple[Line2D, ...]]:
+    """What is drawn for whom: of marks that grow, the first and the last."""
+    dots, stars = (
+        tuple(Line2D([], [], color=color, marker=marker, lw=0, mew=0, ms=area**0.5) for area in areas)
+        for color, marker, areas in ((MEMBER, "o", DOTS), (WINNER, "*", STARS))
+    )
+    return {
+        "a member": Line2D([], [], color=MEMBER, lw=0.8),
+        "a member's hyperparameters, larger with every round": dots,
+        "the winner's lineage": Line2D([], [], color=WINNER, lw=1.8),
+        "the lineage's hyperparameters, larger with every round": stars,
+    }
+
+
+@flags.answered
 def main(argv: list[str]) -> int:
     """Runs what is missing, prints the figures. Exit code 2 where the images cannot be used, 3 where all members fail at once."""
     args = parser().parse_args(argv)
-    if args.quick:
-        args.problem, args.seeds = "digits", "1000,1001"
-    try:
-        rows, first = study(args)
-    except (BadInput, PopulationLost) as error:
-        print(f"pbt_vs_random_mnist.py: {error}", file=sys.stderr)
-        return 2 if isinstance(error, BadInput) else 3
+    rows, first = study(args)
     result = Result("pbt_vs_random_mnist", {"seeds": args.seeds, "images": args.images}, summarise(rows), args.quick, machine())
     show(result)
     if args.csv:

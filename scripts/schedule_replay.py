@@ -12,7 +12,6 @@ report; that of the others is on fresh episodes or unseen data. Of images, repea
 and say so. Architectures must stay the same along the lineage; where rounds become shorter, it must begin with the run.
 """
 
-import argparse
 import hashlib
 import shutil
 import sys
@@ -28,25 +27,36 @@ import bgpbt
 import main as command_line
 from bgpbt import space as spaces
 from bgpbt.api import make_strategy
-from bgpbt.options import BadInput, Options, PopulationLost
+from bgpbt.options import BadInput, Options
 from bgpbt.plots import MEMBER, WINNER
 from bgpbt.store import folder
 from bgpbt.strategies.operators import whole
 from bgpbt.types import Source, Strategy, Task
-from scripts.benchmarks.figures import Figure, Result, machine, output, show, write
+from scripts.benchmarks import flags
+from scripts.benchmarks.figures import Figure, Result, machine, show, write
 
 WAYS = ("adaptive", "replayed", "constant", "continued")
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> flags.Parser:
     """The flags."""
-    result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    result = flags.Parser(__doc__)
     result.add_argument("run_folder", type=Path, metavar="RUN_FOLDER", help="of a finished run")
-    result.add_argument("--seed", type=int, metavar="N", help="of the repeats; default: the run's plus 1,000")
+    result.add_argument(
+        "--seed", type=flags.seed, metavar="N", help="of the repeats, not the run's; default: the run's plus 1,000"
+    )
     result.add_argument("--save_dir", default="runs/schedule_replay", metavar="FOLDER", help="where runs go and go on")
-    result.add_argument("--json", type=output, metavar="FILE", help="also write the figures there")
-    result.add_argument("--figure", type=output, metavar="FILE", help="draw fitness against timesteps there")
+    result.add_argument("--json", type=flags.output, metavar="FILE", help="also write the figures there")
+    result.add_argument("--figure", type=flags.picture, metavar="FILE", help="draw fitness against timesteps there")
     return result
+
+
+def unused(given: int | None, used: tuple[int, ...]) -> int:
+    """The seed of the repeats: the given one, or the run's plus 1,000. Raises BadInput: the run has used it."""
+    found = (used[0] + 1000) % 2**32 if given is None else given
+    if found in used:
+        raise BadInput(f"seed: the run itself has used {found}, give another, or leave --seed out")
+    return found
 
 
 def encoded(task: Task, lineage: pd.DataFrame) -> np.ndarray:
@@ -187,19 +197,15 @@ def draw(found: dict, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
+@flags.answered
 def main(argv: list[str]) -> int:
     """Runs what is missing, prints the figures. Exit code 2 where the run cannot be used, 3 where all repeats fail at once."""
     args = parser().parse_args(argv)
-    try:
-        options = bgpbt.load_options({}, args.run_folder / "options.yaml")
-        command_line.prepare_jax(options)
-        result = bgpbt.open_run(args.run_folder)
-        seed = options.seed[0] + 1000 if args.seed is None else args.seed
-        found = study(result, seed, args.save_dir)
-    except (BadInput, PopulationLost) as error:
-        print(f"schedule_replay.py: {error}", file=sys.stderr)
-        return 2 if isinstance(error, BadInput) else 3
-    outcome = Result("schedule_replay", {"run": str(args.run_folder), "seed": seed}, summarise(found), False, machine())
+    options = bgpbt.load_options({}, args.run_folder / "options.yaml")
+    chosen = unused(args.seed, options.seed)
+    command_line.prepare_jax(options)
+    found = study(bgpbt.open_run(args.run_folder), chosen, args.save_dir)
+    outcome = Result("schedule_replay", {"run": str(args.run_folder), "seed": chosen}, summarise(found), False, machine())
     show(outcome)
     if args.figure:
         draw(found, args.figure)

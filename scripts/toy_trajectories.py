@@ -5,7 +5,6 @@ the worse one copies the better one's weights; `explore only`: both change h by 
 Fifty rounds of four steps.
 """
 
-import argparse
 import sys
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,7 @@ from bgpbt.strategies.pbt import pbt
 from bgpbt.strategies.random_search import random_search
 from bgpbt.tasks.toy import BEST, objective, quadratic
 from bgpbt.types import Array, Key, Outcome, Strategy
-from scripts.benchmarks.figures import output
+from scripts.benchmarks import flags
 
 TASK = quadratic()
 NOISE = 0.01  # of h's range
@@ -99,12 +98,18 @@ def draw(seed: int, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
+def parser() -> flags.Parser:
+    """The flags."""
+    result = flags.Parser(__doc__)
+    result.add_argument("figure", type=flags.picture, help="where to draw")
+    result.add_argument("--seed", type=flags.seed, default=0, help="default 0")
+    return result
+
+
+@flags.answered
 def main(argv: list[str]) -> int:
     """Draws."""
-    result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    result.add_argument("figure", type=output, help="where to draw")
-    result.add_argument("--seed", type=int, default=0, help="default 0")
-    args = result.parse_args(argv)
+    args = parser().parse_args(argv)
     draw(args.seed, args.figure)
     return 0
 

@@ -20,8 +20,8 @@ LIMITS = {"learning_rate": (1e-5, 1.0), "momentum": (0.1, 0.9999)}
 
 @pytest.fixture(scope="module")
 def setting(tmp_path_factory):
-    flags = ["--quick", "--problem", "digits", "--seeds", str(SEED), "--save_dir", str(tmp_path_factory.mktemp("runs"))]
-    args = script.parser().parse_args(flags)
+    args = script.parser().parse_args(["--quick", "--save_dir", str(tmp_path_factory.mktemp("runs"))])
+    args.seeds = (SEED,)
     training, judged = split(images.load("digits", "train", None))
     return args, training, script.population_task("digits", training, judged)
 

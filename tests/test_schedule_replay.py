@@ -81,6 +81,21 @@ def test_repeats_that_failed_are_counted_not_hidden(found):
     assert len(constant.repeats) == 2 and constant.note.endswith("; 2 more failed")
 
 
+def test_the_seed_of_the_repeats_is_another():
+    assert script.unused(None, (3,)) == 1003 and script.unused(4, (3,)) == 4
+    assert script.unused(None, (2**32 - 1,)) == 999
+    with pytest.raises(BadInput, match="the run itself has used 3, give another, or leave --seed out"):
+        script.unused(3, (2, 3))
+
+
+def test_a_seed_that_the_run_has_used_is_refused_before_anything_runs(finished, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(script, "study", lambda *given: pytest.fail("it ran"))
+    assert script.main([str(finished.path), "--seed", "0", "--save_dir", str(tmp_path / "runs")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("schedule_replay.py: seed: the run itself has used 0") and said.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
 def test_what_cannot_be_replayed(finished, tmp_path, capsys):
     with pytest.raises(BadInput, match="is not finished"):
         script.study(finished.__class__(**{**finished.__dict__, "report": None}), 7, str(tmp_path))

@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,17 +14,42 @@ import pytest
 import bgpbt
 from bgpbt import space as spaces
 from bgpbt.api import make_task
-from bgpbt.options import BadInput
+from bgpbt.options import BadInput, PopulationLost
 from bgpbt.plan import rounds_of
 from bgpbt.store import folder
 from bgpbt.strategies import STRATEGIES
 from bgpbt.strategies.random_search import random_search
-from scripts import bandit_regret, benchmark, compare_small, distillation, fitness_ways, learning_small
-from scripts.bandit_functions import FUNCTIONS, ROUNDS
-from scripts.benchmarks import cases, commands, control, end_to_end, hlo, padding, size
+from scripts import (
+    arch_search,
+    bandit_regret,
+    benchmark,
+    compare_small,
+    compare_strategies,
+    distillation,
+    fitness_ways,
+    learning_small,
+    pbt_vs_random_mnist,
+    schedule_replay,
+    toy_trajectories,
+)
+from scripts.benchmarks import cases, commands, control, end_to_end, flags, hlo, padding, size
+from scripts.benchmarks.bandit_functions import FUNCTIONS, ROUNDS
 from scripts.benchmarks.figures import Bar, Figure, Result, interleave, median, met, number, ratio, show, to_json, write
 
 ROOT = Path(benchmark.__file__).parents[1]
+SCRIPTS = [
+    arch_search,
+    bandit_regret,
+    benchmark,
+    compare_small,
+    compare_strategies,
+    distillation,
+    fitness_ways,
+    learning_small,
+    pbt_vs_random_mnist,
+    schedule_replay,
+    toy_trajectories,
+]
 HLO = """HloModule jit_train
 
 %fused (p: f32[2]) -> f32[2] {
@@ -53,11 +79,148 @@ ENTRY %main (arg: f32[2]) -> f32[2] {
 """
 
 
-def test_files_to_write_must_have_a_folder(tmp_path, capsys):
+@pytest.mark.parametrize("module", SCRIPTS, ids=lambda module: module.__name__)
+def test_what_cannot_be_used_ends_in_one_line(module, capsys):
+    assert module.main(["--nonsense"]) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith(f"{Path(module.__file__).name}: ") and said.err.count("\n") == 1 and not said.out
+
+
+@pytest.mark.parametrize(("error", "code"), [(BadInput("two\nlines"), 2), (PopulationLost("all"), 3)])
+def test_what_is_found_later_ends_in_one_line_too(error, code, capsys):
+    @flags.answered
+    def main(argv):
+        raise error
+
+    assert main([]) == code and capsys.readouterr().err == f"test_scripts.py: {error}\n"
+
+
+def refusal(module, *given: object) -> str:
+    """What a script's parser says to flags; nothing runs."""
+    with pytest.raises(BadInput) as refused:
+        module.parser().parse_args([str(word) for word in given])
+    return str(refused.value)
+
+
+def test_files_to_write_must_have_a_folder(tmp_path):
     for there in (tmp_path, tmp_path / "missing" / "x.json"):
-        with pytest.raises(SystemExit) as stopped:
-            learning_small.main(["--json", str(there)])
-        assert stopped.value.code == 2 and str(there) in capsys.readouterr().err.splitlines()[-1]
+        assert f"--json: {there} is" in refusal(learning_small, "--json", there)
+
+
+@pytest.mark.parametrize(
+    ("module", "given", "words"),
+    [
+        (learning_small, "--seeds x", "argument --seeds: 'x' is not a number"),
+        (learning_small, "--seeds 0,0", "argument --seeds: 0 is given twice"),
+        (compare_small, "--seeds x --quick", "argument --seeds: 'x' is not a number"),
+        (compare_small, "--env_name nope", "argument --env_name: unknown 'nope', "),
+        (compare_small, "--env_name fetch", "not available yet"),
+        (fitness_ways, "--seeds 0,-1", "argument --seeds: -1 lies outside 0 .. 4294967295"),
+        (fitness_ways, "--episodes 0", "argument --episodes: '0' is not positive"),
+        (fitness_ways, "--every 0", "argument --every: '0' is not positive"),
+        (pbt_vs_random_mnist, "--seeds a", "argument --seeds: 'a' is not a number"),
+        (distillation, "--seed -3", "argument --seed: -3 lies outside 0 .. 4294967295"),
+        (distillation, "--seed 1,2", "argument --seed: 1,2 are 2 seeds, give one"),
+        (distillation, "--most 0", "argument --most: '0' is not positive"),
+        (schedule_replay, "RUN --seed -1", "argument --seed: -1 lies outside 0 .. 4294967295"),
+        (toy_trajectories, "a.png --seed 4294967296", "argument --seed: 4294967296 lies outside 0 .. 4294967295"),
+        (arch_search, "--seeds 5 5", "argument --seeds: none from 5 to before 5, give a larger END"),
+        (bandit_regret, "--seeds 5 5", "argument --seeds: none from 5 to before 5, give a larger END"),
+        (bandit_regret, "--seeds -1 5", "argument --seeds: -1 lies outside"),
+        (bandit_regret, "--rounds 0", "argument --rounds: '0' is not positive"),
+        (compare_strategies, "--seeds 3 2", "argument --seeds: none from 3 to before 2, give a larger END"),
+        (benchmark, "population --repeats 0", "argument --repeats: '0' is not positive"),
+        (benchmark, "size --members 0", "argument --members: '0' is not positive"),
+    ],
+)
+def test_numbers_and_names_are_checked_at_the_parse(module, given, words):
+    assert words in refusal(module, *given.split())
+
+
+def test_seeds_are_distinct_numbers_or_a_range():
+    assert learning_small.parser().parse_args([]).seeds == (0, 1, 2, 3, 4)
+    assert learning_small.parser().parse_args(["--seeds", "7,0,4294967295"]).seeds == (7, 0, 2**32 - 1)
+    assert arch_search.parser().parse_args([]).seeds == range(20)
+    assert arch_search.parser().parse_args(["--seeds", "3", "5"]).seeds == range(3, 5)
+
+
+@pytest.mark.parametrize("name", ["a.xyz", "a", "a.pgf"])
+def test_pictures_have_a_suffix_that_can_be_drawn(name, tmp_path):
+    for module, *given in (
+        [bandit_regret, "--figure"],
+        [compare_small, "--figure"],
+        [compare_strategies, "--figure"],
+        [distillation, "--figure"],
+        [pbt_vs_random_mnist, "--figure"],
+        [schedule_replay, "RUN", "--figure"],
+        [toy_trajectories],
+    ):
+        assert f"{tmp_path / name} is no picture, give a name that ends in .png" in refusal(module, *given, tmp_path / name)
+        for good in ("a.png", "a.PDF", "a.svg"):
+            assert module.parser().parse_args([*given, str(tmp_path / good)]).figure == tmp_path / good
+
+
+KEPT = {bandit_regret: None, compare_small: "comparison_ant.csv", compare_strategies: "strategies.csv"}  # tables that go on
+
+
+@pytest.mark.parametrize("module", KEPT, ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a,b\n1,2\n", "has other columns (a, b) than "),
+        ((ROOT / "docs" / "mnist.csv").read_text(), "has other columns (seed, arm, validation, test) than "),
+        ("Notes\n\nsome, and\nmore, and, others\n", "cannot be read as a table"),
+        ("", "cannot be read as a table"),
+        ("\x89PNG\x00\x1a\n", "give a file that this script wrote, or a new one"),
+    ],
+)
+def test_a_table_of_another_kind_is_refused_and_stays(module, text, words, tmp_path):
+    (tmp_path / "t.csv").write_text(text, encoding="latin-1")
+    said = refusal(module, "--csv", tmp_path / "t.csv")
+    assert f"{tmp_path / 't.csv'} " in said and words in said and "give a file that this script wrote, or a new one" in said
+    assert (tmp_path / "t.csv").read_text(encoding="latin-1") == text
+
+
+@pytest.mark.parametrize("module", KEPT, ids=lambda module: module.__name__)
+def test_a_table_of_the_same_kind_is_taken(module, tmp_path):
+    pd.DataFrame(columns=module.COLUMNS).to_csv(tmp_path / "empty.csv", index=False)
+    known = [ROOT / "docs" / KEPT[module]] if KEPT[module] else []
+    for path in (tmp_path / "new.csv", tmp_path / "empty.csv", *known):
+        assert module.parser().parse_args(["--csv", str(path)]).csv == path
+
+
+@pytest.mark.parametrize(
+    ("module", "given"),
+    [
+        (compare_strategies, "--seeds 5 6"),
+        (compare_strategies, "--seeds 60 70"),  # the default, but given
+        (pbt_vs_random_mnist, "--seeds 0"),
+        (pbt_vs_random_mnist, "--images 1000000"),
+        (pbt_vs_random_mnist, "--problem mnist"),
+        (distillation, "--most 1000"),
+        (fitness_ways, "--episodes 8"),
+        (benchmark, "--members 4"),
+    ],
+)
+def test_what_quick_has_of_its_own_cannot_be_given_beside_it(module, given):
+    name, first = given.split()[0], ["size"] if module is benchmark else []
+    assert refusal(module, *first, "--quick", *given.split()).startswith(f"--quick has its own {name[2:]}, leave {name} out")
+    assert refusal(module, *first, *given.split(), "--quick").startswith(f"--quick has its own {name[2:]}, leave {name} out")
+    module.parser().parse_args([*first, *given.split()])  # without --quick it is taken
+
+
+@pytest.mark.parametrize("module", SCRIPTS, ids=lambda module: module.__name__)
+def test_quick_promises_no_seconds(module):
+    said = module.parser().format_help().partition("--quick ")[2]
+    assert not said or ("small" in said and "shows that it works, judges nothing" in " ".join(said.split()))
+    assert "in seconds" not in said
+
+
+def test_quick_takes_its_own_values_and_other_flags():
+    args = pbt_vs_random_mnist.parser().parse_args(["--quick", "--save_dir", "here"])
+    assert (args.problem, args.images, args.seeds, args.save_dir) == ("digits", 1437, (1000, 1001), "here")
+    for module in (learning_small, fitness_ways, compare_small):
+        assert module.parser().parse_args(["--quick", "--seeds", "1000"]).seeds == (1000,)
 
 
 @pytest.mark.parametrize(
@@ -265,6 +428,19 @@ def test_finished_runs_of_the_comparison_are_only_read(monkeypatch, tmp_path):
         compare_small.results_of(options.model_copy(update={"max_timesteps": 1}))
 
 
+def test_what_a_figure_of_mnist_shows_is_named_below_its_panels(monkeypatch, tmp_path):
+    rows = [(n, m, m, n + m / 10, 10.0**-m, 0.5 + n / 10) for n in range(4) for m in range(3)]
+    records = pd.DataFrame(rows, columns=["round", "member", "parent", "fitness", "learning_rate", "momentum"])
+    drawn = []
+    monkeypatch.setattr(pbt_vs_random_mnist.Drawing, "savefig", lambda figure, path, dpi: drawn.append(figure))
+    first = dict.fromkeys(pbt_vs_random_mnist.ARMS, SimpleNamespace(records=records))
+    pbt_vs_random_mnist.draw(first, tmp_path / "unused.png")
+    drawn[0].draw_without_rendering()
+    (legend,) = drawn[0].legends
+    assert [text.get_text().split()[-1] for text in legend.get_texts()] == ["member", "round", "lineage", "round"]
+    assert legend.get_window_extent().y1 <= min(axes.get_tightbbox().y0 for axes in drawn[0].axes)
+
+
 def script(name: str, *flags: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-W", "ignore", f"scripts/{name}.py", *flags]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
@@ -361,6 +537,13 @@ def test_regret_is_played_and_what_is_there_is_skipped(tmp_path):
     assert first.returncode == 0, first.stderr
     assert len(pd.read_csv(tmp_path / "r.csv")) == len(bandit_regret.ARMS)
     assert script("bandit_regret", *flags).stdout == first.stdout
+
+
+def test_a_row_of_the_table_has_its_columns():
+    records = pd.DataFrame({"round": [0, 1], "fitness": [1.0, 2.0], "seconds": [3.0, 4.0]})
+    options = compare_small.options_of("pbt", "0", "runs", False)
+    result = SimpleNamespace(records=records, options=options, report={"mean": 5.0, "env_steps_total": 6})
+    assert tuple(compare_small.row_of("pbt", 0, result)) == compare_small.COLUMNS
 
 
 def test_what_stands_in_the_table_is_not_run_again(monkeypatch, tmp_path):

@@ -1,6 +1,5 @@
 """What a measurement answers with: figures, the bars they are held against, the machine they come from."""
 
-import argparse
 import json
 import math
 import os
@@ -12,15 +11,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-
-
-def output(text: str) -> Path:
-    """A flag's file that will be written, in a folder that is there: what took hours must not fail at the last line."""
-    path = Path(text)
-    if path.is_dir() or not path.parent.is_dir():
-        why = "is a folder" if path.is_dir() else f"is in {path.parent}, which is no folder"
-        raise argparse.ArgumentTypeError(f"{text} {why}")
-    return path
 
 
 class CannotMeasure(Exception):
