@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import EngFormatter
 
 import bgpbt
 import main as command_line
@@ -192,6 +193,7 @@ def draw(found: dict, path: Path) -> None:
         else:
             axes.plot(times, rounds["fitness"].max(), color=color, lw=1.8, label=f"{way}, best member")
     axes.set(xlabel="timesteps of a member", ylabel=f"fitness (mean {found['adaptive'].task.measure})")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     figure.savefig(path, dpi=120)

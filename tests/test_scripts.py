@@ -216,6 +216,10 @@ def test_quick_promises_no_seconds(module):
     assert "in seconds" not in said
 
 
+def test_no_flag_is_guessed():
+    assert "unrecognized arguments: --seed 3" in refusal(learning_small, "--seed", "3")
+
+
 def test_quick_takes_its_own_values_and_other_flags():
     args = pbt_vs_random_mnist.parser().parse_args(["--quick", "--save_dir", "here"])
     assert (args.problem, args.images, args.seeds, args.save_dir) == ("digits", 1437, (1000, 1001), "here")

@@ -30,7 +30,8 @@ class Parser(command_line.Parser):
     """Of a script, whose docstring is its help; complaints are BadInput."""
 
     def __init__(self, description: str, **more: Any):
-        super().__init__(description=description, formatter_class=argparse.RawDescriptionHelpFormatter, **more)
+        shown = argparse.RawDescriptionHelpFormatter
+        super().__init__(description=description, formatter_class=shown, allow_abbrev=False, **more)
         self.own: dict[str, Any] = {}  # of --quick
 
     def add_quick(self, words: str = "small", **own: Any) -> None:
