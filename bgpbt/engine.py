@@ -100,11 +100,11 @@ def _prepare_ahead(strategy: Strategy, size: int) -> Strategy:
 
 
 def compile_for(engine: Engine, sizes: np.ndarray, names: tuple[str, ...], display: Display) -> None:
-    """Waits until the programs `names` of these padded sizes are compiled, side by side."""
+    """Waits until the programs `names` of these padded sizes are compiled, on all cores."""
     wanted = [getattr(engine.programs[size], name) for size in sorted(set(sizes.tolist())) for name in names]
     wanted = [program for program in wanted if not program.ready]
     if wanted:
-        display.phase("compiling", f"{len(wanted)} programs side by side")
+        display.phase("compiling", f"{len(wanted)} programs")
     for program in wanted:
         program.begin()
     for program in wanted:

@@ -281,7 +281,12 @@ def make_programs(task: Task, pop_size: int, arrangement: Arrangement) -> Progra
 
 
 class Ahead:
-    """What is made in the background from `begin` on; a call waits for it."""
+    """What is made in the background from `begin` on; a call waits for it.
+
+    One is made on every core, in the order of their beginnings: compiling is work without waiting, and takes up to a gigabyte.
+    """
+
+    _workers = ThreadPoolExecutor(max_workers=usable_cores(), thread_name_prefix="ahead")
 
     def __init__(self, make: Callable[[], Callable]):
         self._make, self._made = make, None
@@ -294,9 +299,7 @@ class Ahead:
     def begin(self) -> None:
         """Starts to make it, once."""
         if self._made is None:
-            worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ahead")
-            self._made = worker.submit(self._make)
-            worker.shutdown(wait=False)
+            self._made = self._workers.submit(self._make)
 
     def wait(self) -> None:
         """Returns when it is made; raises what making it raised."""

@@ -1,5 +1,8 @@
 """The axis `P`: arrangements agree, and one table says what inheritance does to each part of a member."""
 
+import threading
+import time
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +12,7 @@ from toys import SPACE, bits, quadratic, same_bits
 from bgpbt import population
 from bgpbt import space as spaces
 from bgpbt.population import (
+    Ahead,
     Arrangement,
     Purpose,
     all_finite,
@@ -18,6 +22,7 @@ from bgpbt.population import (
     regroup,
     repad,
     shrink_perturb,
+    usable_cores,
 )
 from bgpbt.types import Decision, TrainState
 
@@ -380,3 +385,23 @@ def test_all_finite_looks_at_floats_only():
 def test_natural_values_by_name(programs, config):
     values = programs.hyperparams(config)
     assert set(values) == set(SPACE) and all(v.shape == (P,) for v in values.values())
+
+
+def test_as_many_are_made_at_once_as_there_are_cores():
+    """Each compilation takes up to a gigabyte."""
+    lock, running, most = threading.Lock(), 0, 0
+
+    def make():
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.02)
+        with lock:
+            running -= 1
+        return int
+
+    made = [Ahead(make) for _ in range(3 * usable_cores() + 1)]
+    for one in made:
+        one.begin()
+    assert [one("7") for one in made] == [7] * len(made) and most <= usable_cores()
