@@ -15,7 +15,7 @@ from bgpbt.controller import train_population
 from bgpbt.display import Display, number
 from bgpbt.engine import Engine, make_engine
 from bgpbt.gp.engines import engine as inference
-from bgpbt.lookup import chosen, load, made
+from bgpbt.lookup import attempt, chosen, load, made
 from bgpbt.options import BadInput, Options, load_options, short
 from bgpbt.plan import describe, make_plan, returns_of
 from bgpbt.population import Arrangement, arrange, cpu_devices
@@ -75,7 +75,7 @@ def _check_fits(options: Options, task: Task, strategy: Strategy) -> None:
     if missing := [need for need in strategy.needs if not has[need]]:
         where = f"task {short(options.task)} with search_mode {options.search_mode}"
         raise BadInput(f"strategy: {short(options.strategy)} needs {NEEDS[missing[0]]}, {where} has none", "strategy")
-    if complaint := strategy.complaint(options.pop_size):
+    if complaint := attempt("strategy", options.strategy, "complaint", strategy.complaint, options.pop_size):
         raise BadInput(complaint, "strategy")
     if own:
         contract.check_strategy(options.strategy, strategy, task, options.pop_size)
@@ -170,7 +170,8 @@ def run(options: Options, task: Task | None = None, strategy: Strategy | None = 
       strategy: instead of the one that `options` names.
 
     Raises:
-      BadInput: settings, folder or versions cannot be used; nothing was changed.
+      BadInput: settings, folder or versions cannot be used, and nothing was changed; or a strategy of one's own decides what
+        cannot be done, and the last complete round stays saved.
       PopulationLost: all members failed in one round; the checkpoint before it is usable.
     """
     if len(options.seed) > 1:

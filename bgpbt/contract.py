@@ -3,6 +3,7 @@
 What is wrong is one line that names the field; what the file itself raises is told with the line of the file.
 """
 
+import numbers
 from typing import Any
 
 import jax
@@ -30,6 +31,8 @@ def check_task(word: str, task: Task) -> None:
     def refuse(what: str) -> None:
         raise BadInput(f"task: {word}: {what}", "task")
 
+    if not isinstance(task.timesteps_per_update, numbers.Integral) or task.timesteps_per_update < 1:
+        refuse(f"timesteps_per_update is {task.timesteps_per_update!r}, give a whole number of at least 1")
     if not isinstance(task.space, dict) or not task.space:
         refuse("space has nothing to search, give a dict name -> Float, Integer or Categorical")
     for name, dim in task.space.items():
@@ -99,6 +102,12 @@ def check_strategy(word: str, strategy: Strategy, task: Task, pop_size: int) -> 
             raise BadInput(f"strategy: {word}: {text}", "strategy")
         state = answer[0]
         check_decision(word, answer[1], task, size, strategy.mutates)
+    drawn = np.shape(attempt("strategy", word, "draw", strategy.draw, key, made_up[0].config))
+    if drawn != made_up[0].config.shape:
+        raise BadInput(f"strategy: {word}: draw gives shape {drawn}, not {made_up[0].config.shape}", "strategy")
+    for name, belief in attempt("strategy", word, "beliefs", strategy.beliefs, state).items():
+        if np.shape(belief) not in ((), (size,)):
+            raise BadInput(f"strategy: {word}: beliefs: {name} has shape {np.shape(belief)}, give () or ({size},)", "strategy")
 
 
 def check_needs(word: str, strategy: Strategy) -> None:
@@ -116,8 +125,9 @@ def check_decision(word: str, decision: Decision, task: Task, pop_size: int, mut
         there = np.asarray(getattr(decision, field))
         if there.shape != shape:
             raise BadInput(f"strategy: {word}: decision: {field} has shape {there.shape}, give {shape}", "strategy")
-        if field in ("parents", "source") and there.dtype.kind not in "iu":
-            raise BadInput(f"strategy: {word}: decision: {field} has type {there.dtype}, give whole numbers", "strategy")
+        kinds, wanted = ("iu", "whole numbers") if field in ("parents", "source") else ("fiub", "numbers")
+        if there.dtype.kind not in kinds:
+            raise BadInput(f"strategy: {word}: decision: {field} has type {there.dtype}, give {wanted}", "strategy")
         if there.dtype.kind == "f" and not np.isfinite(there).all():
             raise BadInput(f"strategy: {word}: decision: {field} is not finite everywhere", "strategy")
     for field, above, those in (
@@ -130,14 +140,20 @@ def check_decision(word: str, decision: Decision, task: Task, pop_size: int, mut
 
 
 def difference(tree: PyTree, wanted: PyTree) -> str:
-    """In which leaf two trees differ in shape or type, in words; "" where they do not."""
-    if jax.tree.structure(tree) != jax.tree.structure(wanted):
-        return f"{_kind(tree)} instead of {_kind(wanted)}, or of other parts"
-    for (path, leaf), like in zip(jax.tree.leaves_with_path(tree), jax.tree.leaves(wanted), strict=True):
-        here, there = (f"{x.dtype}{list(x.shape)}" if hasattr(x, "dtype") else type(x).__name__ for x in (leaf, like))
-        if here != there:
-            return f"{jax.tree_util.keystr(path) or 'it'} is {here}, was {there}"
-    return ""
+    """Where two trees differ first in a leaf, its shape or type, in words; "" where they do not."""
+    here, there = (
+        {jax.tree_util.keystr(path) or "it": leaf for path, leaf in jax.tree.leaves_with_path(x)} for x in (tree, wanted)
+    )
+    for path in [*there, *here]:
+        now, before = (_leaf(leaves[path]) if path in leaves else "nothing" for leaves in (here, there))
+        if now != before:
+            return f"{path} is {now}, was {before}"
+    same = jax.tree.structure(tree) == jax.tree.structure(wanted)
+    return "" if same else f"{_kind(tree)} instead of {_kind(wanted)}, or of other kinds inside"
+
+
+def _leaf(what: Any) -> str:
+    return f"{what.dtype}{list(what.shape)}" if hasattr(what, "dtype") else type(what).__name__
 
 
 def _kind(what: Any) -> str:

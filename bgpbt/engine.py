@@ -182,7 +182,7 @@ def regrouped(engine: Engine, groups: Groups, take: np.ndarray, sizes: np.ndarra
 
 
 def evaluate(
-    engine: Engine, size: int, seed: int, round_: int, active, population, config, purpose=Purpose.evaluate, unseen: PyTree = ()
+    engine: Engine, size: int, seed: int, round_: int, active, population, config, purpose=Purpose.evaluate, unseen: PyTree = None
 ):
     """Returns `[P, E]` of one group, steps, and whether the weights are finite `[P]`.
 
@@ -191,8 +191,9 @@ def evaluate(
     """
     draws = np.arange(len(config), dtype=np.int32) * (purpose == Purpose.report)
     scalars = np.uint32(seed), np.int32(round_), np.int32(purpose)
-    program = engine.programs[size].unseen if unseen else engine.programs[size].evaluate
-    out = program(*scalars, draws, active, population, config, unseen or engine.data)
+    programs = engine.programs[size]
+    program, data = (programs.evaluate, engine.data) if unseen is None else (programs.unseen, unseen)
+    out = program(*scalars, draws, active, population, config, data)
     returns, steps, finite = (np.asarray(x) for x in out)
     return returns.astype(np.float64), int(steps.sum(dtype=np.int64)), finite
 

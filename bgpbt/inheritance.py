@@ -9,6 +9,9 @@ from bgpbt.engine import Engine
 from bgpbt.population import Purpose
 from bgpbt.types import Decision, Outcome, Progress, RunState, Source, Task
 
+# What programs are compiled for; a strategy may answer in other numbers.
+KINDS = Decision(np.float32, np.int32, np.float32, np.float32, np.bool_, np.int32, np.bool_)
+
 
 def inherit(engine: Engine, state: RunState, outcome: Outcome) -> tuple[RunState, Decision]:
     """Asks the strategy and carries out its decision."""
@@ -17,8 +20,8 @@ def inherit(engine: Engine, state: RunState, outcome: Outcome) -> tuple[RunState
     for part in (int(Purpose.decide), int(progress.round)):
         key = jax.random.fold_in(key, part)
     strategy, decision = engine.strategy.step(key, state.strategy, outcome)
-    decision = Decision(*map(np.asarray, decision))
-    check_decision(engine.options.strategy, decision, engine.task, len(outcome.fitness), engine.strategy.mutates)
+    check_decision(f"round {progress.round}", decision, engine.task, len(outcome.fitness), engine.strategy.mutates)
+    decision = Decision(*(np.asarray(x, kind) for x, kind in zip(decision, KINDS, strict=True)))
     decision = new_architectures_start_afresh(engine.task, progress, decision)
     programs, scalars = engine.programs[int(progress.sizes[0])], (np.uint32(int(progress.seed)), np.int32(progress.round))
     population = programs.inherit(*scalars, state.population[0], state.best, decision._replace(mutate=()))

@@ -48,7 +48,7 @@ def _imported(setting: str, path: Path):
     module = sys.modules[name] = util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadInput(f"{setting}: {path} cannot be imported: {type(error).__name__}: {error}", setting) from error
     return module
 

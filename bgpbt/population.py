@@ -283,10 +283,10 @@ def make_programs(task: Task, pop_size: int, arrangement: Arrangement) -> Progra
 class Ahead:
     """What is made in the background from `begin` on; a call waits for it.
 
-    One is made on every core, in the order of their beginnings: compiling is work without waiting, and takes up to a gigabyte.
+    As many at once as there are cores, in the order of their beginnings: compiling waits for nothing, and takes up to a gigabyte.
     """
 
-    _workers = ThreadPoolExecutor(max_workers=usable_cores(), thread_name_prefix="ahead")
+    _workers = ThreadPoolExecutor(max_workers=max(2, usable_cores()), thread_name_prefix="ahead")
 
     def __init__(self, make: Callable[[], Callable]):
         self._make, self._made = make, None
@@ -315,7 +315,7 @@ SELDOM = ("init", "inherit")  # milliseconds of a round: what costs time in them
 
 
 def compile_ahead(programs: Programs, tasks: tuple[Task, Task], pop_size: int, arrangement: Arrangement) -> Programs:
-    """The large programs, each compiled in a thread of its own once it is begun, which XLA allows.
+    """The large programs, each compiled in a thread once it is begun, which XLA allows.
 
     A compiled program refuses arguments of other types or places, so that it cannot be compiled a second time.
 

@@ -19,17 +19,18 @@ def tidy(records: pd.DataFrame) -> pd.DataFrame:
 def with_parent(records: pd.DataFrame) -> pd.DataFrame:
     """Each row that has a round before it, joined with its parent's row of that round (columns ending in `_before`).
 
-    `afresh`: the member began the round with fresh weights, for its age does not add up. A student's age begins anew, but its
-    history does not.
+    `afresh`: the member began the round with fresh weights, for it is no older than the round, and its parent is. A student's
+    age begins anew, but its history does not.
     """
     rows = tidy(records)
     before = rows.add_suffix("_before").assign(round=rows["round"] + 1, parent=rows["member"])
     steps = rows.merge(before, on=["round", "parent"])
     if "age" not in steps:
         return steps.assign(afresh=False)
-    whole = steps["age_before"] + steps["timesteps"] - steps["timesteps_before"]
+    slots = pd.MultiIndex.from_arrays([steps["round"] - 1, steps["member"]])
+    began = rows.set_index(["round", "member"])["timesteps"].reindex(slots).to_numpy()
     ordinary = (steps["phase"] == "training") & (steps["phase_before"] == "training")
-    return steps.assign(afresh=ordinary & (steps["age"] < whole))
+    return steps.assign(afresh=ordinary & (steps["age_before"] > 0) & (steps["age"] == steps["timesteps"] - began))
 
 
 def lineage(records: pd.DataFrame, round: int, member: int) -> pd.DataFrame:

@@ -21,7 +21,7 @@ def report(engine: Engine, state: RunState) -> dict:
         "best": (state.best, progress.best_config, int(progress.best_size)),
         "untrained": (untrained, configs[number], int(sizes[number // size])),
     }
-    unseen = replicate(engine.task.unseen(), engine.arrangement) if engine.task.unseen else ()
+    unseen = replicate(engine.task.unseen(), engine.arrangement) if engine.task.unseen else None
     found = {name: _returns(engine, seed, *member, unseen) for name, member in members.items()}
     best, start = found["best"], found["untrained"]
     hyperparams = engine.programs[-1].hyperparams(np.tile(progress.best_config, (size, 1)))
@@ -47,8 +47,8 @@ def _returns(engine: Engine, seed: int, member: TrainState, config: np.ndarray, 
     number, returns, call = engine.options.pop_size, np.array([]), 0
     configs, everyone = np.tile(config, (number, 1)), np.ones(number, bool)
     copies = engine.programs[size].repeat(member, *initialise(engine, seed, 0, np.array([size]), configs))
-    playing = np.arange(number) == 0 if unseen else everyone
-    while not call or (len(returns) < engine.options.report_episodes and not unseen):
+    playing = np.arange(number) == 0 if unseen is not None else everyone
+    while not call or (len(returns) < engine.options.report_episodes and unseen is None):
         out, _, _ = evaluate(engine, size, seed, call, playing, copies, configs, Purpose.report, unseen)
         out = out[playing]
         returns, call = np.append(returns, out.ravel()), call + 1

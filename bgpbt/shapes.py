@@ -22,10 +22,10 @@ def member_shapes(task: Task) -> TrainState:
 def trained_shapes(task: Task) -> tuple[TrainState, Metrics]:
     """What `train` gives."""
 
-    def train(key, h, state, data):
-        return task.train(key, state, h, np.int32(1), (), **given(data))
+    def train(key, h, state, data, updates):
+        return task.train(key, state, h, updates, (), **given(data))
 
-    return jax.eval_shape(train, *_drawn(task), member_shapes(task), task.data)
+    return jax.eval_shape(train, *_drawn(task), member_shapes(task), task.data, jax.ShapeDtypeStruct((), np.int32))
 
 
 def evaluated_shapes(task: Task) -> tuple[Array, Array]:

@@ -6,6 +6,7 @@ in its range, always.
 """
 
 import math
+import numbers
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -59,7 +60,10 @@ def complaint(dim: Dimension) -> str:
     if isinstance(dim, Categorical):
         there = range(len(dim.choices))
         return "" if dim.default in there else f"default {dim.default} is no place among the {len(there)} choices"
-    if not dim.low < dim.high:
+    for name in ("low", "high", "default"):
+        if not isinstance(getattr(dim, name), numbers.Real):
+            return f"{name} {getattr(dim, name)!r} is no number"
+    if not (dim.low <= dim.high if isinstance(dim, Integer) else dim.low < dim.high):
         return f"low {dim.low} is not below high {dim.high}"
     if not dim.low <= dim.default <= dim.high:
         return f"default {dim.default} is not in {dim.low} to {dim.high}"

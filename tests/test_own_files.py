@@ -65,9 +65,19 @@ BROKEN_TASKS = {
     "train changes the state: .moments['w'] is int32[2], was float32[2]": {
         "train": lambda *_: (STATE._replace(moments={"w": jnp.zeros(2, jnp.int32)}), METRICS)
     },
-    "train changes the state: TrainState instead of TrainState, or of other parts": {
+    "train changes the state: .shared is float32[1], was nothing": {
         "train": lambda *_: (STATE._replace(shared=jnp.zeros(1)), METRICS)
     },
+    "train changes the state: .params['w'] is nothing, was float32[2]": {
+        "train": lambda *_: (STATE._replace(params={"w": {"a": jnp.zeros(2)}}), METRICS)
+    },
+    "train changes the state: TrainState instead of TrainState, or of other kinds inside": {
+        "train": lambda *_: (STATE._replace(shared=[]), METRICS)
+    },
+    "train raises TracerIntegerConversionError": {
+        "train": lambda key, state, h, updates, extra: (state, METRICS | {"loss": 1.0 * sum(range(updates))})
+    },
+    "timesteps_per_update is 0, give a whole number of at least 1": {"timesteps_per_update": 0},
     "train: no 'loss' among the metrics ('env_steps',)": {"train": lambda *_: (STATE, {"env_steps": jnp.int32(4)})},
     "train: 'loss' has shape (2,), give one number": {"train": lambda *_: (STATE, METRICS | {"loss": jnp.zeros(2)})},
     "train: no 'episode_returns' among": {"fitness_from_training": True},
@@ -98,6 +108,9 @@ def test_a_task_that_breaks_the_contract(said):
         (Float(0.0, 1.0, 0.5, log=True), "low 0.0 has no logarithm, give one above 0"),
         (Float(0.5, 1.0, 0.9, log_complement=True), "1 - high is 0.0, which has no logarithm, give high below 1"),
         (Float(0.5, 0.99, 0.9, log_complement=True), ""),
+        (Integer(3, 3, 3), ""),
+        (Integer(4, 3, 3), "low 4 is not below high 3"),
+        (Float(0.0, 1.0, None), "default None is no number"),
         (Float(1.0, 1.0, 1.0), "low 1.0 is not below high 1.0"),
         (Float(float("nan"), 1.0, 0.5), "low nan is not below high 1.0"),
         (Float(0.0, 1.0, 2.0), "default 2.0 is not in 0.0 to 1.0"),
@@ -164,6 +177,10 @@ BROKEN_STRATEGIES = {
     "decision: active has shape (2,), give (4,)": strategy(active=lambda size: np.ones(2, bool)),
     "decision: source has shape (), give (4,)": strategy(source=lambda size: 0),
     "decision: source has 99, give a Source": strategy(source=lambda size: np.full(size, 99)),
+    "decision: active has type <U1, give numbers": strategy(active=lambda size: np.array(["x"] * size)),
+    "draw gives shape (1, 1), not (4, 1)": strategy()._replace(draw=lambda key, config: config[:1]),
+    "beliefs: mood has shape (3,), give () or (4,)": strategy()._replace(beliefs=lambda state: {"mood": np.zeros(3)}),
+    "beliefs raises ZeroDivisionError": strategy()._replace(beliefs=lambda state: 1 / 0),
     "decision: mutate has shape (0,), give (4,)": strategy()._replace(mutates=True),
 }
 
@@ -179,6 +196,36 @@ def test_a_strategy_that_keeps_the_contract():
     contract.check_strategy(WORD, strategy(parents=lambda size: np.full((size, 1), size)), task(), 4)  # the saved best
 
 
+def test_a_strategy_may_answer_in_other_numbers(tmp_path):
+    """Programs are compiled for one type of each."""
+    settings = {"task": "toy", "pop_size": 4, "quantile_fraction": 0.25, "t_ready": 1, "max_timesteps": 3}
+    other = strategy(
+        config=lambda size: np.full((size, 1), 0.5),
+        parents=lambda size: np.zeros((size, 1), np.uint32),
+        shrink=lambda size: np.ones((size, 1), int),
+        perturb=lambda size: [[0]] * size,
+        active=lambda size: np.ones(size, int),
+        source=lambda size: [1] * size,
+    )
+    contract.check_strategy(WORD, other, task(), 4)
+    found = bgpbt.run(load_options(settings | {"save_dir": str(tmp_path)}), task(), other)
+    assert found.records["parent"].tail(4).tolist() == [0] * 4
+
+
+def test_one_array_of_data_and_of_unseen_data(tmp_path):
+    settings = {"task": "toy", "pop_size": 4, "quantile_fraction": 0.25, "t_ready": 1, "max_timesteps": 3}
+
+    def train(key, state, h, updates, extra, *, data):
+        return state, {"loss": data.sum(), "env_steps": updates}
+
+    def evaluate(key, state, h, *, data):
+        return data + h["rate"] * 0, jnp.int32(8)
+
+    data = {"data": np.arange(4, dtype=np.float32), "unseen": lambda: np.arange(6, dtype=np.float32)}
+    own = task(train=train, evaluate=evaluate, **data)
+    assert bgpbt.run(load_options(settings | {"save_dir": str(tmp_path)}), own, strategy()).report["mean"] == 2.5
+
+
 def test_a_decision_that_turns_bad_in_a_run_ends_it_in_one_line(tmp_path):
     """After good rounds, which stay saved."""
     good, bad = strategy(), strategy(parents=lambda size: np.full((size, 1), 99))
@@ -188,7 +235,7 @@ def test_a_decision_that_turns_bad_in_a_run_ends_it_in_one_line(tmp_path):
 
     settings = {"task": "toy", "pop_size": 4, "quantile_fraction": 0.25, "t_ready": 1, "max_timesteps": 6}
     options = load_options(settings | {"save_dir": str(tmp_path)})
-    with pytest.raises(BadInput, match="strategy: pbt: decision: parents has 99"):
+    with pytest.raises(BadInput, match="strategy: round 3: decision: parents has 99"):
         bgpbt.run(options, task(), good._replace(step=step))
     assert bgpbt.open_run(next(tmp_path.glob("*/seed_0")), task(), good).records["round"].max() == 2
 
@@ -211,6 +258,10 @@ def later(space, blocks):
     return Strategy(init=init, step=None)
 
 
+def grumpy(space, blocks):
+    return Strategy(init=None, step=None, complaint=lambda size: 1 / 0)
+
+
 def idle(options):
     from test_own_files import task
 
@@ -228,10 +279,14 @@ def test_an_error_of_the_file_is_told_with_its_line(tmp_path, monkeypatch):
     for name, said in {
         "broken": "the function raises ValueError: boom, line 5",
         "later": "init raises KeyError: 'nothing', line 14",
+        "grumpy": "complaint raises ZeroDivisionError: division by zero, line 20",
         "hungry": r"needs 'bananas' is unknown, give some of \('hyperparameters'",
     }.items():
         with pytest.raises(BadInput, match=rf"^strategy: mine\.py:{name}: {said}"):
             api.make_strategy(Options(strategy=f"mine.py:{name}"), quadratic())
+    (tmp_path / "gone.py").write_text("raise SystemExit(0)")
+    with pytest.raises(BadInput, match=r"^task: gone\.py cannot be imported: SystemExit: 0"):
+        api.make_task(Options(task="gone.py:f"))
     with pytest.raises(BadInput, match=r"^task: mine\.py:idle: train gives NoneType, not a state and a dict of metrics"):
         api.make_task(Options(task="mine.py:idle"))
     with pytest.raises(BadInput, match=r"^task: mine\.py:leaves: the function raises SystemExit: 0, line 9"):

@@ -40,6 +40,8 @@ def test_lineage_ends_where_weights_began_afresh(records):
     fresh = (records["round"] == 4) & (records["member"] == 2)
     records.loc[fresh, ["age", "parent"]] = [100, 2]
     assert lineage(records, 4, 2)["round"].tolist() == [4]
+    from_best = records.assign(age=records["age"].where(~fresh, 350))  # its slot has trained on since
+    assert not with_parent(from_best)["afresh"].any() and len(lineage(from_best, 4, 2)) == 5
     students = records.assign(phase="distillation")
     assert lineage(students, 4, 2)["round"].tolist() == [0, 1, 2, 3, 4]  # a student's teacher
     ended = records.assign(phase=records["phase"].where(records["round"] != 3, "distillation"))
@@ -81,8 +83,6 @@ def test_tidy_leaves_the_records_as_they_were(records):
 
 
 def test_with_parent_joins_the_parents_row_of_the_round_before(records):
-    ended = records.assign(phase=records["phase"].where(records["round"] != 3, "distillation"))
-    assert not with_parent(ended)["afresh"].any()  # the first round after it
     steps = with_parent(records)
     assert len(steps) == 12
     for step in steps.itertuples():
