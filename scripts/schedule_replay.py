@@ -9,7 +9,8 @@
 Replayed and constant are populations of their own whose members never meet: as many repeats as the run has members, from seeds
 that the run has not used. Nobody is selected among them, so the evaluation after as many rounds as the schedule has is their
 report; that of the others is on fresh episodes or unseen data. Of images, repeats are judged on those that members are ranked by,
-and say so. Architectures must stay the same along the lineage; where rounds become shorter, it must begin with the run.
+and say so. The run must have one generation, and architectures must stay the same along the lineage; where rounds become
+shorter, it must begin with the run.
 """
 
 import hashlib
