@@ -1,4 +1,5 @@
-# make run, make test: both set everything up first. ACCEL=cpu|cuda|tpu overrides what is found.
+# make run, make test: both set everything up first.
+# ACCEL=cpu|cuda|tpu overrides what is found.
 PYTHON ?= python3
 VENV ?= .venv
 ACCEL ?= $(shell if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1; then echo cuda; \
@@ -6,28 +7,45 @@ ACCEL ?= $(shell if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev
 REQUIREMENTS = $(if $(filter cpu,$(ACCEL)),requirements_cpu.txt,requirements.txt)
 JAX_EXTRA = $(if $(filter cuda,$(ACCEL)),jax[cuda12],$(if $(filter tpu,$(ACCEL)),jax[tpu],))
 BIN = $(VENV)/bin
-PARALLEL = -n 2 --dist loadfile --no-loadscope-reorder  # a file's tests share what they compile
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# A file's tests share what they compile.
+PARALLEL = -n 2 --dist loadfile
 STAMP = $(VENV)/.installed-$(ACCEL)
 
-.PHONY: setup run test test-full lint
+.PHONY: setup run test test-long test-extras test-full lint docs
 
 setup: $(STAMP)
 
 $(STAMP): $(REQUIREMENTS) requirements_cpu.txt requirements_dev.txt
 	@case "$(ACCEL)" in cpu|cuda|tpu) ;; *) echo "ACCEL is '$(ACCEL)', use cpu, cuda or tpu" >&2; exit 2 ;; esac
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS) -r requirements_dev.txt $(JAX_EXTRA)
+	$(PIP) -r $(REQUIREMENTS) -r requirements_dev.txt $(JAX_EXTRA)
 	@rm -f $(VENV)/.installed-* && touch $@
 
 run: setup
 	$(BIN)/python main.py -c configs/ant_small.yaml -exist overwrite
 
 test: setup lint
-	$(BIN)/python -m pytest -m "not slow and not long" $(PARALLEL)
+	$(BIN)/python -m pytest -m "not slow and not long and not gpytorch and not package" $(PARALLEL)
+
+# What is too long for `make test`.
+test-long: setup
+	$(BIN)/python -m pytest -m long $(PARALLEL)
+
+# What needs more than the requirements: a wheel in an empty environment, GPyTorch.
+test-extras: setup
+	$(PIP) torch gpytorch --retries 1 --extra-index-url https://download.pytorch.org/whl/cpu
+	$(BIN)/python -m pytest -m "gpytorch or package"
 
 test-full: setup lint
-	$(BIN)/python -m pytest $(PARALLEL)
+	$(BIN)/python -m pytest -m "not gpytorch and not package" $(PARALLEL)
 
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/pyrefly check
+
+docs: setup
+	$(PIP) -r requirements_docs.txt
+	$(BIN)/mkdocs build --strict --site-dir site

@@ -1,19 +1,48 @@
-"""Trains a whole population as one compiled program and evolves its hyperparameters while it trains.
+"""Trains a whole population as one compiled program and evolves its hyperparameters.
 
-The names below are loaded on first use, so that importing the package neither imports JAX nor touches a device.
+The names below are loaded on first use: importing the package neither imports JAX nor
+touches a device.
 """
 
-_API = ("Result", "dry_run", "make_strategy", "make_task", "open_run", "run", "run_seeds")
-_OPTIONS = ("BadInput", "NotAvailable", "Options", "PopulationLost", "load_options")
+from importlib import import_module
 
-__all__ = [*_API, *_OPTIONS]
+_HOME = {
+    "bgpbt.api": (
+        "dry_run",
+        "make_strategy",
+        "make_task",
+        "open_run",
+        "prepare",
+        "run",
+        "run_prepared",
+        "run_seeds",
+    ),
+    "bgpbt.config.errors": ("BadInput", "NotAvailable", "PopulationLost"),
+    "bgpbt.config.loading": ("load_options",),
+    "bgpbt.config.options": ("Options",),
+    "bgpbt.result": ("Result",),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "BadInput",
+    "NotAvailable",
+    "Options",
+    "PopulationLost",
+    "Result",
+    "dry_run",
+    "load_options",
+    "make_strategy",
+    "make_task",
+    "open_run",
+    "prepare",
+    "run",
+    "run_prepared",
+    "run_seeds",
+]
 
 
 def __getattr__(name: str):
-    if name in _OPTIONS:
-        from bgpbt import options as module
-    elif name in _API:
-        from bgpbt import api as module
-    else:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'bgpbt' has no attribute {name!r}")
-    return getattr(module, name)
+    return getattr(import_module(_MODULE_OF[name]), name)

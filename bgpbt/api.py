@@ -1,167 +1,73 @@
-"""The Python interface: `run`, `run_seeds`, `open_run`, `dry_run`. `main.py` calls the same."""
+"""The Python interface: `run`, `run_seeds`, `open_run`, `dry_run`.
 
-import platform
+The command line calls the same.
+"""
+
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
-import jax
-import pandas as pd
+from bgpbt.assembly.parts import Parts, assemble, make_strategy, make_task, start_engine
+from bgpbt.config import versions
+from bgpbt.config.errors import BadInput
+from bgpbt.config.loading import load_options
+from bgpbt.config.options import Options
+from bgpbt.execution.devices import layout_notices
+from bgpbt.forecast import describe, make_forecast
+from bgpbt.result import GIF, Result, title_of
+from bgpbt.storage.places import run_folder
+from bgpbt.storage.provenance import environment, identity
+from bgpbt.storage.store import OPTIONS, REPORT, RunStore
+from bgpbt.training.engine import Engine
+from bgpbt.training.loop import train_population
+from bgpbt.training.report import make_report
+from bgpbt.training.run_state import RunState
+from bgpbt.training.state import state_template
+from bgpbt.types import Strategy, Task
+from bgpbt.viz.display import Display
+from bgpbt.viz.formatting import format_number
 
-from bgpbt import contract, plots, records, versions
-from bgpbt import space as spaces
-from bgpbt.controller import train_population
-from bgpbt.display import Display, number
-from bgpbt.engine import Engine, make_engine
-from bgpbt.gp.engines import engine as inference
-from bgpbt.lookup import attempt, chosen, load, made
-from bgpbt.options import BadInput, Options, load_options, short
-from bgpbt.plan import describe, make_plan, returns_of
-from bgpbt.population import Arrangement, arrange, cpu_devices
-from bgpbt.report import report
-from bgpbt.state import blank_state
-from bgpbt.store import RunStore, folder, shapes_like
-from bgpbt.strategies import STRATEGIES
-from bgpbt.strategies.frozen import frozen
-from bgpbt.tasks import TASKS, episodes
-from bgpbt.types import NEEDS, RunState, Strategy, Task
-
-GIF_SECONDS = 8.0  # of simulated time
-FRAMES_PER_SECOND = 20
-
-
-def make_task(options: Options) -> Task:
-    """The task that the options name.
-
-    Raises:
-      BadInput: a file's task cannot be used, or the task has no such problem.
-    """
-    task = made("task", options.task, load("task", options.task, TASKS), Task, options)
-    if options.task not in TASKS:
-        contract.check_task(options.task, task)
-    return task
+__all__ = [
+    "Prepared",
+    "Result",
+    "dry_run",
+    "make_strategy",
+    "make_task",
+    "open_run",
+    "prepare",
+    "run",
+    "run_prepared",
+    "run_seeds",
+]
 
 
-def make_strategy(options: Options, task: Task) -> Strategy:
-    """The strategy that the options name, frozen where they say so.
-
-    Raises:
-      BadInput: a file's strategy cannot be used, or this one cannot serve the task or the population.
-    """
-    if options.generations and options.arch_policy == "search":
-        inference(options.gp)  # refuses what is not installed now, not at the first generation
-    build = load("strategy", options.method, STRATEGIES)
-    strategy = made("strategy", options.strategy, build, Strategy, task.space, task.blocks, **chosen(build, options))
-    _check_fits(options, task, strategy)
-    return frozen(strategy) if options.freeze else strategy
-
-
-def _check_fits(options: Options, task: Task, strategy: Strategy) -> None:
-    """Refuses a strategy that the task or the population cannot serve."""
-    own = options.strategy not in STRATEGIES
-    if own:
-        contract.check_needs(options.strategy, strategy)
-    genes = ~spaces.group_mask(task.space, "hyperparameter")
-    has = {
-        "hyperparameters": not genes.all(),
-        "architectures": genes.any(),
-        "continuous": any(d.group == "hyperparameter" and not isinstance(d, spaces.Categorical) for d in task.space.values()),
-        "returns": "returns" not in strategy.needs or returns_of(task) > 1,
-    }
-    if options.search_mode != "hpo" and not has["architectures"]:
-        text = f"search_mode: {options.search_mode} searches architectures, task {short(options.task)} has none, give -sm hpo"
-        raise BadInput(text, "search_mode")
-    if missing := [need for need in strategy.needs if not has[need]]:
-        where = f"task {short(options.task)} with search_mode {options.search_mode}"
-        raise BadInput(f"strategy: {short(options.strategy)} needs {NEEDS[missing[0]]}, {where} has none", "strategy")
-    if complaint := attempt("strategy", options.strategy, "complaint", strategy.complaint, options.pop_size):
-        raise BadInput(complaint, "strategy")
-    if own:
-        contract.check_strategy(options.strategy, strategy, task, options.pop_size)
-
-
-@dataclass(frozen=True)
-class Result:
-    """A run as it lies on disk."""
+class Prepared(NamedTuple):
+    """A run whose settings, parts and folders have been checked."""
 
     options: Options
-    path: Path
-    records: pd.DataFrame  # one row per round and member
-    report: dict | None  # the final evaluation on fresh episodes, None for an unfinished run
-    task: Task
-    load: Callable[[], RunState]  # reads the last checkpoint
-
-    @property
-    def best(self) -> pd.Series:
-        """The record of the reported member: highest fitness of all rounds after the first."""
-        rows = self.records[self.records["round"] > 0]
-        return rows.loc[rows["fitness"].idxmax()]
-
-    @property
-    def lineage(self) -> pd.DataFrame:
-        """The records that the reported member's weights passed through, oldest first: its schedule."""
-        return records.lineage(self.records, int(self.best["round"]), int(self.best["member"]))
-
-    @property
-    def drawable(self) -> bool:
-        """Whether the task acts in an environment with bodies."""
-        return self.task.context is not None and self.task.context[0].system is not None
-
-    def policy(self) -> Callable[[jax.Array], jax.Array]:
-        """The reported member's deterministic policy: observations `[..., O]` to actions `[..., A]` in [-1, 1]."""
-        return jax.jit(self._mode(self.load()))
-
-    def _mode(self, state: RunState) -> Callable[[jax.Array], jax.Array]:
-        return self.task.context[1](state.best, spaces.decode(self.task.space, state.progress.best_config))
-
-    def draw(self) -> list[Path]:
-        """Draws the learning curve and the hyperparameter schedule. Returns their paths."""
-        options, best = self.options, self.best
-        title = title_of(options, self.path.name.replace("_", " "))
-        winner = (int(best["round"]), int(best["member"]))
-        curve, schedule = self.path / "learning_curve.png", self.path / "hyperparameter_schedule.png"
-        plots.learning_curve(self.records, curve, title=title, measure=self.task.measure, report=self.report, winner=winner)
-        limits = {name: (*map(float, spaces.limits(dim)), *_axis(dim)) for name, dim in self.task.space.items()}
-        plots.hyperparameter_schedule(self.records, schedule, space_limits=limits, title=title, winner=winner)
-        return [curve, schedule]
-
-    def render(self, path: Path | None = None) -> Path:
-        """Writes a moving GIF of one episode of the reported member. Returns its path.
-
-        Raises:
-          BadInput: the environment has no bodies to draw.
-        """
-        from bgpbt import render
-
-        if not self.drawable:
-            raise BadInput(f"{self.task.name}: there are no bodies to draw")
-        env, _ = self.task.context
-        per_decision = env.seconds_per_step * env.action_repeat
-        decisions = max(1, round(1 / FRAMES_PER_SECOND / per_decision))
-        seconds = decisions * per_decision
-        count = max(2, round(min(GIF_SECONDS, env.episode_length * env.seconds_per_step) / seconds))
-        state = self.load()
-        key = jax.random.PRNGKey(int(state.progress.seed))
-        position, rotation = episodes.film(key, env, self._mode(state), count, decisions)
-        frames = render.render_frames(render.scene(env.system), position, rotation)
-        path = path or self.path / "policy.gif"
-        render.save_gif(frames, path, seconds_per_frame=seconds)
-        return path
+    parts: Parts
+    stores: list[RunStore]  # one for each seed
 
 
-def _axis(dim: spaces.Dimension) -> tuple:
-    """Whether a schedule of this dimension reads best on a logarithmic axis (0.9 to 0.9999 does not); names of categories."""
-    match dim:
-        case spaces.Float():
-            return (dim.log and not dim.complement,)
-        case spaces.Integer():
-            return (dim.log or dim.doubling,)
-        case _:
-            return False, tuple(map(str, dim.choices))
+def prepare(
+    options: Options, task: Task | None = None, strategy: Strategy | None = None
+) -> Prepared:
+    """Checks all that can be checked before a run; compiles and writes nothing.
+
+    Raises:
+      BadInput: settings, folders or versions cannot be used.
+    """
+    versions.check()
+    stores = [RunStore(run_folder(options, seed)) for seed in options.seed]
+    for store in stores:
+        store.check(options)
+    return Prepared(options, assemble(options, task, strategy), stores)
 
 
-def run(options: Options, task: Task | None = None, strategy: Strategy | None = None) -> Result:
+def run(
+    options: Options, task: Task | None = None, strategy: Strategy | None = None
+) -> Result:
     """Trains one population and leaves a run folder.
 
     Args:
@@ -170,95 +76,125 @@ def run(options: Options, task: Task | None = None, strategy: Strategy | None = 
       strategy: instead of the one that `options` names.
 
     Raises:
-      BadInput: settings, folder or versions cannot be used, and nothing was changed; or a strategy of one's own decides what
-        cannot be done, and the last complete round stays saved.
-      PopulationLost: all members failed in one round; the checkpoint before it is usable.
+      BadInput: settings, folder or versions cannot be used, and nothing was changed; or
+        a strategy of one's own decides what cannot be done, and the last complete round
+        stays saved.
+      PopulationLost: all members failed in one round; the checkpoint before it is
+        usable.
     """
     if len(options.seed) > 1:
-        raise BadInput(f"seed: {len(options.seed)} seeds, give one or call run_seeds", "seed")
+        raise BadInput(
+            f"seed: {len(options.seed)} seeds, give one or call run_seeds", "seed"
+        )
     return run_seeds(options, task, strategy)[0]
 
 
-def run_seeds(options: Options, task: Task | None = None, strategy: Strategy | None = None) -> list[Result]:
-    """`run` for every seed in turn, each in its own folder, with one compilation for all."""
-    versions.check()
-    stores = [RunStore(folder(options, seed)) for seed in options.seed]
-    for store in stores:
-        store.check(options)
-    task = task or make_task(options)
-    arrangement = arrange(options.pop_size, options.max_parallel, options.devices)
-    ahead = not all(store.finished(options) for store in stores)
-    engine = make_engine(options, task, strategy or make_strategy(options, task), arrangement, ahead=ahead)
-    return [_run_one(engine, arrangement, seed, store) for seed, store in zip(options.seed, stores, strict=True)]
+def run_seeds(
+    options: Options, task: Task | None = None, strategy: Strategy | None = None
+) -> list[Result]:
+    """`run` for every seed in turn.
+
+    Each seed has its own folder; all share one compilation.
+    """
+    return run_prepared(prepare(options, task, strategy))
 
 
-def title_of(options: Options, which: str) -> str:
-    """What a run is, in a few words."""
-    frozen = f" with {options.freeze} configurations" if options.freeze else ""
-    return f"{options.subject}, {short(options.strategy)}{frozen}, {options.pop_size} members, {which}"
-
-
-def _run_one(engine: Engine, arrangement: Arrangement, seed: int, store: RunStore) -> Result:
-    options = engine.options
-    with Display(title_of(options, f"seed {seed}"), options.max_timesteps, options.verbose) as display:
-        display.notice(store.open(options.model_copy(update={"seed": (seed,)})))
-        if store.finished(options):
-            result = open_run(store.path, engine.task, engine.strategy)
-        else:
-            for line in [*store.stamp(environment(options, arrangement)), *arrangement_notices(options, arrangement)]:
-                display.notice(line)
-            state = train_population(engine, seed, store, display)
-            display.phase("evaluating", "for the report")
-            store.write_json("report.json", report(engine, state))
-            result = _result(options, store, engine.task, lambda: state)
-        display.phase("drawing")
-        written = result.draw()
-        if options.render and result.drawable:
-            written.append(result.render())
-        display.done([*summary(result.report), *(f"  {path}" for path in written)])
-    return result
-
-
-def summary(found: dict) -> list[str]:
-    """The final report in words."""
-    kind = "parts of unseen data" if found.get("unseen") else "fresh episodes"
-    best, untrained = (f"{number(found[p + 'mean'])} (sd {number(found[p + 'sd'])})" for p in ("", "untrained_"))
+def run_prepared(prepared: Prepared) -> list[Result]:
+    """Trains what was prepared, one seed after the other."""
+    options, parts, stores = prepared
+    finished = [store.finished(options) for store in stores]
+    engine = start_engine(parts, background=not all(finished))
     return [
-        f"best untrained member: {untrained} on {kind}",
-        f"reported member {found['member']} of round {found['round']}: {best} on {found['episodes']} {kind}",
+        _run_seed(engine, options.model_copy(update={"seed": (seed,)}), store)
+        for seed, store in zip(options.seed, stores, strict=True)
     ]
 
 
-def environment(options: Options, arrangement: Arrangement) -> dict:
-    """What the same bits depend on, beside the settings."""
-    names = ["jax", "jaxlib", "optax", "numpy"]
-    names += {"ppo": ["brax"], "classification": ["flax", "sklearn"]}.get(options.task, [])
-    names += ["torch", "gpytorch"] if options.gp == "gpytorch" else []
-    found = {name: __import__(name).__version__ for name in names}
-    device = jax.devices()[0]
-    return {"python": platform.python_version(), **found, "device": device.device_kind, **arrangement._asdict()}
+def dry_run(options: Options) -> str:
+    """Says what a run would do; compiles and writes nothing.
+
+    Raises:
+      BadInput: as `run`.
+    """
+    return describe_prepared(prepare(options))
 
 
-def arrangement_notices(options: Options, arrangement: Arrangement) -> list[str]:
-    """What a person may want to know about how the population is spread."""
-    if jax.default_backend() != "cpu":
+def describe_prepared(prepared: Prepared) -> str:
+    """What a prepared run would do, in words."""
+    options, parts, stores = prepared
+    forecast = make_forecast(parts.plan, parts.task, parts.device_layout)
+    outlooks = [store.outlook(options) for store in stores]
+    return describe(options, parts.task, forecast, parts.device_layout, outlooks)
+
+
+def _run_seed(engine: Engine, options: Options, store: RunStore) -> Result:
+    (seed,) = options.seed
+    title = title_of(options, f"seed {seed}")
+    with Display(title, options.max_timesteps, options.verbose) as display:
+        finished = store.finished(options)
+        display.notice(store.open(options, identity(options, engine.task)))
+        if finished:
+            result = _open(store, options, engine)
+        else:
+            result = _train(engine, options, store, display)
+        display.phase("drawing")
+        pictures = result.draw()
+        pictures += _film(result, new=not finished)
+        lines = [f"  {path}" for path in pictures]
+        display.done([*summary(result.report), *lines])
+    return result
+
+
+def _train(
+    engine: Engine, options: Options, store: RunStore, display: Display
+) -> Result:
+    versions_and_devices = environment(options, engine.device_layout)
+    changes = store.record_environment(versions_and_devices)
+    asked = options.max_parallel, options.devices
+    notices = layout_notices(engine.device_layout, options.pop_size, *asked)
+    for line in (*changes, *notices):
+        display.notice(line)
+    state = train_population(engine, options.seed[0], store, display)
+    display.phase("evaluating", "for the report")
+    store.write_json(REPORT, make_report(engine, state))
+    return _result(store, options, engine.task, lambda: state)
+
+
+def _film(result: Result, *, new: bool) -> list[Path]:
+    """The moving picture, where there is one; that of a finished run stays."""
+    if not (result.options.render and result.has_renderer):
         return []
-    best = cpu_devices(options.pop_size)
-    lines = []
-    if arrangement.devices < best and options.devices is None:
-        lines.append(
-            f"one core works; for {best} call jax.config.update('jax_num_cpu_devices', {best}) before JAX's first operation"
-        )
-    if options.max_parallel not in ("auto", 1):
-        lines.append("max_parallel: a CPU trains members one at a time, which is faster there")
-    return lines
+    path = result.path / GIF
+    return [result.render() if new or not path.exists() else path]
 
 
-def _result(options: Options, store: RunStore, task: Task, load: Callable[[], RunState]) -> Result:
-    return Result(options, store.path, store.records(), store.read_json("report.json"), task, load)
+def summary(report: dict[str, Any] | None) -> list[str]:
+    """The final report in words; nothing where there is none."""
+    if report is None:
+        return []
+    kind = "parts of unseen data" if report.get("unseen") else "fresh episodes"
+    trained, untrained = (
+        f"{format_number(report[f'{prefix}mean'])} "
+        f"(sd {format_number(report[f'{prefix}sd'])})"
+        for prefix in ("", "untrained_")
+    )
+    return [
+        f"best untrained member: {untrained} on {kind}",
+        f"reported member {report['member']} of round {report['round']}: {trained} "
+        f"on {report['episodes']} {kind}",
+    ]
 
 
-def open_run(path: str | Path, task: Task | None = None, strategy: Strategy | None = None) -> Result:
+def _result(
+    store: RunStore, options: Options, task: Task, load: Callable[[], RunState]
+) -> Result:
+    report = store.read_json(REPORT)
+    return Result(options, store.path, store.records(), report, task, load)
+
+
+def open_run(
+    path: str | Path, task: Task | None = None, strategy: Strategy | None = None
+) -> Result:
     """Opens a run folder, finished or not; changes nothing there.
 
     Args:
@@ -267,39 +203,39 @@ def open_run(path: str | Path, task: Task | None = None, strategy: Strategy | No
       strategy: likewise.
 
     Raises:
-      BadInput: the folder holds no run.
+      BadInput: the folder holds no run, or one of a format that is not known here.
     """
     store = RunStore(Path(path))
     if not store.rounds():
-        raise BadInput(f"{path} holds no run with a finished round, give a folder such as runs/.../seed_0")
-    options = load_options({}, store.path / "options.yaml")
-    found = task or make_task(options)
+        raise BadInput(
+            f"{path} holds no run with a finished round, "
+            "give a folder such as runs/.../seed_0"
+        )
+    store.check_schema()
+    options = load_options({}, store.path / OPTIONS)
+    task = task or make_task(options)
 
     def load() -> RunState:
-        arrangement = arrange(options.pop_size, options.max_parallel)
-        engine = make_engine(options, found, strategy or make_strategy(options, found), arrangement, ahead=False)
-        number, damaged = store.last_undamaged()
-        if number is None:
-            raise BadInput(f"{path}: every checkpoint is damaged")
-        for bad in damaged:
-            warnings.warn(f"{path}: the checkpoint of round {bad} is damaged, that of round {number} is read", stacklevel=3)
-        return store.read(number, lambda layout: shapes_like(blank_state(engine, options.seed[0], layout)))
+        parts = assemble(options, task, strategy)
+        return _load(store, options, start_engine(parts, background=False))
 
-    return _result(options, store, found, load)
+    return _result(store, options, task, load)
 
 
-def dry_run(options: Options) -> str:
-    """Validates all that a run would and says what it would do; compiles and writes nothing.
+def _open(store: RunStore, options: Options, engine: Engine) -> Result:
+    return _result(store, options, engine.task, lambda: _load(store, options, engine))
 
-    Raises:
-      BadInput: as `run`.
-    """
-    versions.check()
-    stores = [RunStore(folder(options, seed)) for seed in options.seed]
-    for store in stores:
-        store.check(options)
-    arrangement = arrange(options.pop_size, options.max_parallel, options.devices)
-    task = make_task(options)
-    make_strategy(options, task)
-    plan = make_plan(options, task, arrangement)
-    return describe(options, task, plan, arrangement, [store.outlook(options) for store in stores])
+
+def _load(store: RunStore, options: Options, engine: Engine) -> RunState:
+    """The state of the last undamaged checkpoint."""
+    number, damaged = store.last_undamaged()
+    if number is None:
+        raise BadInput(f"{store.path}: every checkpoint is damaged")
+    for bad in damaged:
+        warnings.warn(
+            f"{store.path}: the checkpoint of round {bad} is damaged, "
+            f"that of round {number} is read",
+            stacklevel=4,
+        )
+    template = state_template(engine, options.seed[0], store.layout(number))
+    return store.read(number, template)

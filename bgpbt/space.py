@@ -1,21 +1,22 @@
-"""Search spaces as data, and their coding in the unit cube (BG-PBT, Wan et al., 2022, as `docs/design.md` states it).
+"""Search spaces as data, and their coding in the unit cube (Wan et al., 2022).
 
-A float is linear, or linear in its logarithm or in that of 1 - value. An integer with n values has n equal bins with
-centres (k + 0.5) / n; a logarithmic one takes ln of [low - 0.5, high + 0.5]. Decoding rounds and clips: every value lies
-in its range, always.
+A float is linear, or linear in its logarithm or in that of 1 - value. A whole number
+with n values has n equal bins with centres (k + 0.5) / n; a logarithmic one takes ln of
+[low - 0.5, high + 0.5]. Decoding rounds and clips: every value lies in its range.
 """
 
 import math
 import numbers
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-Array = jax.Array
-_HALF = 0.49999  # just under half a step, so that no coordinate of the cube rounds out of the range
+Array = Any  # of JAX where it is traced, of NumPy on the host
+# Just under half a step, so that no coordinate of the cube rounds out of the range.
+_HALF = 0.49999
 
 
 class Float(NamedTuple):
@@ -25,20 +26,22 @@ class Float(NamedTuple):
     high: float
     default: float
     log: bool = False
-    complement: bool = False  # perturbed through 1 - value: a factor on 0.97 would always leave [0.9, 1]
+    # Perturbed through 1 - value: a factor on 0.97 would always leave [0.9, 1].
+    complement: bool = False
     log_complement: bool = False  # linear in ln(1 - value)
     group: str = "hyperparameter"
 
 
 class Integer(NamedTuple):
-    """A whole number in [low, high]; with `doubling` only low, 2 low, 4 low, ..., high."""
+    """A whole number in [low, high]; with `doubling` low, 2 low, 4 low, ..., high."""
 
     low: int
     high: int
     default: int
     log: bool = False
     doubling: bool = False
-    group: str = "hyperparameter"  # or the name of the block of weights whose architecture it describes
+    # Or the name of the block of weights whose architecture it describes.
+    group: str = "hyperparameter"
 
 
 class Categorical(NamedTuple):
@@ -53,13 +56,19 @@ Dimension = Float | Integer | Categorical
 SearchSpace = dict[str, Dimension]
 
 
-def complaint(dim: Dimension) -> str:
+def validate(dim: Dimension) -> str:
     """What is wrong with a dimension, "" where nothing is."""
     if not isinstance(dim, Dimension):
-        return f"{type(dim).__name__} is no dimension, give Float, Integer or Categorical"
+        return (
+            f"{type(dim).__name__} is no dimension, give Float, Integer or Categorical"
+        )
     if isinstance(dim, Categorical):
         there = range(len(dim.choices))
-        return "" if dim.default in there else f"default {dim.default} is no place among the {len(there)} choices"
+        return (
+            ""
+            if dim.default in there
+            else f"default {dim.default} is no place among the {len(there)} choices"
+        )
     for name in ("low", "high", "default"):
         if not isinstance(getattr(dim, name), numbers.Real):
             return f"{name} {getattr(dim, name)!r} is no number"
@@ -77,17 +86,23 @@ def complaint(dim: Dimension) -> str:
     return ""
 
 
-def _bins(dim: Integer | Categorical) -> tuple[int, int]:
+def _bins(dim: Dimension) -> tuple[int, int]:
     """The first and the last whole number on the dimension's scale."""
     if isinstance(dim, Categorical):
         return 0, len(dim.choices) - 1
-    return (0, round(math.log2(dim.high / dim.low))) if dim.doubling else (dim.low, dim.high)
+    if isinstance(dim, Float):
+        raise TypeError("a Float has no bins")
+    if dim.doubling:
+        return 0, round(math.log2(dim.high / dim.low))
+    return dim.low, dim.high
 
 
 def _ends(dim: Dimension) -> tuple[float, float]:
     """The values at 0 and 1 on the scale that the cube is linear in."""
     if isinstance(dim, Float):
-        low, high = (1 - dim.low, 1 - dim.high) if dim.log_complement else (dim.low, dim.high)
+        low, high = dim.low, dim.high
+        if dim.log_complement:
+            low, high = 1 - low, 1 - high
     else:
         first, last = _bins(dim)
         low, high = first - _HALF, last + _HALF
@@ -95,16 +110,23 @@ def _ends(dim: Dimension) -> tuple[float, float]:
 
 
 def _is_log(dim: Dimension) -> bool:
-    return not isinstance(dim, Categorical) and (dim.log or (isinstance(dim, Float) and dim.log_complement))
+    if isinstance(dim, Categorical):
+        return False
+    return dim.log or (isinstance(dim, Float) and dim.log_complement)
 
 
 def limits(dim: Dimension) -> tuple[float, float]:
     """The smallest and the largest natural value."""
-    return (0, len(dim.choices) - 1) if isinstance(dim, Categorical) else (dim.low, dim.high)
+    if isinstance(dim, Categorical):
+        return 0, len(dim.choices) - 1
+    return dim.low, dim.high
 
 
 def decode_dimension(dim: Dimension, unit: Array) -> Array:
-    """Natural value of a coordinate in [0, 1]. Float dtype of `unit` for floats, int32 otherwise."""
+    """Natural value of a coordinate in [0, 1].
+
+    Floats have the dtype of `unit`; whole numbers and categories are int32.
+    """
     if isinstance(dim, Float):
         return jnp.clip(_on_scale(dim, unit), dim.low, dim.high)
     index = bin_index(dim, unit) + _bins(dim)[0]
@@ -118,24 +140,30 @@ def _on_scale(dim: Dimension, unit: Array) -> Array:
     return 1 - x if isinstance(dim, Float) and dim.log_complement else x
 
 
-def bin_index(dim: Integer | Categorical, unit: Array) -> Array:
+def bin_index(dim: Dimension, unit: Array) -> Array:
     """Which of the values, from 0, a coordinate in [0, 1] belongs to. int32."""
     first, last = _bins(dim)
-    return jnp.clip(jnp.round(_on_scale(dim, unit)), first, last).astype(jnp.int32) - first
+    nearest = jnp.clip(jnp.round(_on_scale(dim, unit)), first, last)
+    return nearest.astype(jnp.int32) - first
 
 
-def bin_centres(dim: Integer | Categorical) -> np.ndarray:
-    """The coordinates of all values, ascending; where `encode` puts them. Shape `[n]`."""
+def bin_centres(dim: Dimension) -> np.ndarray:
+    """The coordinates at which `encode` puts the values, ascending. Shape `[n]`."""
     first, last = _bins(dim)
     low, high = _ends(dim)
     x = np.arange(first, last + 1, dtype=float)
     return ((np.log(x) if _is_log(dim) else x) - low) / (high - low)
 
 
-def value_at(dim: Integer | Categorical, unit: np.ndarray) -> np.ndarray:
-    """Natural values of coordinates at the centres of bins, in NumPy: nothing is compiled for a new shape."""
+def value_at(dim: Dimension, unit: np.ndarray) -> np.ndarray:
+    """Natural values of coordinates at the centres of bins.
+
+    In NumPy, so that nothing is compiled for a new shape.
+    """
     index = np.abs(np.asarray(unit)[..., None] - bin_centres(dim)).argmin(axis=-1)
-    return dim.low * 2**index if isinstance(dim, Integer) and dim.doubling else index + _bins(dim)[0]
+    if isinstance(dim, Integer) and dim.doubling:
+        return dim.low * 2**index
+    return index + _bins(dim)[0]
 
 
 def encode_dimension(dim: Dimension, value: Array | float) -> Array:
@@ -153,12 +181,17 @@ def encode_dimension(dim: Dimension, value: Array | float) -> Array:
 
 def decode(space: SearchSpace, config: Array) -> dict[str, Array]:
     """Natural values by name. `config`: shape `[..., D]`; each value: shape `[...]`."""
-    return {name: decode_dimension(dim, config[..., i]) for i, (name, dim) in enumerate(space.items())}
+    return {
+        name: decode_dimension(dim, config[..., i])
+        for i, (name, dim) in enumerate(space.items())
+    }
 
 
 def encode(space: SearchSpace, values: Mapping[str, Array | float]) -> Array:
     """The inverse of `decode`. Shape `[..., D]`."""
-    return jnp.stack([encode_dimension(dim, values[name]) for name, dim in space.items()], axis=-1)
+    return jnp.stack(
+        [encode_dimension(dim, values[name]) for name, dim in space.items()], axis=-1
+    )
 
 
 def defaults(space: SearchSpace) -> dict[str, float]:
@@ -173,17 +206,20 @@ def sample(key: Array, space: SearchSpace) -> Array:
 
 def group_mask(space: SearchSpace, group: str) -> np.ndarray:
     """Which dimensions belong to a group. Shape `[D]`, bool."""
-    return np.array([dim.group == group for dim in space.values()], bool).reshape(len(space))
+    mask = [dim.group == group for dim in space.values()]
+    return np.array(mask, bool).reshape(len(space))
 
 
-def settle(space: SearchSpace, config: Array) -> Array:
-    """The same configurations with architectures at the centres of their bins, where equal ones are equal. Shape `[M, D]`.
+def snap_architectures(space: SearchSpace, config: Array) -> Array:
+    """Moves architectures to the centres of their bins. Shape `[M, D]`.
 
-    NumPy's for NumPy's, so that nothing is compiled on the host for a new shape; traced ones stay traced.
+    Equal architectures are then equal numbers. NumPy stays NumPy, so that nothing is
+    compiled on the host for a new shape; what is traced stays traced.
     """
     xp = jnp if isinstance(config, jax.Array) else np
     columns = [xp.asarray(config[:, i], np.float32) for i in range(len(space))]
     for i, dim in enumerate(space.values()):
-        if dim.group != "hyperparameter":
-            columns[i] = xp.asarray(bin_centres(dim), np.float32)[xp.asarray(bin_index(dim, config[:, i]))]
+        if dim.group != "hyperparameter" and not isinstance(dim, Float):
+            centres = xp.asarray(bin_centres(dim), np.float32)
+            columns[i] = centres[xp.asarray(bin_index(dim, config[:, i]))]
     return xp.stack(columns, axis=1)

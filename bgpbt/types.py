@@ -1,98 +1,224 @@
-"""The contract between a task, a strategy and the engine. Everything here is data; nothing here computes.
+"""The contract between a task, a strategy and the loop that trains a population.
 
-Shapes: `P` members, `D` search dimensions, `B` blocks of weights, `E` episodes, `G` environments of a member.
+Everything here is data or the shape of a function; nothing here computes.
+
+Shapes: `P` members, `D` search dimensions, `B` blocks of weights, `E` episodes. A task
+is written for one member, so its arrays have no axis `P`. Keys are consumed: a function
+never uses a key that it was given twice.
 """
 
 import enum
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
 
 from bgpbt.space import SearchSpace
 
-Array = jax.Array
+# Of JAX where it is traced, of NumPy on the host; the comment beside a field says its
+# shape. Neither library's type holds for both.
+Array = Any
 Key = jax.Array
 PyTree = Any
 Metrics = dict[str, Array]
-Hyperparams = dict[str, Array]  # a decoded configuration: name -> traced scalar in natural units
+# A decoded configuration: name -> traced scalar in natural units.
+Hyperparams = dict[str, Array]
 
 
 class TrainState(NamedTuple):
-    """What a member is. The field decides what inheritance does to a leaf, so a task never has to say."""
+    """What a member is.
 
-    params: dict[str, PyTree]  # block -> weights: come from the block's parent, shrunk and perturbed
-    moments: dict[str, PyTree]  # block -> what its optimizer keeps: come with the weights, fresh where those are not whole
-    shared: PyTree  # what all blocks read (observation normaliser): comes from the parent of the first block
-    world: PyTree  # environments, running episodes, data positions: never inherited, drawn afresh by `refresh`
+    The field decides what inheritance does to a leaf, so that a task never has to say.
+    """
+
+    # block -> weights. They come from the block's parent, shrunk and perturbed.
+    params: dict[str, PyTree]
+    # block -> what its optimizer keeps. It comes with the weights, and is fresh where
+    # the weights are blended.
+    opt_state: dict[str, PyTree]
+    # What all blocks read (observation statistics): from the parent of the first block.
+    statistics: PyTree
+    # Environments, running episodes, the position in the data: never inherited, drawn
+    # afresh by `refresh`.
+    env_state: PyTree
 
 
-class Lesson(NamedTuple):
+class Distillation(NamedTuple):
     """What a student learns from beside its own experience."""
 
-    teacher: TrainState  # without its world; its networks may be padded to another size than the student's
-    config: Array  # [D] the teacher's, in the unit cube
-    trained: Array  # [] float32, steps of the distillation behind the student
-    length: Array  # [] float32, steps of the whole distillation
+    teacher: TrainState  # without its env_state; perhaps of another padding
+    teacher_config: Array  # [D] in the unit cube
+    steps_done: Array  # [] float32, steps of the distillation behind the student
+    steps_total: Array  # [] float32, steps of the whole distillation
+
+
+class Init(Protocol):
+    """Draws an untrained member."""
+
+    def __call__(self, key: Key, hyperparams: Hyperparams) -> TrainState:
+        """Draws weights, optimizer state, statistics and environments.
+
+        Args:
+          key: PRNG key, consumed.
+          hyperparams: natural values by name, each `[]`, traced.
+
+        Returns:
+          The member. Its shapes and dtypes are those of every later state.
+        """
+        ...
+
+
+class Train(Protocol):
+    """Trains a member for a number of updates that is traced."""
+
+    def __call__(
+        self,
+        key: Key,
+        state: TrainState,
+        hyperparams: Hyperparams,
+        updates: Array,
+        extra: Distillation | tuple[()],
+    ) -> tuple[TrainState, Metrics]:
+        """Trains one member.
+
+        A task with `data` gets them as a further keyword, `data`.
+
+        Args:
+          key: PRNG key, consumed.
+          state: the member; the result has the same tree, shapes and dtypes.
+          hyperparams: natural values by name, each `[]`, traced.
+          updates: how many. Shape `[]`, int32.
+          extra: what a student learns from, or `()`.
+
+        Returns:
+          The trained member, and metrics: `loss` `[]`; `env_steps` `[]` int32, what was
+          simulated; `episode_returns` `[E]` where the fitness comes from training.
+        """
+        ...
+
+
+class Evaluate(Protocol):
+    """Judges a member."""
+
+    def __call__(
+        self, key: Key, state: TrainState, hyperparams: Hyperparams
+    ) -> tuple[Array, Array]:
+        """Plays fresh deterministic episodes, or predicts on held-out data.
+
+        A task with `data` gets them as a further keyword, `data`.
+
+        Args:
+          key: PRNG key, consumed; the same for all members of a round.
+          state: the member.
+          hyperparams: natural values by name, each `[]`, traced.
+
+        Returns:
+          Returns `[E]`, whose mean is the fitness, larger is better; and the simulated
+          steps, `[]` int32.
+        """
+        ...
+
+
+class Refresh(Protocol):
+    """Gives a member that has inherited its own environments."""
+
+    def __call__(self, key: Key, state: TrainState) -> TrainState:
+        """Draws `env_state` afresh; all else stays.
+
+        Args:
+          key: PRNG key, consumed.
+          state: the member.
+        """
+        ...
+
+
+def _keep(key: Key, state: TrainState) -> TrainState:
+    return state
+
+
+class Padding(NamedTuple):
+    """The smaller networks that a task can be compiled for, beside its own size."""
+
+    # The same task padded to smaller networks, ascending.
+    variants: tuple["Task", ...] = ()
+    # Which configurations [M, D] have networks that this padding holds: [M] bool. The
+    # largest task holds all of them.
+    supports: Callable[[np.ndarray], np.ndarray] = lambda config: np.ones(
+        len(config), bool
+    )
+
+
+class Playback(NamedTuple):
+    """What a moving picture and a policy of its own need, and training does not."""
+
+    env: Any  # an `Env`
+    # (state, hyperparams) -> the deterministic policy, observations [..., O] to
+    # actions [..., A].
+    policy: Callable[[TrainState, Hyperparams], Callable[[Array], Array]]
 
 
 class Task(NamedTuple):
-    """A learning problem, written for ONE member; `bgpbt.population` adds the axis `P`."""
+    """A learning problem, written for ONE member; `bgpbt.execution` adds the axis P."""
 
     name: str
     space: SearchSpace  # the searched dimensions: name -> Float | Integer | Categorical
     blocks: tuple[str, ...]  # sub-trees of `params` that can be inherited separately
-    timesteps_per_update: int  # the smallest amount of training, in the unit of `timesteps`
-    init: Callable[[Key, Hyperparams], TrainState]
-    train: Callable[[Key, TrainState, Hyperparams, Array, PyTree], tuple[TrainState, Metrics]]
-    # (key, state, hyperparams, updates [] int32, extra): `extra` is a `Lesson`, or (). Metrics: `loss` [];
-    # `env_steps` [] int32 simulated; `episode_returns` [E] where the fitness comes from training
-    evaluate: Callable[[Key, TrainState, Hyperparams], tuple[Array, Array]]
-    # fresh deterministic episodes: returns [E], simulated steps [] int32
-    refresh: Callable[[Key, TrainState], TrainState] = lambda key, state: state  # new environments, after inheriting
-    data: PyTree = ()  # arrays that all members read: `train` and `evaluate` get them as keyword `data`, if there are any
-    unseen: Callable[[], PyTree] | None = None
-    # loads what `evaluate` gets instead for the report, which no selection sees; None: fresh episodes will do
-    first: np.ndarray | None = None  # [P, D] configurations that a population begins with; None: drawn
-    unit: str = "steps"  # what is counted in `env_steps_total`
+    timesteps_per_update: int  # the smallest amount of training, in `timesteps`
+    init: Init
+    train: Train
+    evaluate: Evaluate
+    refresh: Refresh = _keep
+    # Arrays that all members read. `train` and `evaluate` get them as keyword `data`.
+    data: PyTree = ()
+    # Loads what `evaluate` gets in the place of `data` for the report, which no
+    # selection sees; None: fresh episodes will do.
+    test_data: Callable[[], PyTree] | None = None
+    # [P, D] configurations that a population begins with; None: drawn.
+    initial_configs: np.ndarray | None = None
+    unit: str = "steps"  # what `env_steps_total` counts
     measure: str = "return"  # what a return is, for figures
     evaluation_steps: int = 1  # of one evaluation of a member, at most
-    in_flight: Callable[[dict[str, int]], int] = lambda size: 3 * size["params"] + 2 * size["world"]
-    # bytes that a member holds while it trains beside its state, from the bytes of the state's fields
-    fitness_from_training: bool = False  # `metrics["episode_returns"]` instead of `evaluate`
-    context: Any = None  # what drawing needs and training does not (the PPO task: its `Env` and policy)
-    ladder: tuple["Task", ...] = ()  # the same task padded to smaller networks, ascending
-    fits: Callable[[np.ndarray], np.ndarray] = lambda config: np.ones(len(config), bool)
-    # which configurations [M, D] have networks that this padding holds: [M] bool; the largest task holds all
+    # Bytes that a member holds while it trains beside its state, from the bytes of the
+    # state's fields.
+    workspace_bytes: Callable[[dict[str, int]], int] = lambda size: (
+        3 * size["params"] + 2 * size["env_state"]
+    )
+    # `metrics["episode_returns"]` are ranked in the place of `evaluate`'s returns.
+    fitness_from_training: bool = False
+    playback: Playback | None = None
+    padding: Padding = Padding()
 
 
 class Source(enum.IntEnum):
-    """Where a configuration came from; goes into the records. `distilled`: with a survivor of a distillation.
+    """Where a configuration came from; goes into the records.
 
-    `previous`: the member's own of the round before; `copied`: its parent's as it was; `mutated`: its weights were, too.
+    The integers are part of the format of checkpoints.
     """
 
     initial = 0
-    previous = 1
+    previous = 1  # the member's own of the round before
     random = 2
     perturbed = 3
     resampled = 4
     gp = 5
-    mixed = 6
-    distilled = 7
-    copied = 8
-    mutated = 9
+    mixed = 6  # blocks of two parents
+    distilled = 7  # with a survivor of a distillation
+    copied = 8  # the parent's as it was
+    mutated = 9  # the parent's, and weights or an architecture were mutated
 
 
 class Outcome(NamedTuple):
-    """What a strategy sees after a round, and once before its first round, so that first differences exist."""
+    """What a strategy sees after a round.
+
+    It also sees one of the untrained population, so that first differences exist.
+    """
 
     config: Array  # [P, D] in the unit cube
     fitness: Array  # [P] larger is better, NaN = failed
     episode_returns: Array  # [P, E] what the fitness is the mean of, NaN-padded
     timesteps: Array  # [P] int32, the slot has trained so far; never falls
-    age: Array  # [P] int32, steps since the weights were last fresh; inherited with them
+    age: Array  # [P] int32, steps since the weights were last fresh; inherited
     active: Array  # [P] bool, took part in this round
 
 
@@ -100,12 +226,15 @@ class Decision(NamedTuple):
     """What a strategy answers."""
 
     config: Array  # [P, D] next configurations
-    parents: Array  # [P, B] int32, member each block is inherited from; own index = keep, P = the saved best
+    # [P, B] int32, the member each block is inherited from; own index = keep,
+    # P = the saved best.
+    parents: Array
     shrink: Array  # [P, B] 1 = keep the inherited weights, 0 = a fresh start
     perturb: Array  # [P, B] how much of a fresh initialisation is added, 0 = none
     active: Array  # [P] bool, False: idle in the next round, spends no steps
     source: Array  # [P] int32, a `Source`
-    mutate: Array | tuple[()] = ()  # [P] bool, whose inherited weights are mutated; only of a strategy that `mutates`
+    # [P] bool, whose inherited weights are mutated; only of a strategy that `mutates`.
+    mutate: Array | tuple[()] = ()
 
 
 NEEDS = {
@@ -116,84 +245,67 @@ NEEDS = {
 }
 
 
+class StrategyInit(Protocol):
+    """Begins a strategy."""
+
+    def __call__(self, key: Key, outcome: Outcome) -> PyTree:
+        """Builds the state that the strategy carries from round to round.
+
+        Args:
+          key: PRNG key, consumed.
+          outcome: of the population that it begins with.
+
+        Returns:
+          A tree of arrays; every later state has the same shapes and dtypes.
+        """
+        ...
+
+
+class StrategyStep(Protocol):
+    """Decides after a round. It is called from the host and jits itself."""
+
+    def __call__(
+        self, key: Key, state: PyTree, outcome: Outcome
+    ) -> tuple[PyTree, Decision]:
+        """Decides who inherits from whom, and who trains with which configuration.
+
+        Args:
+          key: PRNG key, consumed.
+          state: from `init` or the step before.
+          outcome: of the round that ended.
+        """
+        ...
+
+
+def _no_diagnostics(state: PyTree) -> dict[str, Array]:
+    return {}
+
+
+def _nothing_to_prepare(pop_size: int) -> None:
+    return None
+
+
+def _any_size(pop_size: int) -> str:
+    return ""
+
+
+def _as_drawn(key: Key, config: np.ndarray) -> np.ndarray:
+    return config
+
+
 class Strategy(NamedTuple):
-    """A population method: two pure functions. `step` is called from the host after every round and jits itself."""
+    """A population method: two pure functions, and what is known of it."""
 
-    init: Callable[[Key, Outcome], PyTree]  # sees the population it begins with
-    step: Callable[[Key, PyTree, Outcome], tuple[PyTree, Decision]]
-    beliefs: Callable[[PyTree], dict[str, Array]] = lambda state: {}
-    # what the strategy held true when it chose the round's configurations, by column of the records: each [] or [P]
-    prepare: Callable[[int], None] = lambda size: None
-    # compiles what `step` needs for P members, beside the compilation of the large programs
+    init: StrategyInit
+    step: StrategyStep
+    # What the strategy believed when it chose the round's configurations, by column of
+    # the records: each [] or [P].
+    diagnostics: Callable[[PyTree], dict[str, Array]] = _no_diagnostics
+    # Compiles what `step` needs for P members, beside the large programs.
+    prepare: Callable[[int], None] = _nothing_to_prepare
     needs: tuple[str, ...] = ()  # of `NEEDS`: what a task must have to be served
-    complaint: Callable[[int], str] = lambda size: ""  # what is wrong with a population of P members, "" where nothing is
-    draw: Callable[[Key, np.ndarray], np.ndarray] = lambda key, config: config
-    # the first configurations, from ones drawn at random: both [M, D]
-    mutates: bool = False  # its decisions say whose weights are mutated (`bgpbt.mutation`)
-
-
-class Progress(NamedTuple):
-    """The part of a run that lives on the host: counters and the round to come. NumPy, a few kilobytes.
-
-    `M` slots in groups of P: P members, or the candidates of a tournament, whose last group is filled up with idle slots.
-    """
-
-    seed: np.ndarray  # [] int64
-    round: np.ndarray  # [] int64, rounds finished; 0 = the untrained population has been evaluated
-    config: np.ndarray  # [M, D] float32, of the round to come
-    parents: np.ndarray  # [M, B] int64, slot of the round before that each one's weights came from, or its teacher's
-    source: np.ndarray  # [M] int64
-    active: np.ndarray  # [M] bool
-    timesteps: np.ndarray  # [M] int64
-    age: np.ndarray  # [M] int64
-    fitness: np.ndarray  # [M] float64, last measured; an idle member keeps its own
-    sizes: np.ndarray  # [M / P] int64, padded size of each group: its place on the task's ladder
-    env_steps_total: np.ndarray  # [] int64, everything simulated that a selection saw or training used
-    best_fitness: np.ndarray  # [] float64, of the saved best; -inf before there is one
-    best_round: np.ndarray  # [] int64
-    best_member: np.ndarray  # [] int64
-    best_age: np.ndarray  # [] int64
-    best_config: np.ndarray  # [D] float32
-    best_size: np.ndarray  # [] int64, padded size
-    untrained: np.ndarray  # [] int64, the initial candidate that was best before training
-
-
-class Why(enum.IntEnum):
-    """Why a generation began."""
-
-    start = 0
-    patience = 1  # the generation before found nothing better for long enough
-    distill_every = 2  # it had trained long enough
-
-
-class Tried(NamedTuple):
-    """What became of architectures: one row for each of every generation. NumPy; `A` architecture dimensions."""
-
-    config: np.ndarray  # [N, A] float32, in the unit cube
-    score: np.ndarray  # [N] float64, highest fitness of any member that had it; NaN = no row
-    generation: np.ndarray  # [N] int64
-
-
-class Generation(NamedTuple):
-    """Where the present generation stands. NumPy."""
-
-    number: np.ndarray  # [] int64, 0 = the first
-    why: np.ndarray  # [] int64, a `Why`
-    began: np.ndarray  # [] int64, timesteps of a member when the last tournament ended
-    best: np.ndarray  # [] float64, highest fitness since its tournament ended; -inf before
-    stalled: np.ndarray  # [] int64, rounds without a higher one
-    candidates: np.ndarray  # [] int64, with which the running tournament began; 0 = none is running
-    updates: np.ndarray  # [] int64, of a candidate in the running tournament
-    teacher_config: np.ndarray  # [D] float32, whom the running distillation's students learn from
-    tried: Tried
-
-
-class RunState(NamedTuple):
-    """The checkpoint: all that the next round depends on."""
-
-    progress: Progress
-    generation: Generation
-    population: tuple[TrainState, ...]  # groups of [P, ...]; one of them outside tournaments
-    best: TrainState  # one member without its world
-    teacher: TrainState | tuple[()]  # one member without its world, in the largest padding; () outside distillations
-    strategy: PyTree
+    # What is wrong with a population of P members, in words; "" where nothing is.
+    validate: Callable[[int], str] = _any_size
+    # The first configurations, from ones drawn at random: both [M, D].
+    draw: Callable[[Key, np.ndarray], np.ndarray] = _as_drawn
+    mutates: bool = False  # its decisions say whose weights are mutated

@@ -1,33 +1,61 @@
-"""Probe environments, each isolating one thing a learner must get right (after rejax's and Andy Jones's probes).
+"""Probe environments, each of which isolates one thing that a learner must get right.
 
-A broken loss names itself in seconds, without a simulator:
-`constant`: the value of a constant reward; `observed`: a value that depends on the observation; `delayed`: discounting;
-`action`: the choice of an action; `both`: an action that depends on the observation.
+After the probes of Andy Jones and of rejax: a broken loss names itself in seconds,
+without a simulator.
+
+- `constant`: the value of a constant reward.
+- `observed`: a value that depends on the observation.
+- `delayed`: discounting.
+- `action`: the choice of an action.
+- `both`: an action that depends on the observation.
 """
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
-from envs.base import Env, EnvState
+from bgpbt.environment import Env, EnvState
+
+Array = jax.Array
 
 
-def _probe(name: str, reward, *, length: int = 1) -> Env:
-    """Episodes of `length` steps; `reward(obs, action, step)` is the step's; obs is one random sign and the clock."""
+def _probe(
+    name: str, reward: Callable[[Array, Array, Array], Array], *, length: int = 1
+) -> Env:
+    """Builds a probe whose observation is a random sign and the clock.
 
-    def reset(key):
+    Args:
+      name: of the environment.
+      reward: (sign, action, clock) -> the step's reward, each `[]`.
+      length: steps of an episode.
+    """
+
+    def reset(key: Array) -> EnvState:
         sign = jax.random.rademacher(key, (), dtype=jnp.zeros(()).dtype)
         zero = jnp.zeros_like(sign)
-        return EnvState((sign, zero), jnp.stack([sign, zero]), zero, jnp.zeros((), bool))
+        obs = jnp.stack([sign, zero])
+        return EnvState((sign, zero), obs, zero, jnp.zeros((), bool))
 
-    def step(state, action):
+    def step(state: EnvState, action: Array) -> EnvState:
         sign, clock = state.physics
         value = reward(sign, action[0], clock)
         clock = clock + 1
         obs = jnp.stack([sign, clock])
-        return EnvState((sign, clock), obs, jnp.asarray(value, sign.dtype), clock >= length)
+        value = jnp.asarray(value, sign.dtype)
+        return EnvState((sign, clock), obs, value, clock >= length)
 
-    # The trainer's own cut-off lies far behind the environment's end, so that every end is a termination.
-    return Env(name, 2, 1, 1000, 1, 1.0, reset, step)
+    return Env(
+        name=name,
+        observation_size=2,
+        action_size=1,
+        # Far behind the environment's own end, so that every end is a termination.
+        episode_length=1000,
+        action_repeat=1,
+        seconds_per_step=1.0,
+        reset=reset,
+        step=step,
+    )
 
 
 def constant() -> Env:
@@ -41,8 +69,13 @@ def observed() -> Env:
 
 
 def delayed() -> Env:
-    """Two steps, of which the second pays 1: the first state is worth the discount factor."""
-    return _probe("delayed", lambda sign, action, clock: jnp.where(clock > 0, 1.0, 0.0), length=2)
+    """Two steps, of which the second pays 1.
+
+    The first state is worth the discount factor.
+    """
+    return _probe(
+        "delayed", lambda sign, action, clock: jnp.where(clock > 0, 1.0, 0.0), length=2
+    )
 
 
 def action() -> Env:
@@ -55,4 +88,10 @@ def both() -> Env:
     return _probe("both", lambda sign, action, clock: 1 - (action - 0.5 * sign) ** 2)
 
 
-PROBES = {"constant": constant, "observed": observed, "delayed": delayed, "action": action, "both": both}
+PROBES = {
+    "constant": constant,
+    "observed": observed,
+    "delayed": delayed,
+    "action": action,
+    "both": both,
+}

@@ -1,10 +1,13 @@
-"""Does the bandit earn its place? Whole strategies play functions whose optimum moves, on paired seeds.
+"""Does the bandit earn its place?
 
-Every member carries a score that grows by f(configuration, round) + noise in each round (standard deviation 0.1, the
-values lie in [0, 1]); whoever is copied hands on the score. 8 members, one replacement a round, 40 rounds, the same first
-configurations for all. Regret is the sum over the rounds of the function's best less the mean of f over the members,
-without noise. Reported seeds are 40 to 59, committed before they were first run (0 to 19 and 20 to 39 were reported with an
-earlier prior and an earlier bound, `docs/experiments.md`); development used seeds from 1000 on.
+Whole strategies play functions whose optimum moves, on paired seeds. Every member
+carries a score that grows by f(configuration, round) + noise in each round (standard
+deviation 0.1, the values lie in [0, 1]); whoever is copied hands on the score. 8
+members, one replacement a round, 40 rounds, the same first configurations for all.
+Regret is the sum over the rounds of the function's best less the mean of f over the
+members, without noise. Reported seeds are 40 to 59, committed before they were first
+run (0 to 19 and 20 to 39 were reported with an earlier prior and an earlier bound,
+`docs/experiments.md`); development used seeds from 1000 on.
 """
 
 import sys
@@ -21,20 +24,26 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bgpbt import space as spaces
-from bgpbt.plots import MEMBER, WINNER
 from bgpbt.strategies.bgpbt import bgpbt
 from bgpbt.strategies.pbt import pbt
 from bgpbt.strategies.random_search import random_search
 from bgpbt.types import Outcome, Strategy
 from scripts.benchmarks import flags
 from scripts.benchmarks.bandit_functions import FUNCTIONS, ROUNDS, Function
+from scripts.benchmarks.intervals import Row, draw_rows, interval
+from scripts.benchmarks.report import say
+from scripts.benchmarks.tables import read_rows, write_rows
 
-POPULATION, SHARE, NOISE, SEEDS = 8, 0.125, 0.1, range(40, 60)
-COLUMNS = ("function", "arm", "seed", "regret")  # of the file that is kept
+POPULATION = 8
+SHARE = 0.125
+NOISE = 0.1
+SEEDS = range(40, 60)
+COLUMNS = ("function", "arm", "seed", "regret")  # of the file of results
+with_share = partial(bgpbt, quantile_fraction=SHARE)
 ARMS: dict[str, Callable[..., Strategy]] = {
-    "bgpbt": partial(bgpbt, quantile_fraction=SHARE),
-    "bgpbt without trust region": partial(bgpbt, quantile_fraction=SHARE, trust_region=False),
-    "bgpbt without time": partial(bgpbt, quantile_fraction=SHARE, gp_time=False),
+    "bgpbt": with_share,
+    "bgpbt without trust region": partial(with_share, trust_region=False),
+    "bgpbt without time": partial(with_share, gp_time=False),
     "pbt": partial(pbt, quantile_fraction=SHARE),
     "random": random_search,
 }
@@ -44,78 +53,110 @@ def parser() -> flags.Parser:
     """The flags."""
     result = flags.Parser(__doc__)
     result.add_argument("--seeds", action=flags.Span, default=SEEDS)
-    result.add_argument("--functions", nargs="+", choices=FUNCTIONS, default=list(FUNCTIONS), metavar="NAME", help="default: all")
-    result.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), metavar="NAME", help="default: all")
-    result.add_argument("--rounds", type=flags.count, default=ROUNDS, help=f"default {ROUNDS}")
-    result.add_argument("--csv", type=flags.table(*COLUMNS), metavar="FILE", help="regrets so far, read and extended")
-    result.add_argument("--figure", type=flags.picture, metavar="FILE", help="draw the paired differences there")
+    result.add_names("--functions", FUNCTIONS)
+    result.add_names("--arms", ARMS)
+    result.add_argument(
+        "--rounds", type=flags.count, default=ROUNDS, help=f"default {ROUNDS}"
+    )
+    result.add_results(COLUMNS, "regrets")
+    result.add_figure("draw the paired differences there")
     return result
 
 
 def play(function: Function, strategy: Strategy, seed: int, rounds: int) -> np.ndarray:
-    """Regret of every round. Shape `[rounds]`."""
+    """Regret of every round. Shape `[rounds]`.
+
+    Args:
+      function: what configurations are worth.
+      strategy: for the function's space.
+      seed: of the first configurations, the strategy and the noise.
+      rounds: how many.
+    """
     space = function.space
     keys = jax.random.split(jax.random.PRNGKey(seed), POPULATION)
     config = np.asarray(jax.vmap(lambda key: spaces.sample(key, space))(keys))
     noise = np.random.default_rng(seed).normal(0, NOISE, (rounds, POPULATION))
-    score, number = np.zeros(POPULATION), np.arange(POPULATION)
-
-    def outcome(steps: int) -> Outcome:
-        fitness, clock = score.astype(np.float32), np.full(POPULATION, steps, np.int32)
-        return Outcome(config, fitness, fitness[:, None], clock, clock, np.ones(POPULATION, bool))
-
-    state, regret = strategy.init(jax.random.PRNGKey(seed), outcome(0)), np.zeros(rounds)
+    score = np.zeros(POPULATION)
+    key = jax.random.PRNGKey(seed)
+    state = strategy.init(key, _outcome(config, score, 0))
+    regret = np.zeros(rounds)
     for now in range(rounds):
-        natural = {name: np.asarray(x) for name, x in spaces.decode(space, config).items()}
-        values = np.array([function.value({name: x[i] for name, x in natural.items()}, now) for i in number])
+        values = _values(function, config, now)
         regret[now] = function.best(now) - values.mean()
         score = score + values + noise[now]
-        state, decision = strategy.step(jax.random.fold_in(jax.random.PRNGKey(seed), now), state, outcome(now + 1))
-        kept = np.asarray(decision.shrink)[:, 0]  # a fresh start has no score
-        config, score = np.asarray(decision.config), kept * score[np.asarray(decision.parents)[:, 0]]
+        outcome = _outcome(config, score, now + 1)
+        state, decision = strategy.step(jax.random.fold_in(key, now), state, outcome)
+        config = np.asarray(decision.config)
+        parents = np.asarray(decision.parents)[:, 0]
+        # Whoever starts afresh has no score.
+        score = np.asarray(decision.shrink)[:, 0] * score[parents]
     return regret
 
 
-def interval(differences: np.ndarray, draws: int = 10_000) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean of paired differences."""
-    rng = np.random.default_rng(0)
-    means = rng.choice(differences, (draws, len(differences))).mean(axis=1)
-    return tuple(np.quantile(means, [0.025, 0.975]))
+def _outcome(config: np.ndarray, score: np.ndarray, steps: int) -> Outcome:
+    fitness = score.astype(np.float32)
+    clock = np.full(POPULATION, steps, np.int32)
+    active = np.ones(POPULATION, bool)
+    return Outcome(config, fitness, fitness[:, None], clock, clock, active)
 
 
-def table(found: pd.DataFrame) -> pd.DataFrame:
-    """Mean regret of every arm, and the paired difference of the first arm to the others."""
+def _values(function: Function, config: np.ndarray, now: int) -> np.ndarray:
+    """What the members' configurations are worth in a round. Shape `[P]`."""
+    decoded = spaces.decode(function.space, config)
+    natural = {name: np.asarray(x) for name, x in decoded.items()}
+    members = [{name: x[i] for name, x in natural.items()} for i in range(len(config))]
+    return np.array([function.value(member, now) for member in members])
+
+
+def table(regrets: pd.DataFrame) -> pd.DataFrame:
+    """Mean regret of every arm, and the paired difference of `bgpbt` to the others.
+
+    Args:
+      regrets: one row for each function, arm and seed.
+    """
     rows = []
-    for name, group in found.groupby("function", sort=False):
-        regrets = group.pivot(index="seed", columns="arm", values="regret")
-        for arm in regrets.columns.intersection(list(ARMS), sort=False):
-            row = {"function": name, "arm": arm, "regret": regrets[arm].mean(), "sd": regrets[arm].std(), "seeds": len(regrets)}
-            if arm != "bgpbt" and "bgpbt" in regrets:
-                difference = (regrets["bgpbt"] - regrets[arm]).dropna().to_numpy()
+    for name, group in regrets.groupby("function", sort=False):
+        wide = group.pivot(index="seed", columns="arm", values="regret")
+        for arm in wide.columns.intersection(list(ARMS), sort=False):
+            row = {
+                "function": name,
+                "arm": arm,
+                "regret": wide[arm].mean(),
+                "sd": wide[arm].std(),
+                "seeds": len(wide),
+            }
+            if arm != "bgpbt" and "bgpbt" in wide:
+                difference = (wide["bgpbt"] - wide[arm]).dropna().to_numpy()
                 row["bgpbt less"] = difference.mean()
                 row["low"], row["high"] = interval(difference)
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-def draw(found: pd.DataFrame, path: Path) -> None:
-    """Paired differences in regret, BG-PBT less each rival: a point for every seed, the mean with its interval."""
-    functions = [name for name in FUNCTIONS if name in set(found["function"])]
-    rivals = [arm for arm in ARMS if arm != "bgpbt" and arm in set(found["arm"])]
+def draw(regrets: pd.DataFrame, path: Path) -> None:
+    """Paired differences in regret, BG-PBT less each rival.
+
+    A point for every seed, the mean with its interval.
+    """
+    functions = [name for name in FUNCTIONS if name in set(regrets["function"])]
+    rivals = [arm for arm in ARMS if arm != "bgpbt" and arm in set(regrets["arm"])]
+    means = table(regrets).set_index(["function", "arm"])
     figure = Figure(figsize=(2.2 + 2.6 * len(functions), 2.8), layout="constrained")
-    rows = table(found).set_index(["function", "arm"])
-    for axes, name in zip(figure.subplots(1, len(functions), sharey=True, squeeze=False)[0], functions, strict=True):
-        regrets = found[found["function"] == name].pivot(index="seed", columns="arm", values="regret")
-        for place, arm in enumerate(rivals):
-            points, row = regrets["bgpbt"] - regrets[arm], rows.loc[(name, arm)]
-            axes.plot(points, np.full(len(points), place), "|", color=MEMBER, ms=9)
-            axes.plot([row["low"], row["high"]], [place, place], color=WINNER, lw=3, solid_capstyle="butt")
-            axes.plot(row["bgpbt less"], place, "o", color=WINNER, ms=6)
+    panels = figure.subplots(1, len(functions), sharey=True, squeeze=False)[0]
+    for axes, name in zip(panels, functions, strict=True):
+        group = regrets[regrets["function"] == name]
+        wide = group.pivot(index="seed", columns="arm", values="regret")
+        rows = {}
+        for arm in rivals:
+            mean = means.loc[(name, arm)]
+            points = (wide["bgpbt"] - wide[arm]).to_numpy()
+            rows[arm] = Row(mean["bgpbt less"], mean["low"], mean["high"], points)
+        draw_rows(axes, rows)
         axes.axvline(0, color="#222222", lw=0.8)
-        axes.set(title=name, ylim=(len(rivals) - 0.5, -0.5), yticks=range(len(rivals)), yticklabels=rivals)
-        axes.spines[["top", "right"]].set_visible(False)
+        axes.set(title=name)
     figure.supxlabel(
-        "difference in regret, bgpbt less rival (left of 0: bgpbt is better); grey: a seed; line: 95 % interval of the mean"
+        "difference in regret, bgpbt less rival (left of 0: bgpbt is better); "
+        "grey: a seed; line: 95 % interval of the mean"
     )
     figure.savefig(path, dpi=120)
 
@@ -124,23 +165,23 @@ def draw(found: pd.DataFrame, path: Path) -> None:
 def main(argv: list[str]) -> int:
     """Plays what is missing and prints the table."""
     args = parser().parse_args(argv)
-    found = pd.read_csv(args.csv) if args.csv and args.csv.exists() else pd.DataFrame(columns=COLUMNS)
-    done = set(zip(found["function"], found["arm"], found["seed"], strict=True))
+    rows = read_rows(args.csv)
+    done = {(row["function"], row["arm"], row["seed"]) for row in rows}
     for name in args.functions:
         function = FUNCTIONS[name]
         for arm in args.arms:
-            strategy, began = ARMS[arm](function.space, ("all",)), time.monotonic()
-            for seed in args.seeds:
-                if (name, arm, seed) not in done:
-                    regret = play(function, strategy, seed, args.rounds).sum()
-                    row = pd.DataFrame([[name, arm, seed, regret]], columns=COLUMNS)
-                    found = row if found.empty else pd.concat([found, row], ignore_index=True)
-                    if args.csv:
-                        found.to_csv(args.csv, index=False)
-            print(f"{name}, {arm}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-    print(table(found).to_string(index=False, float_format=lambda x: f"{x:.2f}"))
+            strategy = ARMS[arm](function.space, ("all",))
+            began = time.monotonic()
+            missing = [s for s in args.seeds if (name, arm, s) not in done]
+            for seed in missing:
+                regret = play(function, strategy, seed, args.rounds).sum()
+                rows.append(dict(zip(COLUMNS, (name, arm, seed, regret), strict=True)))
+                write_rows(args.csv, rows)
+            say(f"{name}, {arm}: {time.monotonic() - began:.0f} s")
+    regrets = pd.DataFrame(rows)
+    print(table(regrets).to_string(index=False, float_format=lambda x: f"{x:.2f}"))
     if args.figure:
-        draw(found, args.figure)
+        draw(regrets, args.figure)
     return 0
 
 

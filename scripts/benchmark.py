@@ -1,6 +1,9 @@
-"""Speed and size of the product: `python scripts/benchmark.py NAME [--json FILE]`, one measurement a call.
+"""Speed and size of the product, one measurement a call.
 
-Repeats are interleaved, figures are medians, and each bar stands beside the figure that has to meet it.
+`python scripts/benchmark.py NAME [--json FILE]`
+
+Repeats are interleaved, figures are medians, and each bar stands beside the figure that
+has to meet it.
 """
 
 import dataclasses
@@ -10,9 +13,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import main as command_line
-from scripts.benchmarks import figures, flags
+from bgpbt.cli.command import prepare_jax
+from scripts.benchmarks import flags
 from scripts.benchmarks.cases import small_options
+from scripts.benchmarks.figures import CannotMeasure
+from scripts.benchmarks.report import finish, machine, say, sentence
 
 NAMES = {
     "population": "training speed beside Brax's own PPO and bare environments",
@@ -21,10 +26,13 @@ NAMES = {
     "startup": "command to first finished round, cold and warm; peak memory",
     "control": "everything outside training and evaluation as a share of a round",
     "compile": "the original settings as one program, compiled without running",
-    "bandit": "a suggestion of the Gaussian process, its growth with the population, its share of a round",
-    "generations": "distilling beside training, what grouping by size saves, where the time of a whole run goes",
+    "bandit": "a suggestion of the Gaussian process, its growth with the population, "
+    "its share of a round",
+    "generations": "distilling beside training, what grouping by size saves, where the "
+    "time of a whole run goes",
     "classification": "fifteen networks in one program beside one after the other",
-    "strategies": "seconds of each strategy's decision, and Ray Tune's where it is installed",
+    "strategies": "seconds of each strategy's decision, and Ray Tune's where it is "
+    "installed",
     "size": "an accelerator: latency of an optimizer step, 1 to 64 members",
 }
 
@@ -34,9 +42,19 @@ def parser() -> flags.Parser:
     words = "\n".join(f"  {name:14} {what}" for name, what in NAMES.items())
     result = flags.Parser(__doc__, epilog=words)
     result.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
-    result.add_argument("--json", type=flags.output, metavar="FILE", help="also write the figures there")
-    result.add_argument("--repeats", type=flags.count, help="measurements of each figure, default 5, 3 where they are long")
-    result.add_argument("--members", type=flags.count, nargs="+", metavar="P", help="size: only these populations")
+    result.add_json()
+    result.add_argument(
+        "--repeats",
+        type=flags.count,
+        help="measurements of each figure, default 5, 3 where they are long",
+    )
+    result.add_argument(
+        "--members",
+        type=flags.count,
+        nargs="+",
+        metavar="P",
+        help="size: only these populations",
+    )
     result.add_quick(members=None)
     return result
 
@@ -45,21 +63,19 @@ def parser() -> flags.Parser:
 def main(argv: list[str]) -> int:
     """Measures, prints, writes. Exit code 2 where the machine cannot answer."""
     args = parser().parse_args(argv)
-    command_line.prepare_jax(small_options(args.quick, no_cache=True))  # what is measured here was compiled here
+    # What is measured has to be compiled in this process.
+    prepare_jax(small_options(args.quick, no_cache=True))
     module = importlib.import_module(f"scripts.benchmarks.{args.name}")
-    machine = figures.machine()
-    print(f"{args.name}: {NAMES[args.name]}\n{figures.sentence(machine)}", flush=True)
-    more = {"members": args.members} if args.name == "size" and args.members else {}
+    facts = machine()
+    print(f"{args.name}: {NAMES[args.name]}\n{sentence(facts)}", flush=True)
+    members = {"members": args.members} if args.name == "size" and args.members else {}
     repeats = args.repeats or (1 if args.quick else getattr(module, "REPEATS", 5))
     try:
-        result = module.run(args.quick, repeats, lambda text: print(text, file=sys.stderr, flush=True), **more)
-    except figures.CannotMeasure as error:
+        result = module.run(args.quick, repeats, say, **members)
+    except CannotMeasure as error:
         print(f"benchmark.py: {error}", file=sys.stderr)
         return 2
-    result = dataclasses.replace(result, machine=machine)
-    figures.show(result)
-    if args.json:
-        figures.write(result, args.json)
+    finish(dataclasses.replace(result, machine=facts), args)
     return 0
 
 

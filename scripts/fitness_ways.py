@@ -1,17 +1,21 @@
-"""The three ways of fitness as rankers: `evaluation`, `training`, `concurrent`, beside long evaluations of the same members.
+"""The three ways of fitness as rankers: `evaluation`, `training`, `concurrent`.
 
-One population per seed trains by the settings of `small_ant.py` with configurations from the prior and no
-exchange, so that its members stay different. After every round each way says what it would say in a run:
+They stand beside long evaluations of the same members. One population per seed trains
+by the settings of `small_ant.py` with configurations from the prior and no exchange, so
+that its members stay different. After every round each way says what it would say in a
+run:
 
 evaluation  the product's evaluation of the weights after the round;
-training    the metrics of the training program itself (its program is the same under `evaluation` and `training`: only
-            what the controller reads differs);
-concurrent  the metrics of the concurrent task's training program, started from the same weights at the start of the
-            round, with environments that it keeps from round to round. Its deterministic policy is the one from before
-            the round, so the weights it trains meanwhile do not matter and are thrown away.
+training    the metrics of the training program itself (its program is the same under
+            `evaluation` and `training`: only what the controller reads differs);
+concurrent  the metrics of the concurrent task's training program, started from the same
+            weights at the start of the round, with environments that it keeps from
+            round to round. Its deterministic policy is the one from before the round,
+            so the weights it trains meanwhile do not matter and are thrown away.
 
-The truth is the mean return of long fresh deterministic episodes of the weights after the round, which are what a
-strategy would copy. Kendall's tau is taken within a round over the members, and averaged over the rounds of a stage.
+The truth is the mean return of long fresh deterministic episodes of the weights after
+the round, which are what a strategy would copy. Kendall's tau is taken within a round
+over the members, and averaged over the rounds of a stage.
 """
 
 import sys
@@ -27,33 +31,44 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jax.sharding import NamedSharding, PartitionSpec
-from scipy.stats import kendalltau
 
-import main as command_line
 from bgpbt import space as spaces
-from bgpbt.api import make_task
-from bgpbt.options import Options, load_options
-from bgpbt.plan import rounds_of
-from bgpbt.population import AXIS, Purpose, arrange, make_mesh, make_programs, map_members
+from bgpbt.assembly.parts import make_plan, make_task
+from bgpbt.cli.command import prepare_jax
+from bgpbt.config.loading import load_options
+from bgpbt.config.options import Options
+from bgpbt.execution.devices import DeviceLayout, choose_layout, make_mesh, sharded
+from bgpbt.execution.members import map_members
+from bgpbt.execution.programs import Programs, make_programs
+from bgpbt.execution.streams import Stream, fold
+from bgpbt.forecast import forecast_rounds
+from bgpbt.types import Task
 from scripts.benchmarks import flags
-from scripts.benchmarks.figures import Figure, Result, machine, sentence, show, write
+from scripts.benchmarks.figures import Result
+from scripts.benchmarks.report import finish, machine, say, sentence
 from scripts.small_ant import SMALL, TINY
-
-WAYS = ("evaluation", "training", "concurrent")
-STAGES = ("early", "middle", "late")
-SLACK = 0.05  # a cheaper way may be the default where its tau is this near the evaluation's in every stage
+from scripts.studies.fitness_figures import WAYS, summarise
 
 
 def parser() -> flags.Parser:
     """The flags."""
     result = flags.Parser(__doc__)
+    result.add_seeds("1000,1001,1002", "development seeds, from 1000 on")
     result.add_argument(
-        "--seeds", type=flags.seeds, default="1000,1001,1002", metavar="1000,1001", help="development seeds, from 1000 on"
+        "--episodes",
+        type=flags.count,
+        default=64,
+        metavar="N",
+        help="of a long evaluation, default 64",
     )
-    result.add_argument("--episodes", type=flags.count, default=64, metavar="N", help="of a long evaluation, default 64")
-    result.add_argument("--every", type=flags.count, default=2, metavar="N", help="rounds between long evaluations, default 2")
-    result.add_argument("--json", type=flags.output, metavar="FILE", help="also write the figures and all measurements there")
+    result.add_argument(
+        "--every",
+        type=flags.count,
+        default=2,
+        metavar="N",
+        help="rounds between long evaluations, default 2",
+    )
+    result.add_json("the figures and all measurements")
     result.add_quick(episodes=4)
     return result
 
@@ -62,51 +77,69 @@ class Ways(NamedTuple):
     """What the populations of all seeds share: compiled once."""
 
     options: Options
-    programs: object  # of the task whose fitness comes from evaluation or training
-    concurrent: object  # of the task with concurrent episodes
-    truth: Callable  # (seed, round, population, config) -> returns [P, N], lengths [P, N]
+    programs: Programs  # of the task whose fitness is from evaluation or training
+    concurrent: Programs  # of the task with concurrent episodes
+    # (seed, round, members, population, config) -> returns [P, N], lengths [P, N]
+    truth: Callable
     rounds: list[int]  # updates of each
-
-
-def long_evaluation(task, episodes: int, arrangement) -> Callable:
-    """Deterministic episodes from fresh keys with their lengths in decisions, which the product's evaluation does not give."""
-    env, mode_of = task.context
-    mesh = make_mesh(arrangement)
-
-    def play(shared, inputs):
-        seed, round_ = shared
-        member, state, config = inputs
-        key = jax.random.PRNGKey(seed)
-        for part in (int(Purpose.report), round_, member):
-            key = jax.random.fold_in(key, part)
-        act = mode_of(state, spaces.decode(task.space, config))
-        start = jax.vmap(env.reset)(jax.random.split(key, episodes))
-
-        def step(_, carry):
-            world, total, length, alive = carry
-            world = jax.vmap(env.step)(world, act(world.obs))
-            return world, total + jnp.where(alive, world.reward, 0), length + alive, alive & ~world.terminated
-
-        carry = (start, jnp.zeros(episodes), jnp.zeros(episodes, jnp.int32), jnp.ones(episodes, bool))
-        _, total, length, _ = jax.lax.fori_loop(0, env.decisions_per_episode, step, carry)
-        return total, length
-
-    over = map_members(play, arrangement, mesh)
-    sharded = NamedSharding(mesh, PartitionSpec(AXIS))
-    return jax.jit(
-        lambda seed, round_, members, population, config: over((seed, round_), (members, population, config)),
-        out_shardings=sharded,
-    )
 
 
 def prepare(options: Options, episodes: int) -> Ways:
     """Builds all programs; each compiles at its first call."""
-    arrangement = arrange(options.pop_size)
-    tasks = {way: make_task(options.model_copy(update={"fitness": way})) for way in WAYS}
-    programs = make_programs(tasks["training"], options.pop_size, arrangement)
-    concurrent = make_programs(tasks["concurrent"], options.pop_size, arrangement)
-    truth = long_evaluation(tasks["evaluation"], episodes, arrangement)
-    return Ways(options, programs, concurrent, truth, [r.updates for r in rounds_of(options, tasks["evaluation"])])
+    size = options.pop_size
+    device_layout = choose_layout(size)
+    tasks = {
+        way: make_task(options.model_copy(update={"fitness": way})) for way in WAYS
+    }
+    evaluated = tasks["evaluation"]
+    rounds = forecast_rounds(make_plan(options, evaluated), evaluated)
+    return Ways(
+        options=options,
+        programs=make_programs(tasks["training"], size, device_layout),
+        concurrent=make_programs(tasks["concurrent"], size, device_layout),
+        truth=long_evaluation(evaluated, episodes, device_layout),
+        rounds=[r.updates for r in rounds],
+    )
+
+
+def long_evaluation(task: Task, episodes: int, device_layout: DeviceLayout) -> Callable:
+    """Deterministic episodes from fresh keys, with their lengths in decisions.
+
+    The product's evaluation does not give lengths.
+    """
+    play = partial(_play, task, episodes)
+    over = map_members(play, device_layout, make_mesh(device_layout))
+
+    def evaluate(seed, round_, members, population, config):
+        return over((seed, round_), (members, population, config))
+
+    return jax.jit(evaluate, out_shardings=sharded(device_layout))
+
+
+def _play(task: Task, episodes: int, seed_round, inputs):
+    """Returns and lengths of one member's episodes."""
+    seed, round_ = seed_round
+    member, state, config = inputs
+    env = task.playback.env
+    key = fold(seed, int(Stream.report), round_, member)
+    act = task.playback.policy(state, spaces.decode(task.space, config))
+    start = jax.vmap(env.reset)(jax.random.split(key, episodes))
+
+    def step(_, carry):
+        env_state, total, length, alive = carry
+        env_state = jax.vmap(env.step)(env_state, act(env_state.obs))
+        total = total + jnp.where(alive, env_state.reward, 0)
+        return env_state, total, length + alive, alive & ~env_state.terminated
+
+    carry = (
+        start,
+        jnp.zeros(episodes),
+        jnp.zeros(episodes, jnp.int32),
+        jnp.ones(episodes, bool),
+    )
+    decisions = env.decisions_per_episode
+    _, total, length, _ = jax.lax.fori_loop(0, decisions, step, carry)
+    return total, length
 
 
 def _timed(f: Callable, *args):
@@ -116,118 +149,110 @@ def _timed(f: Callable, *args):
 
 
 def _mean(returns) -> np.ndarray:
-    """The controller's fitness of members with finite returns. Shape `[P]`, NaN where there is none."""
+    """The controller's fitness of members with finite returns; NaN without. `[P]`."""
     return pd.DataFrame(np.asarray(returns, np.float64)).mean(axis=1).to_numpy()
 
 
-def population_of(ways: Ways, seed: int, every: int, say: Callable) -> pd.DataFrame:
-    """Trains one population. Returns a row per measured round and member."""
-    size = ways.options.pop_size
-    members, active = np.arange(size, dtype=np.int32), np.ones(size, bool)
-    config = np.asarray(ways.programs.configure(np.uint32(seed), members))
-    population = ways.programs.init(np.uint32(seed), np.int32(0), members, config)
-    world = ways.concurrent.init(np.uint32(seed), np.int32(0), members, config).world
-    tables = []
-    for number, updates in enumerate(ways.rounds, start=1):
-        head = (np.uint32(seed), np.int32(number))
-        inputs = (*head, np.int32(updates), members, active)
-        before = jax.tree.map(jnp.copy, population._replace(world=()))._replace(world=world)
-        (beside, concurrent), seconds_concurrent = _timed(ways.concurrent.train, *inputs, before, config)
-        world = beside.world
-        (population, training), seconds = _timed(ways.programs.train, *inputs, population, config)
-        evaluate = partial(ways.programs.evaluate, *head, np.int32(Purpose.evaluate), np.zeros(size, np.int32), active)
-        (returns, steps, _), seconds_evaluation = _timed(evaluate, population, config)
-        if number % every and number != len(ways.rounds):
-            continue
-        long, length = (np.asarray(x).mean(axis=1) for x in ways.truth(*head, members, population, config))
-        columns = {
-            "seed": seed,
-            "round": number,
-            "member": members,
-            "truth": long,
-            "length": length,
+class Population:
+    """One population that trains while all ways look at it."""
+
+    def __init__(self, ways: Ways, seed: int):
+        size = ways.options.pop_size
+        self.ways = ways
+        self.seed = np.uint32(seed)
+        self.members = np.arange(size, dtype=np.int32)
+        self.active = np.ones(size, bool)
+        self.config = np.asarray(ways.programs.configure(self.seed, self.members))
+        inputs = self.seed, np.int32(0), self.members, self.config
+        self.state = ways.programs.init(*inputs)
+        self.env_state = ways.concurrent.init(*inputs).env_state  # of concurrent
+
+    def play_round(self, number: int, updates: int) -> dict[str, np.ndarray | float]:
+        """Trains for a round. Returns what each way says, and what it costs."""
+        ways, config = self.ways, self.config
+        scalars = self.seed, np.int32(number), np.int32(updates)
+        inputs = *scalars, self.members, self.active
+        before = jax.tree.map(jnp.copy, self.state._replace(env_state=()))
+        before = before._replace(env_state=self.env_state)
+        (beside, concurrent), seconds_concurrent = _timed(
+            ways.concurrent.train, *inputs, before, config
+        )
+        self.env_state = beside.env_state
+        (self.state, training), seconds = _timed(
+            ways.programs.train, *inputs, self.state, config
+        )
+        (returns, steps), seconds_evaluation = self._evaluate(number)
+        train_steps = np.asarray(training["env_steps"])
+        return {
             "evaluation": _mean(returns),
             "training": _mean(training["episode_returns"]),
             "concurrent": _mean(concurrent["episode_returns"]),
-            "train_steps": np.asarray(training["env_steps"]),
+            "train_steps": train_steps,
             "evaluation_steps": np.asarray(steps),
-            "concurrent_steps": np.asarray(concurrent["env_steps"]) - np.asarray(training["env_steps"]),
+            "concurrent_steps": np.asarray(concurrent["env_steps"]) - train_steps,
             "train_seconds": seconds,
             "evaluation_seconds": seconds_evaluation,
             "concurrent_seconds": seconds_concurrent - seconds,
         }
-        tables.append(pd.DataFrame(columns))
-        say(f"seed {seed}, round {number} of {len(ways.rounds)}: long evaluations {long.min():.0f} to {long.max():.0f}")
-    return pd.concat(tables, ignore_index=True).assign(rounds=len(ways.rounds))
+
+    def _evaluate(self, number: int) -> tuple[tuple, float]:
+        """The product's evaluation: returns and steps, and its seconds."""
+        scalars = self.seed, np.int32(number), np.int32(Stream.evaluate)
+        draws = np.zeros(len(self.members), np.int32)
+        evaluate = partial(self.ways.programs.evaluate, *scalars, draws, self.active)
+        (returns, steps, _), seconds = _timed(evaluate, self.state, self.config)
+        return (returns, steps), seconds
+
+    def judge(self, number: int) -> dict[str, np.ndarray]:
+        """Mean return and length of long evaluations, each `[P]`."""
+        out = self.ways.truth(
+            self.seed, np.int32(number), self.members, self.state, self.config
+        )
+        truth, length = (np.asarray(x).mean(axis=1) for x in out)
+        return {"truth": truth, "length": length}
 
 
-def tau(fitness: np.ndarray, truth: np.ndarray) -> float:
-    """Kendall's tau over members; what has no fitness ranks last, as it does for a strategy. All equal: 0, no ranking."""
-    found = float(kendalltau(np.where(np.isnan(fitness), -np.inf, fitness), truth).statistic)
-    return 0.0 if np.isnan(found) else found
-
-
-def taus(table: pd.DataFrame) -> pd.DataFrame:
-    """Tau of each way in every measured round, with the stage of training."""
-    rows = []
-    for (seed, number), part in table.groupby(["seed", "round"]):
-        stage = STAGES[min(3 * (number - 1) // int(part["rounds"].iloc[0]), 2)]
-        rows.append({"seed": seed, "round": number, "stage": stage} | {way: tau(part[way], part["truth"]) for way in WAYS})
-    return pd.DataFrame(rows)
-
-
-def acceptable(mean: pd.DataFrame, way: str) -> bool:
-    """Whether a way ranks as the evaluation does: mean tau at most `SLACK` below it in every stage."""
-    return bool((mean[way] >= mean["evaluation"] - SLACK).all())
-
-
-def summarise(table: pd.DataFrame, episode: int) -> list[Figure]:
-    """Tau by stage, bias by episode length, cost of a round; `episode`: decisions of a whole one."""
-    ranks = taus(table)
-    mean = ranks.groupby("stage")[list(WAYS)].mean().reindex([s for s in STAGES if s in set(ranks["stage"])])
-    cut = table["length"] < 0.95 * episode
-    train = {unit: table[f"train_{unit}"] for unit in ("steps", "seconds")}
-    figures = []
-    for way in WAYS:
-        for stage, value in mean[way].items():
-            figures.append(Figure(f"{way}: tau, {stage}", value, "", note=_spread(ranks, way, stage)))
-        error = table[way] - table["truth"]
-        for words, part in (("whole", error[~cut]), ("cut short", error[cut])):
-            figures.append(Figure(f"{way}: bias, episodes {words}", float(part.mean()), "", note=f"{len(part)} members"))
-        figures.append(Figure(f"{way}: tau of error and episode length", tau(error.to_numpy(), table["length"]), ""))
-        for unit in ("steps", "seconds"):
-            cost = table[f"{way}_{unit}"].median() / train[unit].median() if way != "training" else 0.0
-            figures.append(Figure(f"{way}: cost in {unit}", 100 * cost, "% of training"))
-        if way != "evaluation":
-            words = "may be the default" if acceptable(mean, way) else "ranks worse than the evaluation"
-            worst = float((mean[way] - mean["evaluation"]).min())
-            figures.append(Figure(f"{way}: tau less the evaluation's, worst stage", worst, "", note=words))
-    return figures
-
-
-def _spread(ranks: pd.DataFrame, way: str, stage: str) -> str:
-    part = ranks.loc[ranks["stage"] == stage, way]
-    return f"{len(part)} rounds, {part.min():.2f} to {part.max():.2f}"
+def measure(ways: Ways, seed: int, every: int) -> pd.DataFrame:
+    """Trains one population. Returns a row per measured round and member."""
+    population = Population(ways, seed)
+    last = len(ways.rounds)
+    tables = []
+    for number, updates in enumerate(ways.rounds, start=1):
+        measured = population.play_round(number, updates)
+        if number % every and number != last:
+            continue
+        judged = population.judge(number)
+        row = {"seed": seed, "round": number, "member": population.members}
+        tables.append(pd.DataFrame(row | judged | measured))
+        low, high = judged["truth"].min(), judged["truth"].max()
+        say(
+            f"seed {seed}, round {number} of {last}: "
+            f"long evaluations {low:.0f} to {high:.0f}"
+        )
+    return pd.concat(tables, ignore_index=True).assign(rounds=last)
 
 
 @flags.answered
 def main(argv: list[str]) -> int:
     """Trains, compares, prints."""
     args = parser().parse_args(argv)
-    options = load_options((TINY if args.quick else SMALL) | {"seed": args.seeds, "strategy": "random"})
-    command_line.prepare_jax(options)
+    values = {"seed": args.seeds, "strategy": "random"}
+    options = load_options((TINY if args.quick else SMALL) | values)
+    prepare_jax(options)
     facts = machine()
     seeds = ", ".join(map(str, options.seed))
-    print(f"{options.env_name}, {options.pop_size} members, seeds {seeds}\n{sentence(facts)}", flush=True)
+    head = f"{options.env_name}, {options.pop_size} members, seeds {seeds}"
+    print(f"{head}\n{sentence(facts)}", flush=True)
     ways = prepare(options, args.episodes)
-    say = partial(print, file=sys.stderr, flush=True)
-    table = pd.concat([population_of(ways, seed, args.every, say) for seed in options.seed], ignore_index=True)
+    tables = [measure(ways, seed, args.every) for seed in options.seed]
+    table = pd.concat(tables, ignore_index=True)
     figures = summarise(table, -(-options.episode_length // options.action_repeat))
-    settings = {"seeds": list(options.seed), "episodes": args.episodes, "rows": table.to_dict("records")}
-    result = Result("fitness_ways", settings, figures, args.quick, facts)
-    show(result)
-    if args.json:
-        write(result, args.json)
+    settings = {
+        "seeds": list(options.seed),
+        "episodes": args.episodes,
+        "rows": table.to_dict("records"),
+    }
+    finish(Result("fitness_ways", settings, figures, args.quick, facts), args)
     return 0
 
 

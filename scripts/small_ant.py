@@ -1,4 +1,7 @@
-"""What most scripts train: eight members of 64 ants with 2x64 networks; in the quick form something tiny."""
+"""What most scripts train: eight members of 64 ants with 2x64 networks.
+
+In the quick form it is something tiny.
+"""
 
 from pathlib import Path
 

@@ -1,8 +1,9 @@
-"""Draws Figure 2 of Jaderberg et al. (2017) again: what two members do on the quadratic toy, in four ways.
+"""Draws Figure 2 of Jaderberg et al. (2017) again: two members on the quadratic toy.
 
-Each moves with its own weights h of the two directions, first (1, 0) and (0, 1). `grid search` changes nothing; `exploit only`:
-the worse one copies the better one's weights; `explore only`: both change h by noise; `PBT` does both, as `configs/toy.yaml`.
-Fifty rounds of four steps.
+Each moves with its own weights h of the two directions, first (1, 0) and (0, 1). They
+do it in four ways. `grid search` changes nothing; `exploit only`: the worse one copies
+the better one's weights; `explore only`: both change h by noise; `PBT` does both, as
+`configs/toy.yaml`. Fifty rounds of four steps.
 """
 
 import sys
@@ -14,15 +15,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import jax
 import jax.numpy as jnp
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bgpbt import space as spaces
-from bgpbt.plots import MEMBER, WINNER
 from bgpbt.strategies.frozen import frozen
 from bgpbt.strategies.pbt import pbt
 from bgpbt.strategies.random_search import random_search
 from bgpbt.tasks.toy import BEST, objective, quadratic
 from bgpbt.types import Array, Key, Outcome, Strategy
+from bgpbt.viz.style import MEMBER, WINNER
 from scripts.benchmarks import flags
 
 TASK = quadratic()
@@ -42,60 +44,95 @@ def explore_only() -> Strategy:
 
 
 WAYS = {
-    "PBT": pbt(TASK.space, TASK.blocks, quantile_fraction=0.5, inherit="weights", explore="noise", perturb_scale=NOISE),
+    "PBT": pbt(
+        TASK.space,
+        TASK.blocks,
+        quantile_fraction=0.5,
+        inherit="weights",
+        explore="noise",
+        perturb_scale=NOISE,
+    ),
     "explore only": explore_only(),
     "exploit only": frozen(pbt(TASK.space, TASK.blocks, quantile_fraction=0.5)),
     "grid search": random_search(TASK.space, TASK.blocks),
 }
 
 
-def play(strategy: Strategy, key: Key, interval: int = 4, steps: int = 200) -> tuple[Array, Array, Array]:
-    """One run without the engine: all step, then all exploit; nobody copies after the last step.
+def play(
+    strategy: Strategy, key: Key, interval: int = 4, steps: int = 200
+) -> tuple[Array, Array, Array]:
+    """One run without the engine: all step, then all exploit.
+
+    Nobody copies after the last step.
+
+    Args:
+      strategy: what decides.
+      key: PRNG key, consumed.
+      interval: steps of a round.
+      steps: of the run.
 
     Returns:
-      The points after every round, before anybody copied, shape `[rounds, 2, 2]`; the last configurations `[2, D]`; how often
-      someone copied.
+      The points after every round, before anybody copied, `[rounds, 2, 2]`; the last
+      configurations `[2, D]`; how often somebody copied, `[]`.
     """
-    state = jax.vmap(lambda c: TASK.init(key, spaces.decode(TASK.space, c)))(TASK.first)
+    first = TASK.initial_configs
+    state = jax.vmap(lambda c: TASK.init(key, spaces.decode(TASK.space, c)))(first)
 
     def train(x, config):
-        def one(x, c):
-            trained, _ = TASK.train(key, state._replace(params={"x": x}), spaces.decode(TASK.space, c), interval, ())
-            return trained.params["x"]
+        def train_member(x, c):
+            member = state._replace(params={"x": x})
+            natural = spaces.decode(TASK.space, c)
+            return TASK.train(key, member, natural, interval, ())[0].params["x"]
 
-        return jax.vmap(one)(x, config)
+        return jax.vmap(train_member)(x, config)
 
-    def round_(carry, key):
+    def play_round(carry, key):
         x, config, copies = carry
         x = train(x, config)
-        fitness, ones = objective(x), jnp.ones(2, jnp.int32)
-        _, decision = strategy.step(key, (), Outcome(config, fitness, fitness[:, None], ones, ones, ones.astype(bool)))
+        _, decision = strategy.step(key, (), _outcome(config, x))
         parents = decision.parents[:, 0]
-        return (x[parents], decision.config, copies + jnp.sum(parents != jnp.arange(2))), x
+        copies += jnp.sum(parents != jnp.arange(2))
+        return (x[parents], decision.config, copies), x
 
-    start = (state.params["x"], jnp.asarray(TASK.first), jnp.int32(0))
-    (x, config, copies), points = jax.lax.scan(round_, start, jax.random.split(key, steps // interval - 1))
+    start = (state.params["x"], jnp.asarray(first), jnp.int32(0))
+    keys = jax.random.split(key, steps // interval - 1)
+    (x, config, copies), points = jax.lax.scan(play_round, start, keys)
     return jnp.concatenate([points, train(x, config)[None]]), config, copies
+
+
+def _outcome(config: Array, x: Array) -> Outcome:
+    fitness = objective(x)
+    ones = jnp.ones(2, jnp.int32)
+    return Outcome(config, fitness, fitness[:, None], ones, ones, ones.astype(bool))
 
 
 def draw(seed: int, path: Path) -> None:
     """Four panels: both members after every round, over the objective."""
     figure = Figure(figsize=(11, 3.2), layout="constrained")
-    axis = np.linspace(0, 1, 101)
-    ground = np.asarray(objective(jnp.stack(jnp.meshgrid(axis, axis), axis=-1)))
-    for axes, (name, strategy) in zip(figure.subplots(1, len(WAYS), sharey=True), WAYS.items(), strict=True):
-        points = np.asarray(jax.jit(partial(play, strategy))(jax.random.PRNGKey(seed))[0])
-        axes.contour(axis, axis, ground, levels=np.linspace(-0.8, BEST, 11), colors="#e2e2e2", linewidths=0.8)
+    panels = figure.subplots(1, len(WAYS), sharey=True)
+    for axes, (name, strategy) in zip(panels, WAYS.items(), strict=True):
+        run = jax.jit(partial(play, strategy))
+        points = np.asarray(run(jax.random.PRNGKey(seed))[0])
+        _draw_objective(axes)
         for member, color in enumerate((WINNER, MEMBER)):
-            axes.plot(*points[:, member].T, ".", color=color, ms=5, label=f"member {member}")
+            label = f"member {member}"
+            axes.plot(*points[:, member].T, ".", color=color, ms=5, label=label)
         axes.plot(0, 0, "x", color="#222222", ms=7)
-        axes.set(title=f"{name}: {float(objective(points[-1]).max()):.3f}", xlabel="$x_0$", xlim=(-0.03, 1), ylim=(-0.03, 1))
+        best = float(objective(points[-1]).max())
+        axes.set(title=f"{name}: {best:.3f}", xlabel="$x_0$")
+        axes.set(xlim=(-0.03, 1), ylim=(-0.03, 1))
         axes.set_aspect("equal")
         axes.spines[["top", "right"]].set_visible(False)
-        if name == next(iter(WAYS)):
-            axes.set(ylabel="$x_1$")
-            axes.legend(frameon=False, fontsize="small")
+    panels[0].set(ylabel="$x_1$")
+    panels[0].legend(frameon=False, fontsize="small")
     figure.savefig(path, dpi=120)
+
+
+def _draw_objective(axes: Axes) -> None:
+    axis = np.linspace(0, 1, 101)
+    height = np.asarray(objective(jnp.stack(jnp.meshgrid(axis, axis), axis=-1)))
+    levels = np.linspace(-0.8, BEST, 11)
+    axes.contour(axis, axis, height, levels=levels, colors="#e2e2e2", linewidths=0.8)
 
 
 def parser() -> flags.Parser:

@@ -1,7 +1,9 @@
-"""Run by `test_agreement.py` in a process of its own: prints, as JSON, how far arrangements lie apart in float64.
+"""Run by `test_agreement.py`: prints how far device layouts lie apart in float64.
 
-Three rounds of a mixed population on a probe, with inheritance after each: four singles, one vmapped chunk, chunks of
-two, and one member for each of four devices, against one device that walks its members.
+Float64 needs a process of its own; the output is JSON. Three rounds of a mixed
+population on a probe, with inheritance after each: four singles, one vmapped chunk,
+chunks of two, and one member for each of four devices, against one device that walks
+its members.
 """
 
 import json
@@ -13,17 +15,26 @@ jax.config.update("jax_num_cpu_devices", 4)
 
 import numpy as np  # noqa: E402
 
+from bgpbt.execution.devices import DeviceLayout  # noqa: E402
+from bgpbt.execution.programs import make_programs  # noqa: E402
+from bgpbt.execution.streams import Stream, member_key  # noqa: E402
 from bgpbt.networks.mlp import MLP  # noqa: E402
-from bgpbt.population import Arrangement, Purpose, make_programs, member_key  # noqa: E402
 from bgpbt.space import Integer  # noqa: E402
-from bgpbt.tasks import minibatches  # noqa: E402
-from bgpbt.tasks.ppo import hyperparameter_space, ppo  # noqa: E402
+from bgpbt.tasks.ppo import minibatches  # noqa: E402
+from bgpbt.tasks.ppo.environments import load_environment_file  # noqa: E402
+from bgpbt.tasks.ppo.spaces import hyperparameter_space  # noqa: E402
+from bgpbt.tasks.ppo.task import ppo  # noqa: E402
 from bgpbt.types import Decision  # noqa: E402
-from envs.probes import PROBES  # noqa: E402
 
-P, SEED, ROUNDS, UPDATES = 4, np.uint32(3), 3, np.int32(2)
-minibatches.LADDER = (4, 32, 96)  # the rungs that the members below ask for: no other is ever taken
-PARENTS = np.array([[0, 1, 0, 3], [0, 0, 2, 3], [0, 1, 2, 1]], np.int32)  # of every round
+PROBES = load_environment_file("probes").PROBES
+P = 4
+SEED = np.uint32(3)
+ROUNDS = 3
+UPDATES = np.int32(2)
+# What the members below ask for: no other number is ever taken.
+minibatches.NUM_MINIBATCHES = (4, 32, 96)
+# Of every round.
+PARENTS = np.array([[0, 1, 0, 3], [0, 0, 2, 3], [0, 1, 2, 1]], np.int32)
 MLPS = {"policy": MLP(2, 2, 2, 8, 8, True), "value": MLP(2, 1, 2, 8, 8, True)}
 
 
@@ -40,69 +51,111 @@ TASK = task()
 
 
 def mixed() -> np.ndarray:
-    """Configurations that differ in everything: numbers of minibatches of three rungs, all architectures."""
+    """Configurations that differ in everything.
+
+    They have three numbers of minibatches and all architectures.
+    """
     config = np.random.default_rng(0).uniform(size=(P, len(TASK.space)))
     config[:, list(TASK.space).index("num_update_epochs")] = [0.0, 0.3, 0.15, 0.4]
-    for name, at in (("batch_size", [0.1, 0.3, 0.1, 0.9]), ("unroll_length", [0.02, 0.5, 0.98, 0.3])):
+    for name, at in (
+        ("batch_size", [0.1, 0.3, 0.1, 0.9]),
+        ("unroll_length", [0.02, 0.5, 0.98, 0.3]),
+    ):
         config[:, list(TASK.space).index(name)] = at
     for block in MLPS:
-        for name, at in (("depth", [0, 1, 0, 1]), ("width", [0, 0, 1, 1]), ("spectral_norm", [0, 1, 1, 0])):
+        for name, at in (
+            ("depth", [0, 1, 0, 1]),
+            ("width", [0, 0, 1, 1]),
+            ("spectral_norm", [0, 1, 1, 0]),
+        ):
             config[:, list(TASK.space).index(f"{block}_{name}")] = at
     return config
 
 
 def next_config(config: np.ndarray, parents: np.ndarray) -> np.ndarray:
-    """A copied member takes its parent's architecture and keeps its own hyperparameters."""
-    genes = np.array([dim.group != "hyperparameter" for dim in TASK.space.values()])
-    return np.where(genes, config[parents], config)
+    """A copied member takes the architecture of its parent, and nothing else."""
+    arch_mask = np.array([dim.group != "hyperparameter" for dim in TASK.space.values()])
+    return np.where(arch_mask, config[parents], config)
 
 
 def host(tree):
     return jax.tree.map(np.asarray, tree)
 
 
-def run(arrangement: Arrangement) -> list:
+def run(device_layout: DeviceLayout) -> list:
     """The populations after every round of training."""
-    programs, members, config, found = make_programs(TASK, P, arrangement), np.arange(P, dtype=np.int32), mixed(), []
-    people = programs.init(SEED, np.int32(0), members, config)
-    ones, zeros = np.ones((P, 2)), np.zeros((P, 2))
+    programs = make_programs(TASK, P, device_layout)
+    members = np.arange(P, dtype=np.int32)
+    config = mixed()
+    results = []
+    population = programs.init(SEED, np.int32(0), members, config)
+    ones = np.ones((P, 2))
+    zeros = np.zeros((P, 2))
     for number in range(1, ROUNDS + 1):
-        round_, active = np.int32(number), np.ones(P, bool)
-        people, metrics = programs.train(SEED, round_, UPDATES, members, active, people, config)
-        found.append(host((people, metrics)))
+        round_ = np.int32(number)
+        active = np.ones(P, bool)
+        population, metrics = programs.train(
+            SEED, round_, UPDATES, members, active, population, config
+        )
+        results.append(host((population, metrics)))
         parents = PARENTS[number - 1]
         config = next_config(config, parents)
-        decision = Decision(config, np.repeat(parents[:, None], 2, axis=1), ones, zeros, active, members)
-        people = programs.inherit(SEED, round_, people, programs.pick(people, np.int32(0)), decision)
-    return [*found, host(people)]
+        decision = Decision(
+            config, np.repeat(parents[:, None], 2, axis=1), ones, zeros, active, members
+        )
+        population = programs.inherit(
+            SEED, round_, population, programs.pick(population, np.int32(0)), decision
+        )
+    return [*results, host(population)]
 
 
 def run_singles() -> list:
-    """The same, member by member: inheritance is a plain copy and a fresh world."""
-    programs, config, found = make_programs(TASK, 1, Arrangement(1, 1)), mixed(), []
+    """The same, member by member.
+
+    Inheritance is a plain copy and fresh environments.
+    """
+    programs = make_programs(TASK, 1, DeviceLayout(1, 1))
+    config = mixed()
+    results = []
     number_of = [np.array([i], np.int32) for i in range(P)]
-    people = [programs.init(SEED, np.int32(0), number_of[i], config[i : i + 1]) for i in range(P)]
+    population = [
+        programs.init(SEED, np.int32(0), number_of[i], config[i : i + 1])
+        for i in range(P)
+    ]
     refresh = jax.jit(TASK.refresh)
     for number in range(1, ROUNDS + 1):
         outs = [
-            programs.train(SEED, np.int32(number), UPDATES, number_of[i], np.ones(1, bool), people[i], config[i : i + 1])
+            programs.train(
+                SEED,
+                np.int32(number),
+                UPDATES,
+                number_of[i],
+                np.ones(1, bool),
+                population[i],
+                config[i : i + 1],
+            )
             for i in range(P)
         ]
         outs = [host((state, metrics)) for state, metrics in outs]
-        found.append(jax.tree.map(lambda *xs: np.concatenate(xs), *outs))
+        results.append(jax.tree.map(lambda *xs: np.concatenate(xs), *outs))
         parents = PARENTS[number - 1]
         config = next_config(config, parents)
-        people = []
+        population = []
         for i, parent in enumerate(parents):
             state = jax.tree.map(lambda x: x[0], outs[parent][0])
             if parent != i:
-                state = host(refresh(member_key(SEED, Purpose.inherit, number, i), state))
-            people.append(jax.tree.map(lambda x: x[None], state))
-    return [*found, jax.tree.map(lambda *xs: np.concatenate(xs), *people)]
+                state = host(
+                    refresh(member_key(SEED, Stream.inherit, number, i), state)
+                )
+            population.append(jax.tree.map(lambda x: x[None], state))
+    return [*results, jax.tree.map(lambda *xs: np.concatenate(xs), *population)]
 
 
 def apart(a, b) -> float:
-    """The largest difference relative to 1 or to the value; infinite where NaN or integers differ."""
+    """The largest difference relative to 1 or to the value.
+
+    It is infinite where NaN or integers differ.
+    """
     worst = 0.0
     for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
         if x.dtype.kind != "f":
@@ -110,19 +163,38 @@ def apart(a, b) -> float:
         elif not np.array_equal(np.isnan(x), np.isnan(y)):
             worst = np.inf
         else:
-            worst = max(worst, float(np.nanmax(np.abs(x - y) / np.maximum(1, np.abs(y)), initial=0)))
+            worst = max(
+                worst,
+                float(np.nanmax(np.abs(x - y) / np.maximum(1, np.abs(y)), initial=0)),
+            )
     return worst
 
 
 if __name__ == "__main__":
-    others = {"whole": Arrangement(1, 4), "chunks of two": Arrangement(1, 2), "four devices": Arrangement(4, 1)}
-    results = {name: run(arrangement) for name, arrangement in others.items()} | {"singles": run_singles()}
-    reference = run(Arrangement(1, 1))
-    people = reference[-1]
-    assert all(x.dtype == np.float64 for x in jax.tree.leaves(people) if x.dtype.kind == "f")
-    found = {name: [apart(a, b) for a, b in zip(result, reference, strict=True)] for name, result in results.items()}
+    others = {
+        "one chunk": DeviceLayout(1, 4),
+        "chunks of two": DeviceLayout(1, 2),
+        "four devices": DeviceLayout(4, 1),
+    }
+    results = {name: run(device_layout) for name, device_layout in others.items()} | {
+        "singles": run_singles()
+    }
+    reference = run(DeviceLayout(1, 1))
+    population = reference[-1]
+    assert all(
+        x.dtype == np.float64
+        for x in jax.tree.leaves(population)
+        if x.dtype.kind == "f"
+    )
+    distances = {
+        name: [apart(a, b) for a, b in zip(result, reference, strict=True)]
+        for name, result in results.items()
+    }
     moved = [
         float(np.abs(a - b).max())
-        for a, b in zip(*(jax.tree.leaves(r[0].params) for r in (reference[2], reference[0])), strict=True)
+        for a, b in zip(
+            *(jax.tree.leaves(r[0].params) for r in (reference[2], reference[0])),
+            strict=True,
+        )
     ]
-    print(json.dumps({"apart": found, "moved": max(moved)}))
+    print(json.dumps({"apart": distances, "moved": max(moved)}))

@@ -1,19 +1,23 @@
-"""Four CPU devices, whatever the machine, and one compilation cache for all processes of a test session."""
+"""Four CPU devices on every machine, and one compilation cache for a test session."""
 
 import os
 import tempfile
 
-# Before JAX is imported, and inherited by the processes that tests start; a session begins with an empty cache.
+# Before JAX is imported, and inherited by the processes that tests start. A session
+# begins with an empty cache.
 _cache = tempfile.TemporaryDirectory(prefix="bgpbt-tests-")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _cache.name)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
 import jax  # noqa: E402
 
-if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", "") and "JAX_NUM_CPU_DEVICES" not in os.environ:
+if (
+    "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", "")
+    and "JAX_NUM_CPU_DEVICES" not in os.environ
+):
     try:
         jax.config.update("jax_num_cpu_devices", 4)
-    except RuntimeError:  # somebody has used JAX before: the devices stay as they are
+    except RuntimeError:  # JAX has been used before: the devices stay as they are
         pass
 
 import io  # noqa: E402
@@ -22,30 +26,9 @@ import pytest  # noqa: E402
 from rich.console import Console  # noqa: E402
 from toys import counted_compilations, share  # noqa: E402
 
-from bgpbt import api, display  # noqa: E402
-from bgpbt.store import RunStore  # noqa: E402
-
-LONGEST = (  # files by the seconds they take
-    "test_controller",
-    "test_fit",
-    "test_agreement",
-    "test_run",
-    "test_bgpbt",
-    "test_notebook",
-    "test_generations",
-    "test_population",
-    "test_scripts",
-    "test_contract",
-    "test_ppo",
-    "test_acquisition",
-    "test_api",
-    "test_distillation",
-)
-
-
-def pytest_collection_modifyitems(items):
-    """Two processes share the files: the longest come first, so that neither is left alone with one at the end."""
-    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+from bgpbt.result import Result  # noqa: E402
+from bgpbt.storage.store import RunStore  # noqa: E402
+from bgpbt.viz import display  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -55,16 +38,20 @@ def engines():
 
 @pytest.fixture
 def compile_once(monkeypatch, engines):
-    """Programs are compiled once for all tests of the toy, and its figures, which nobody looks at, are not drawn."""
+    """Compiles programs once for all tests of the toy, and draws no figures."""
     share(monkeypatch, engines)
-    monkeypatch.setattr(api.Result, "draw", lambda self: [])
+    monkeypatch.setattr(Result, "draw", lambda self: [])
 
 
 @pytest.fixture
-def said(monkeypatch):
+def printed(monkeypatch):
     """What the display printed, as one text."""
     out = io.StringIO()
-    monkeypatch.setattr(display, "Console", lambda **_: Console(file=out, width=400, force_terminal=False))
+    monkeypatch.setattr(
+        display,
+        "Console",
+        lambda **_: Console(file=out, width=400, force_terminal=False),
+    )
     return out
 
 

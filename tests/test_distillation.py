@@ -1,19 +1,23 @@
-"""A student of another architecture learns what its teacher does, through its own normaliser."""
+"""A student of another architecture learns what its teacher does.
+
+It sees observations through its own normaliser.
+"""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bgpbt import losses
+from bgpbt.environment import Env
 from bgpbt.networks.mlp import MLP
 from bgpbt.space import Float, Integer
-from bgpbt.tasks import distillation, learner, normalizer
-from bgpbt.tasks.ppo import ppo
-from bgpbt.types import Lesson
-from envs.base import Env
-from envs.probes import PROBES
+from bgpbt.tasks import distillation
+from bgpbt.tasks.ppo import actor_critic, distribution, normalizer
+from bgpbt.tasks.ppo.environments import load_environment_file
+from bgpbt.tasks.ppo.task import ppo
+from bgpbt.types import Distillation
 
+PROBES = load_environment_file("probes").PROBES
 H = {
     "entropy_cost": 1e-3,
     "discounting": 0.8,
@@ -33,14 +37,18 @@ SPACE = {
     "learning_rate": Float(1e-5, 1e-1, 1e-3, log=True),
     "num_update_epochs": Integer(1, 8, 4),
 }
-TEACHER, STUDENT = [0.99, 0.01, 0.5, 0.5], [0.01, 0.99, 0.0, 0.0]  # 2 layers of 8; 1 layer of 16, learning hardly at all
+TEACHER = [0.99, 0.01, 0.5, 0.5]  # 2 layers of 8
+STUDENT = [0.01, 0.99, 0.0, 0.0]  # 1 layer of 16, learning hardly at all
 OBS = jnp.array([[-1.0, 0.0], [1.0, 0.0]])  # all that this probe ever shows
 
 
 def task_of(depth: int, width: int):
     probe = PROBES["observed"]()
     env = Env("probe", 2, 1, 1000, 1, 1.0, probe.reset, probe.step)
-    mlps = {"policy": MLP(2, 2, depth, width, 16, False), "value": MLP(2, 1, 1, 16, 16, False)}
+    mlps = {
+        "policy": MLP(2, 2, depth, width, 16, False),
+        "value": MLP(2, 1, 1, 16, 16, False),
+    }
     return ppo(env, num_envs=32, space=SPACE, fixed=H, **mlps)
 
 
@@ -56,17 +64,24 @@ def natural(config):
 
 def dist(state, config):
     h = H | natural(config)
-    layers, _ = learner.layers_of(state.params, state.moments, h)
-    return learner.policy(layers, normalizer.normalise(state.shared, OBS), h)
+    layers, _ = actor_critic.normalised_layers(state.params, state.opt_state, h)
+    return actor_critic.policy(layers, normalizer.normalise(state.statistics, OBS), h)
 
 
 @pytest.fixture(scope="module")
 def teacher():
-    """An opinionated policy in a program padded to 2 layers of 32, used to other observations than the student's."""
+    """An opinionated policy in a program padded to 2 layers of 32.
+
+    It is used to other observations than the student's.
+    """
     state = task_of(2, 32).init(jax.random.PRNGKey(7), natural(TEACHER))
     policy = jax.tree.map(lambda x: 1.5 * x, state.params["policy"])
-    shared = normalizer.update(state.shared, 2 * jax.random.normal(jax.random.PRNGKey(8), (100, 2)) + 1)
-    return state._replace(params=state.params | {"policy": policy}, shared=shared, world=())
+    statistics = normalizer.update(
+        state.statistics, 2 * jax.random.normal(jax.random.PRNGKey(8), (100, 2)) + 1
+    )
+    return state._replace(
+        params=state.params | {"policy": policy}, statistics=statistics, env_state=()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -75,20 +90,29 @@ def learn(teacher):
     student = task.init(jax.random.PRNGKey(0), natural(STUDENT))
 
     @jax.jit
-    def train(trained, length, teacher):
-        lesson = Lesson(teacher, jnp.array(TEACHER), trained, length)
+    def train(steps_done, steps_total, teacher):
+        extra = Distillation(teacher, jnp.array(TEACHER), steps_done, steps_total)
         h = {name: jnp.asarray(x) for name, x in natural(STUDENT).items()}
-        return task.train(jax.random.PRNGKey(1), student, h, 60, lesson)[0]
+        return task.train(jax.random.PRNGKey(1), student, h, 60, extra)[0]
 
-    return student, lambda trained, length: train(jnp.float32(trained), jnp.float32(length), teacher)
+    return student, lambda steps_done, steps_total: train(
+        jnp.float32(steps_done), jnp.float32(steps_total), teacher
+    )
 
 
 def divergence(teacher, student):
-    return float(jnp.mean(losses.kl_before_tanh(dist(teacher, TEACHER), dist(student, STUDENT))))
+    return float(
+        jnp.mean(
+            distribution.kl_before_tanh(dist(teacher, TEACHER), dist(student, STUDENT))
+        )
+    )
 
 
 def test_the_student_comes_to_act_like_its_teacher(teacher, learn):
-    """60 updates with alpha 1; at its own learning rate of 1e-5 and one epoch it would hardly move."""
+    """60 updates with alpha 1.
+
+    At its own learning rate of 1e-5 and one epoch it would hardly move.
+    """
     student, train = learn
     before, after = divergence(teacher, student), divergence(teacher, train(0, 1e9))
     assert after < 0.1 * before, (before, after)
@@ -96,14 +120,22 @@ def test_the_student_comes_to_act_like_its_teacher(teacher, learn):
 
 def test_a_teacher_that_has_faded_counts_less(teacher, learn):
     _, train = learn
-    assert divergence(teacher, train(0, 1e9)) < 0.5 * divergence(teacher, train(1e9, 1e9))
+    assert divergence(teacher, train(0, 1e9)) < 0.5 * divergence(
+        teacher, train(1e9, 1e9)
+    )
 
 
 def test_alpha_falls_over_the_first_four_fifths():
-    for trained, expected in ((0, 1), (400, 0.525), (800, 0.05), (1000, 0.05), (2000, 0.05)):
-        assert distillation.alpha(trained, 1000) == pytest.approx(expected)
+    for steps_done, expected in (
+        (0, 1),
+        (400, 0.525),
+        (800, 0.05),
+        (1000, 0.05),
+        (2000, 0.05),
+    ):
+        assert distillation.alpha(steps_done, 1000) == pytest.approx(expected)
 
 
 def test_the_weight_goes_on_where_the_last_round_stopped():
-    lesson = Lesson((), (), 300.0, 1000.0)
-    np.testing.assert_allclose(distillation.weight(lesson, 100.0), 5 * 0.525, rtol=1e-6)
+    extra = Distillation((), (), 300.0, 1000.0)
+    np.testing.assert_allclose(distillation.weight(extra, 100.0), 5 * 0.525, rtol=1e-6)

@@ -1,4 +1,4 @@
-"""Clocks, endings and counts of episodes, on an environment whose every number is known."""
+"""Clocks, endings and counts of episodes, where every number is known."""
 
 import warnings
 
@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bgpbt.tasks import episodes
-from envs import ENVS
-from envs.base import Env, EnvState
+from bgpbt.environment import Env, EnvState
+from bgpbt.tasks.ppo import episodes
+from bgpbt.tasks.ppo.environments import make_environment
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -18,11 +18,19 @@ with warnings.catch_warnings():
 
 
 def counter(length: int = 1000, *, repeat: int = 1, ends_at: int = 10**6) -> Env:
-    """Pays the action; observes its own step count, and ends by itself after `ends_at` steps. `physics` is the count."""
+    """Pays the action; observes its own step count, which is its `physics`.
+
+    It ends by itself after `ends_at` steps.
+    """
 
     def reset(key):
         zero = jnp.zeros((), jnp.int32)
-        return EnvState(zero, jnp.stack([jnp.zeros(()), jax.random.uniform(key)]), jnp.zeros(()), jnp.zeros((), bool))
+        return EnvState(
+            zero,
+            jnp.stack([jnp.zeros(()), jax.random.uniform(key)]),
+            jnp.zeros(()),
+            jnp.zeros((), bool),
+        )
 
     def step(state, action):
         count = state.physics + 1
@@ -38,86 +46,121 @@ def bank(env: Env, count: int) -> EnvState:
     return state._replace(physics=-100 - jnp.arange(count, dtype=jnp.int32))
 
 
-def rollout(env: Env, world, steps: int, pay=1.0):
-    """The worlds after each of `steps` decisions and what they gave; leading axis time."""
-    fresh = bank(env, len(world.clock))
+def rollout(env: Env, env_state, steps: int, pay=1.0):
+    """The states after each of `steps` decisions and what they gave.
 
-    def decide(world, _):
-        world, step = episodes.advance(env, world, jnp.full((len(world.clock), 1), pay), fresh, jnp.arange(len(world.clock)))
-        return world, (world, step)
+    The leading axis is time.
+    """
+    fresh = bank(env, len(env_state.clock))
 
-    return jax.lax.scan(decide, world, None, steps)[1]
+    def decide(env_state, _):
+        env_state, step = episodes.advance(
+            env,
+            env_state,
+            jnp.full((len(env_state.clock), 1), pay),
+            fresh,
+            jnp.arange(len(env_state.clock)),
+        )
+        return env_state, (env_state, step)
+
+    return jax.lax.scan(decide, env_state, None, steps)[1]
 
 
 def test_running_out_of_time_is_truncation():
     env = counter(4)
-    worlds, steps = rollout(env, episodes.start(jax.random.PRNGKey(0), env, 2, staggered=False), 9)
+    states, steps = rollout(
+        env, episodes.start(jax.random.PRNGKey(0), env, 2, staggered=False), 9
+    )
     np.testing.assert_array_equal(steps.truncated[:, 0], [0, 0, 0, 1, 0, 0, 0, 1, 0])
     assert not steps.terminated.any()
-    np.testing.assert_array_equal(worlds.clock[:, 1], [1, 2, 3, 0, 1, 2, 3, 0, 1])
-    np.testing.assert_array_equal(worlds.episode_return[:, 1], [1, 2, 3, 0, 1, 2, 3, 0, 1])
+    np.testing.assert_array_equal(states.clock[:, 1], [1, 2, 3, 0, 1, 2, 3, 0, 1])
+    np.testing.assert_array_equal(
+        states.episode_return[:, 1], [1, 2, 3, 0, 1, 2, 3, 0, 1]
+    )
 
 
 def test_the_environments_own_end_is_termination():
     env = counter(1000, ends_at=3)
-    worlds, steps = rollout(env, episodes.start(jax.random.PRNGKey(0), env, 2, staggered=False), 3)
+    states, steps = rollout(
+        env, episodes.start(jax.random.PRNGKey(0), env, 2, staggered=False), 3
+    )
     np.testing.assert_array_equal(steps.terminated[:, 0], [0, 0, 1])
     assert not steps.truncated.any()
-    assert not worlds.env.terminated.any()  # the new episode has not ended
+    assert not states.env.terminated.any()  # the new episode has not ended
     np.testing.assert_array_equal(steps.finished_return[:, 0], [np.nan, np.nan, 3])
 
 
 def test_an_end_on_the_last_step_is_termination_only():
     env = counter(3, ends_at=3)
-    _, steps = rollout(env, episodes.start(jax.random.PRNGKey(0), env, 1, staggered=False), 3)
+    _, steps = rollout(
+        env, episodes.start(jax.random.PRNGKey(0), env, 1, staggered=False), 3
+    )
     assert (float(steps.terminated[2, 0]), float(steps.truncated[2, 0])) == (1, 0)
 
 
 def test_an_ended_environment_continues_from_its_row_of_the_bank():
     env = counter(2)
     fresh = bank(env, 3)
-    worlds, _ = rollout(env, episodes.start(jax.random.PRNGKey(0), env, 3, staggered=False), 3)
-    np.testing.assert_array_equal(worlds.env.physics, [[1, 1, 1], [-100, -101, -102], [-99, -100, -101]])
-    np.testing.assert_array_equal(worlds.env.obs[1], fresh.obs)
+    states, _ = rollout(
+        env, episodes.start(jax.random.PRNGKey(0), env, 3, staggered=False), 3
+    )
+    np.testing.assert_array_equal(
+        states.env.physics, [[1, 1, 1], [-100, -101, -102], [-99, -100, -101]]
+    )
+    np.testing.assert_array_equal(states.env.obs[1], fresh.obs)
 
 
 def test_only_the_environment_that_ended_starts_again():
     env = counter(1000, ends_at=3)
-    world = episodes.start(jax.random.PRNGKey(0), env, 3, staggered=False)
-    world = world._replace(env=world.env._replace(physics=jnp.array([0, 2, 1], jnp.int32)))
-    worlds, steps = rollout(env, world, 1)
+    env_state = episodes.start(jax.random.PRNGKey(0), env, 3, staggered=False)
+    env_state = env_state._replace(
+        env=env_state.env._replace(physics=jnp.array([0, 2, 1], jnp.int32))
+    )
+    states, steps = rollout(env, env_state, 1)
     np.testing.assert_array_equal(steps.terminated[0], [0, 1, 0])
-    np.testing.assert_array_equal(worlds.env.physics[0], [1, -101, 2])
-    np.testing.assert_array_equal(worlds.clock[0], [1, 0, 1])
+    np.testing.assert_array_equal(states.env.physics[0], [1, -101, 2])
+    np.testing.assert_array_equal(states.clock[0], [1, 0, 1])
 
 
-def test_staggered_clocks_spread_the_cut_offs_and_only_whole_episodes_count():
+def test_staggered_clocks_spread_the_cut_offs_and_only_complete_episodes_count():
     env = counter(8)
-    world = episodes.start(jax.random.PRNGKey(0), env, 4, staggered=True)
-    np.testing.assert_array_equal(world.clock, [0, 2, 4, 6])
-    np.testing.assert_array_equal(world.whole, [True, False, False, False])
-    worlds, steps = rollout(env, world, 16)
-    np.testing.assert_array_equal(steps.truncated.sum(axis=1), [0, 1] * 8)  # never all at once
+    env_state = episodes.start(jax.random.PRNGKey(0), env, 4, staggered=True)
+    np.testing.assert_array_equal(env_state.clock, [0, 2, 4, 6])
+    np.testing.assert_array_equal(env_state.complete, [True, False, False, False])
+    states, steps = rollout(env, env_state, 16)
+    np.testing.assert_array_equal(
+        steps.truncated.sum(axis=1), [0, 1] * 8
+    )  # never all at once
     np.testing.assert_array_equal(np.argmax(steps.truncated, axis=0), [7, 5, 3, 1])
     finished = np.asarray(steps.finished_return)
-    # Of the cut episodes, the first one counts only where it began at clock 0; later ones are whole everywhere.
-    assert [np.flatnonzero(~np.isnan(finished[:, g])).tolist() for g in range(4)] == [[7, 15], [13], [11], [9]]
+    # Of the cut episodes, the first one counts only where it began at clock 0; later
+    # ones are complete everywhere.
+    assert [np.flatnonzero(~np.isnan(finished[:, g])).tolist() for g in range(4)] == [
+        [7, 15],
+        [13],
+        [11],
+        [9],
+    ]
     np.testing.assert_array_equal(finished[~np.isnan(finished)], 8)
-    assert worlds.whole[-1].all()
+    assert states.complete[-1].all()
 
 
 def test_more_environments_than_steps_stagger_too():
     env = counter(3)
-    world = episodes.start(jax.random.PRNGKey(0), env, 7, staggered=True)
-    np.testing.assert_array_equal(world.clock, [0, 0, 0, 1, 1, 2, 2])
-    np.testing.assert_array_equal(world.whole, world.clock == 0)
+    env_state = episodes.start(jax.random.PRNGKey(0), env, 7, staggered=True)
+    np.testing.assert_array_equal(env_state.clock, [0, 0, 0, 1, 1, 2, 2])
+    np.testing.assert_array_equal(env_state.complete, env_state.clock == 0)
 
 
 def test_the_state_keeps_its_shapes_and_dtypes():
     env = counter(4)
-    world = episodes.start(jax.random.PRNGKey(0), env, 2, staggered=True)
-    after, _ = episodes.advance(env, world, jnp.ones((2, 1)), bank(env, 2), jnp.arange(2))
-    assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), world)
+    env_state = episodes.start(jax.random.PRNGKey(0), env, 2, staggered=True)
+    after, _ = episodes.advance(
+        env, env_state, jnp.ones((2, 1)), bank(env, 2), jnp.arange(2)
+    )
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(
+        lambda x: (x.shape, x.dtype), env_state
+    )
     assert not any(x.weak_type for x in jax.tree.leaves(after))
 
 
@@ -127,13 +170,18 @@ def test_the_state_keeps_its_shapes_and_dtypes():
 @pytest.mark.parametrize(("repeat", "decisions"), [(1, 10), (3, 4)])
 def test_play_counts_every_step_it_simulates(repeat, decisions):
     env = counter(10, repeat=repeat)
-    returns, steps = jax.jit(lambda key: episodes.play(key, env, lambda obs: jnp.ones((5, 1)), 5))(jax.random.PRNGKey(0))
+    returns, steps = jax.jit(
+        lambda key: episodes.play(key, env, lambda obs: jnp.ones((5, 1)), 5)
+    )(jax.random.PRNGKey(0))
     np.testing.assert_array_equal(returns, decisions)
     assert int(steps) == decisions * repeat * 5 and steps.dtype == jnp.int32
 
 
 def test_play_stops_when_all_have_ended_and_counts_only_living_rewards():
-    """Two of the starts are near their end; the loop lasts as long as the longest episode, not as the limit."""
+    """Two of the starts are near their end.
+
+    The loop lasts as long as the longest episode, not as the limit.
+    """
     env = counter(1000, ends_at=6)
     start = env.reset
 
@@ -160,51 +208,91 @@ def test_play_asks_the_policy_about_what_it_sees():
 def test_play_differs_by_key_and_repeats_by_key():
     env = counter(5)
     act = lambda obs: obs[:, 1:]  # noqa: E731
-    first, again, other = (np.asarray(episodes.play(jax.random.PRNGKey(k), env, act, 4)[0]) for k in (0, 0, 1))
+    first, again, other = (
+        np.asarray(episodes.play(jax.random.PRNGKey(k), env, act, 4)[0])
+        for k in (0, 0, 1)
+    )
     np.testing.assert_array_equal(first, again)
     assert (first != other).all() and len(set(first)) == 4
 
 
 def test_decisions_cover_the_episode():
-    assert [counter(10, repeat=r).decisions_per_episode for r in (1, 2, 3, 10, 11)] == [10, 5, 4, 1, 1]
+    assert [counter(10, repeat=r).decisions_per_episode for r in (1, 2, 3, 10, 11)] == [
+        10,
+        5,
+        4,
+        1,
+        1,
+    ]
 
 
 # Action repeat of Brax environments
 
 
 class Numbered:
-    """An environment as Brax writes them: rewards 1, 2, 3, ..., and done at its second step only. No physics."""
+    """An environment as Brax writes them, without physics.
 
-    observation_size, action_size, dt, sys = 2, 1, 0.1, None
+    Rewards are 1, 2, 3, ..., and it is done at its second step only.
+    """
+
+    observation_size = 2
+    action_size = 1
+    dt = 0.1
+    sys = None
 
     def reset(self, key):
         count = jnp.zeros(())
-        return State(None, jax.random.uniform(key, (2,)), count, count, {"metric": count}, {"count": count})
+        return State(
+            None,
+            jax.random.uniform(key, (2,)),
+            count,
+            count,
+            {"metric": count},
+            {"count": count},
+        )
 
     def step(self, state, action):
         count = state.info["count"] + 1
-        return state.replace(obs=state.obs + action[0], reward=count, done=jnp.where(count == 2, 1.0, 0.0), info={"count": count})
+        return state.replace(
+            obs=state.obs + action[0],
+            reward=count,
+            done=jnp.where(count == 2, 1.0, 0.0),
+            info={"count": count},
+        )
 
 
 @pytest.fixture
 def numbered(monkeypatch):
     monkeypatch.setattr(brax_envs, "get_environment", lambda name, backend: Numbered())
-    return lambda repeat: ENVS["reacher"](episode_length=10, action_repeat=repeat)
+    return lambda repeat: make_environment(
+        "reacher", episode_length=10, action_repeat=repeat
+    )
 
 
-@pytest.mark.parametrize(("repeat", "reward", "terminated"), [(1, 1, False), (2, 3, True), (4, 3, True)])
-def test_rewards_after_an_end_within_the_repeat_do_not_count(numbered, repeat, reward, terminated):
+@pytest.mark.parametrize(
+    ("repeat", "reward", "terminated"), [(1, 1, False), (2, 3, True), (4, 3, True)]
+)
+def test_rewards_after_an_end_within_the_repeat_do_not_count(
+    numbered, repeat, reward, terminated
+):
     env = numbered(repeat)
     state = env.reset(jax.random.PRNGKey(0))
     after = env.step(state, jnp.ones(1))
     assert float(after.reward) == reward and bool(after.terminated) is terminated
-    np.testing.assert_allclose(after.obs, state.obs + repeat, rtol=1e-6)  # the action is held
-    assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), state)
+    np.testing.assert_allclose(
+        after.obs, state.obs + repeat, rtol=1e-6
+    )  # the action is held
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(
+        lambda x: (x.shape, x.dtype), state
+    )
     assert not any(x.weak_type for x in jax.tree.leaves((state, after)))
 
 
 def test_an_end_does_not_outlive_its_step(numbered):
-    """The trainer resets; the environment itself says `terminated` for the last decision only."""
+    """The trainer resets.
+
+    The environment itself says `terminated` for the last decision only.
+    """
     env = numbered(2)
     state = env.step(env.reset(jax.random.PRNGKey(0)), jnp.zeros(1))
     again = env.step(state, jnp.zeros(1))
@@ -213,6 +301,6 @@ def test_an_end_does_not_outlive_its_step(numbered):
 
 
 def test_the_environment_without_physics_can_be_built():
-    env = ENVS["fast"](episode_length=10)
+    env = make_environment("fast", episode_length=10)
     state = env.step(env.reset(jax.random.PRNGKey(0)), jnp.zeros(env.action_size))
     assert state.obs.shape == (env.observation_size,) and env.pose is None

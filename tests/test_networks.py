@@ -1,4 +1,7 @@
-"""The masked network is a dense one of exactly its size; padding changes nothing and never learns."""
+"""The masked network is a dense one of exactly its size.
+
+Padding changes nothing and never learns.
+"""
 
 import warnings
 
@@ -15,9 +18,14 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from flax import linen
 
-IN, OUT, DEEPEST, WIDEST = 7, 3, 5, 256
+IN = 7
+OUT = 3
+DEEPEST = 5
+WIDEST = 256
 LARGEST = MLP(IN, OUT, DEEPEST, WIDEST, drawn_width=WIDEST)
-CORNERS = [(depth, width, norm) for depth in (1, 5) for width in (32, 256) for norm in (0, 1)]
+CORNERS = [
+    (depth, width, norm) for depth in (1, 5) for width in (32, 256) for norm in (0, 1)
+]
 KEY = jax.random.PRNGKey(3)
 X = jax.random.normal(jax.random.PRNGKey(4), (16, IN))
 
@@ -47,8 +55,8 @@ def forward(layers, vectors, arch):
 @jax.jit
 def gradient(layers, vectors, arch):
     def loss(layers):
-        ready, turned = mlp.normalise(layers, vectors, arch)
-        return jnp.mean((mlp.apply(ready, X, arch) - 1.0) ** 2), turned
+        ready, power_vectors = mlp.normalise(layers, vectors, arch)
+        return jnp.mean((mlp.apply(ready, X, arch) - 1.0) ** 2), power_vectors
 
     return jax.grad(loss, has_aux=True)(layers)
 
@@ -62,9 +70,15 @@ def adam_steps(layers, vectors, arch):
         layers, vectors, state = carry
         grads, vectors = gradient(layers, vectors, arch)
         direction, state = adam.update(grads, state)
-        return jax.tree.map(lambda p, d: p - 1e-2 * d, layers, direction), vectors, state
+        return (
+            jax.tree.map(lambda p, d: p - 1e-2 * d, layers, direction),
+            vectors,
+            state,
+        )
 
-    layers, _, state = jax.lax.fori_loop(0, 5, step, (layers, vectors, adam.init(layers)))
+    layers, _, state = jax.lax.fori_loop(
+        0, 5, step, (layers, vectors, adam.init(layers))
+    )
     return layers, state
 
 
@@ -73,7 +87,13 @@ def grown(layers: list, arch: Arch) -> list:
     rng = np.random.default_rng(0)
     out = []
     for layer, mask in zip(layers, masks(arch), strict=True):
-        out.append(layer | {"bias": jnp.asarray(rng.normal(size=layer["bias"].shape), jnp.float32) * mask["bias"]})
+        out.append(
+            layer
+            | {
+                "bias": jnp.asarray(rng.normal(size=layer["bias"].shape), jnp.float32)
+                * mask["bias"]
+            }
+        )
     return out
 
 
@@ -81,11 +101,13 @@ def masks(arch: Arch) -> list:
     """1 where a weight belongs to the network, by plain counting."""
     out = []
     for index in range(DEEPEST + 1):
-        first, last = index == 0, index == DEEPEST
+        first = index == 0
+        last = index == DEEPEST
         kernel = np.zeros((IN if first else WIDEST, OUT if last else WIDEST))
         bias = np.zeros(kernel.shape[1])
         if last or index < arch.depth:
-            rows, columns = IN if first else arch.width, OUT if last else arch.width
+            rows = IN if first else arch.width
+            columns = OUT if last else arch.width
             kernel[:rows, :columns] = 1
             bias[:columns] = 1
         out.append({"kernel": kernel, "bias": bias})
@@ -99,17 +121,24 @@ def cut(layers: list, arch: Arch) -> dict:
         layer = layers[-1] if index == arch.depth else layers[index]
         rows = IN if index == 0 else arch.width
         columns = OUT if index == arch.depth else arch.width
-        dense[f"Dense_{index}"] = {"kernel": layer["kernel"][:rows, :columns], "bias": layer["bias"][:columns]}
+        dense[f"Dense_{index}"] = {
+            "kernel": layer["kernel"][:rows, :columns],
+            "bias": layer["bias"][:columns],
+        }
     return {"params": dense}
 
 
-@pytest.mark.parametrize(("depth", "width"), [(1, 32), (1, 256), (2, 64), (3, 100), (4, 32), (5, 256)])
+@pytest.mark.parametrize(
+    ("depth", "width"), [(1, 32), (1, 256), (2, 64), (3, 100), (4, 32), (5, 256)]
+)
 def test_masked_is_the_dense_network_of_that_size(depth, width):
     arch = Arch(depth, width, 0)
     layers, vectors = draw(KEY, arch)
     layers = grown(layers, arch)
     expected = Dense(depth, width).apply(cut(layers, arch), X)
-    np.testing.assert_allclose(forward(layers, vectors, arch), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        forward(layers, vectors, arch), expected, rtol=1e-5, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("corner", CORNERS)
@@ -121,7 +150,9 @@ def test_outside_the_mask_everything_stays_zero_to_the_bit(corner):
     for tree in (layers, grads, after, state.mu, state.nu):
         for layer, mask in zip(tree, masks(arch), strict=True):
             for name in ("kernel", "bias"):
-                np.testing.assert_array_equal(np.asarray(layer[name])[mask[name] == 0], 0)
+                np.testing.assert_array_equal(
+                    np.asarray(layer[name])[mask[name] == 0], 0
+                )
     for layer, before, mask in zip(after, layers, masks(arch), strict=True):
         moved = np.asarray(layer["kernel"] != before["kernel"])
         np.testing.assert_allclose(moved.sum(), mask["kernel"].sum(), rtol=0.01)
@@ -131,27 +162,36 @@ def test_outside_the_mask_everything_stays_zero_to_the_bit(corner):
 def test_gradients_are_finite_and_inside_the_mask_at_every_corner(corner):
     arch = Arch(*corner)
     layers, vectors = draw(KEY, arch)
-    grads, turned = gradient(layers, vectors, arch)
-    assert all(np.isfinite(x).all() for x in jax.tree.leaves((grads, turned)))
+    grads, power_vectors = gradient(layers, vectors, arch)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves((grads, power_vectors)))
     for grad, mask in zip(grads, masks(arch), strict=True):
-        assert np.asarray(grad["kernel"])[mask["kernel"] == 1].any() == mask["kernel"].any()
+        assert (
+            np.asarray(grad["kernel"])[mask["kernel"] == 1].any()
+            == mask["kernel"].any()
+        )
 
 
 @pytest.mark.parametrize("norm", [0, 1])
 def test_padding_changes_no_member(norm):
-    """A capacity of 2 x 64 and one of 5 x 256 draw the same member and compute the same."""
+    """Programs of 2 x 64 and of 5 x 256 draw the same member and compute the same."""
     arch = Arch(2, 40, norm)
     small = MLP(IN, OUT, 2, 64, drawn_width=WIDEST)
     layers, vectors = mlp.init(KEY, small, arch)
     padded, padded_vectors = draw(KEY, arch)
     for index, (layer, where) in enumerate(zip(layers, (0, 1, DEEPEST), strict=True)):
         rows, columns = layer["kernel"].shape
-        np.testing.assert_array_equal(layer["kernel"], padded[where]["kernel"][:rows, :columns])
+        np.testing.assert_array_equal(
+            layer["kernel"], padded[where]["kernel"][:rows, :columns]
+        )
         np.testing.assert_array_equal(layer["bias"], padded[where]["bias"][:columns])
         if index < 2:
-            np.testing.assert_allclose(vectors[index], padded_vectors[index][:columns], rtol=1e-6)
-    found = mlp.apply(mlp.normalise(layers, vectors, arch)[0], X, arch)
-    np.testing.assert_allclose(found, forward(padded, padded_vectors, arch), rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(
+                vectors[index], padded_vectors[index][:columns], rtol=1e-6
+            )
+    actual = mlp.apply(mlp.normalise(layers, vectors, arch)[0], X, arch)
+    np.testing.assert_allclose(
+        actual, forward(padded, padded_vectors, arch), rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("width", [32, 128, 256])
@@ -171,8 +211,23 @@ def test_layers_and_keys_draw_different_weights():
     layers, _ = draw(KEY, Arch(5, 256, 0))
     others, _ = draw(jax.random.PRNGKey(99), Arch(5, 256, 0))
     for index in range(1, DEEPEST):
-        assert np.abs(np.corrcoef(layers[index]["kernel"].ravel(), layers[1]["kernel"].ravel())[0, 1] - (index == 1)) < 0.05
-        assert np.abs(np.corrcoef(layers[index]["kernel"].ravel(), others[index]["kernel"].ravel())[0, 1]) < 0.05
+        assert (
+            np.abs(
+                np.corrcoef(
+                    layers[index]["kernel"].ravel(), layers[1]["kernel"].ravel()
+                )[0, 1]
+                - (index == 1)
+            )
+            < 0.05
+        )
+        assert (
+            np.abs(
+                np.corrcoef(
+                    layers[index]["kernel"].ravel(), others[index]["kernel"].ravel()
+                )[0, 1]
+            )
+            < 0.05
+        )
 
 
 # Spectral norm
@@ -180,7 +235,9 @@ def test_layers_and_keys_draw_different_weights():
 
 @jax.jit
 def iterate(layers, vectors, arch):
-    vectors = jax.lax.fori_loop(0, 60, lambda _, vectors: mlp.normalise(layers, vectors, arch)[1], vectors)
+    vectors = jax.lax.fori_loop(
+        0, 60, lambda _, vectors: mlp.normalise(layers, vectors, arch)[1], vectors
+    )
     return mlp.normalise(layers, vectors, arch)
 
 
@@ -189,13 +246,15 @@ def test_spectral_norm_is_one_where_it_is_on(depth, width):
     arch = Arch(depth, width, 1)
     layers, vectors = draw(KEY, arch)
     layers = [layer | {"kernel": 3 * layer["kernel"]} for layer in grown(layers, arch)]
-    ready, turned = iterate(layers, vectors, arch)
+    ready, power_vectors = iterate(layers, vectors, arch)
     for index in range(depth):
         norm = np.linalg.svd(np.asarray(ready[index]["kernel"]), compute_uv=False)[0]
         assert norm == pytest.approx(1.0, abs=0.02)
-        np.testing.assert_allclose(np.linalg.norm(turned[index]), 1.0, rtol=1e-5)
+        np.testing.assert_allclose(np.linalg.norm(power_vectors[index]), 1.0, rtol=1e-5)
         np.testing.assert_array_equal(ready[index]["bias"], layers[index]["bias"])
-    for index in range(depth, DEEPEST + 1):  # the output layer is free, and skipped layers have nothing to normalise
+    for index in range(
+        depth, DEEPEST + 1
+    ):  # the output layer is free, and skipped layers have nothing to normalise
         np.testing.assert_array_equal(ready[index]["kernel"], layers[index]["kernel"])
 
 
@@ -211,44 +270,60 @@ def test_a_norm_below_one_is_raised_to_one():
     layers, vectors = draw(KEY, arch)
     layers[0]["kernel"] = 0.01 * layers[0]["kernel"]
     ready, _ = iterate(layers, vectors, arch)
-    assert np.linalg.svd(np.asarray(ready[0]["kernel"]), compute_uv=False)[0] == pytest.approx(1.0, abs=0.02)
+    assert np.linalg.svd(np.asarray(ready[0]["kernel"]), compute_uv=False)[
+        0
+    ] == pytest.approx(1.0, abs=0.02)
 
 
 def test_the_gradient_through_the_norm_is_that_of_the_exact_one():
-    """At the singular vectors, the derivative of W / sigma(W) is the exact one: no change along W itself."""
+    """At the singular vectors, the derivative of W / sigma(W) is the exact one.
+
+    There is no change along W itself.
+    """
     arch = Arch(1, 32, 1)
     layers, vectors = draw(KEY, arch)
     _, vectors = iterate(layers, vectors, arch)
 
     def probe(kernel, exact):
-        ready, _ = mlp.normalise([{"kernel": kernel, "bias": layers[0]["bias"]}, *layers[1:]], vectors, arch)
-        normalised = kernel / jnp.linalg.norm(kernel, 2) if exact else ready[0]["kernel"]
+        ready, _ = mlp.normalise(
+            [{"kernel": kernel, "bias": layers[0]["bias"]}, *layers[1:]], vectors, arch
+        )
+        normalised = (
+            kernel / jnp.linalg.norm(kernel, 2) if exact else ready[0]["kernel"]
+        )
         return jnp.sum(jnp.sin(normalised[:, :32]))
 
-    found, expected = (jax.grad(probe)(layers[0]["kernel"], exact) for exact in (False, True))
-    np.testing.assert_allclose(found, expected, atol=1e-3 * float(jnp.abs(expected).max()))
-    assert abs(float(jnp.sum(found * layers[0]["kernel"]))) < 1e-3
+    actual, expected = (
+        jax.grad(probe)(layers[0]["kernel"], exact) for exact in (False, True)
+    )
+    np.testing.assert_allclose(
+        actual, expected, atol=1e-3 * float(jnp.abs(expected).max())
+    )
+    assert abs(float(jnp.sum(actual * layers[0]["kernel"]))) < 1e-3
 
 
 def test_vectors_of_masked_layers_stay_usable():
-    """No vector becomes zero or NaN, so that a layer can be turned on later; units beyond the width stay out."""
+    """No vector becomes zero or NaN, so that a layer can be turned on later.
+
+    Units beyond the width stay out.
+    """
     arch = Arch(2, 32, 1)
     layers, vectors = draw(KEY, arch)
     # Vectors as a deeper member would have left them.
     _, deep_vectors = draw(KEY, Arch(5, 32, 1))
-    _, turned = iterate(layers, deep_vectors, arch)
-    for index, vector in enumerate(turned):
+    _, power_vectors = iterate(layers, deep_vectors, arch)
+    for index, vector in enumerate(power_vectors):
         np.testing.assert_allclose(np.linalg.norm(vector), 1.0, rtol=1e-5)
         np.testing.assert_array_equal(vector[32:], 0)
         if index >= 2:
             np.testing.assert_array_equal(vector, deep_vectors[index])
-    _, turned = iterate(layers, vectors, arch)
-    assert all(np.isfinite(v).all() for v in turned)
+    _, power_vectors = iterate(layers, vectors, arch)
+    assert all(np.isfinite(v).all() for v in power_vectors)
 
 
 def test_a_program_without_spectral_norm_builds_none():
     plain = LARGEST._replace(depth=2, width=32, spectral_norm=False)
     layers, vectors = mlp.init(KEY, plain, Arch(2, 32, 0))
     assert vectors == []
-    ready, turned = mlp.normalise(layers, vectors, Arch(2, 32, 0))
-    assert ready is layers and turned == []
+    ready, power_vectors = mlp.normalise(layers, vectors, Arch(2, 32, 0))
+    assert ready is layers and power_vectors == []

@@ -3,9 +3,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bgpbt.tasks import normalizer
+from bgpbt.tasks.ppo import normalizer
 
-BATCHES = [np.random.default_rng(i).normal(3.0 * i - 2, 0.5 + i, size=(size, 4)) for i, size in enumerate((10, 1, 200, 37))]
+BATCHES = [
+    np.random.default_rng(i).normal(3.0 * i - 2, 0.5 + i, size=(size, 4))
+    for i, size in enumerate((10, 1, 200, 37))
+]
 
 
 def filled(batches) -> normalizer.Normalizer:
@@ -21,12 +24,18 @@ def test_mean_and_variance_are_those_of_all_observations():
     np.testing.assert_allclose(state.mean, seen.mean(axis=0), rtol=1e-5)
     np.testing.assert_allclose(state.squares / state.count, seen.var(axis=0), rtol=1e-5)
     expected = np.clip((seen[:20] - seen.mean(axis=0)) / seen.std(axis=0), -5, 5)
-    np.testing.assert_allclose(normalizer.normalise(state, jnp.asarray(seen[:20], jnp.float32)), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        normalizer.normalise(state, jnp.asarray(seen[:20], jnp.float32)),
+        expected,
+        atol=1e-5,
+    )
 
 
 def test_a_far_mean_keeps_the_variance():
     """The sum of squares minus the square of the sum would lose all digits here."""
-    batches = [np.random.default_rng(i).normal(1000, 0.1, size=(500, 4)) for i in range(4)]
+    batches = [
+        np.random.default_rng(i).normal(1000, 0.1, size=(500, 4)) for i in range(4)
+    ]
     seen = np.concatenate(batches).astype(np.float32).astype(float)
     state = filled(batches)
     np.testing.assert_allclose(state.squares / state.count, seen.var(axis=0), rtol=0.02)
@@ -51,7 +60,9 @@ def test_nothing_seen_is_the_identity_within_the_limit():
 
 def test_a_constant_observation_stays_finite():
     state = filled([np.full((50, 4), 2.0)])
-    np.testing.assert_array_equal(normalizer.normalise(state, jnp.array([2.0, 2.0, 3.0, -9.0])), [0, 0, 5, -5])
+    np.testing.assert_array_equal(
+        normalizer.normalise(state, jnp.array([2.0, 2.0, 3.0, -9.0])), [0, 0, 5, -5]
+    )
 
 
 def test_counting_is_exact_beyond_two_to_the_24():

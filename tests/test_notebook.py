@@ -7,14 +7,17 @@ import pytest
 from nbclient import NotebookClient
 
 import bgpbt
-from bgpbt.tasks import minibatches
+from bgpbt.tasks.ppo import minibatches
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "render_policy.ipynb"
 
 
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory):
-    """The ladder is short: its branches are most of the time that compiling takes."""
+    """A finished run.
+
+    Numbers of minibatches are few: their branches are most of what is compiled.
+    """
     options = bgpbt.Options(
         env_name="inverted_pendulum",
         num_envs=32,
@@ -31,16 +34,26 @@ def run_folder(tmp_path_factory):
         save_dir=str(tmp_path_factory.mktemp("runs")),
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(minibatches, "LADDER", (2, 8))
+        patch.setattr(minibatches, "NUM_MINIBATCHES", (2, 8))
         return bgpbt.run(options).path
 
 
 def test_notebook_shows_curve_schedule_and_policy(run_folder, monkeypatch):
     monkeypatch.setenv("BGPBT_RUN", str(run_folder))
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    assert all(not cell.get("outputs") for cell in notebook.cells)  # outputs are stripped in the repository
-    NotebookClient(notebook, timeout=180, resources={"metadata": {"path": str(NOTEBOOK.parent.parent)}}).execute()
-    shown = [kind for cell in notebook.cells for out in cell.get("outputs", []) for kind in out.get("data", {})]
+    # Outputs are stripped in the repository.
+    assert all(not cell.get("outputs") for cell in notebook.cells)
+    NotebookClient(
+        notebook,
+        timeout=180,
+        resources={"metadata": {"path": str(NOTEBOOK.parent.parent)}},
+    ).execute()
+    shown = [
+        kind
+        for cell in notebook.cells
+        for out in cell.get("outputs", [])
+        for kind in out.get("data", {})
+    ]
     assert shown.count("image/png") == 2
     assert shown.count("image/gif") == 1
     assert (run_folder / "policy.gif").stat().st_size > 10_000

@@ -1,7 +1,9 @@
-"""Each probe environment isolates one thing that PPO must get right. One compiled program serves them all.
+"""Each probe environment isolates one thing that PPO must get right.
 
-Advantages are not normalised here: normalised, they drive the policy's width to nothing on a one-step problem whatever
-the entropy pays, and the mode then wanders with the noise. As they are, width sqrt(entropy_cost / 2) is where it rests.
+One compiled program serves them all. Advantages are not normalised here: normalised,
+they drive the policy's width to nothing on a one-step problem whatever the entropy
+pays, and the mode then wanders with the noise. As they are, width sqrt(entropy_cost /
+2) is where it rests.
 """
 
 import jax
@@ -9,12 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from bgpbt.environment import Env
 from bgpbt.networks.mlp import MLP
-from bgpbt.tasks import learner, normalizer
-from bgpbt.tasks.ppo import ppo
-from envs.base import Env
-from envs.probes import PROBES
+from bgpbt.tasks.ppo import actor_critic, normalizer
+from bgpbt.tasks.ppo.environments import load_environment_file
+from bgpbt.tasks.ppo.task import ppo
 
+PROBES = load_environment_file("probes").PROBES
 NAMES = tuple(PROBES)
 MLPS = {"policy": MLP(2, 2, 1, 16, 16, False), "value": MLP(2, 1, 1, 16, 16, False)}
 H = {
@@ -27,11 +30,18 @@ H = {
     "batch_size": 16,
     "num_update_epochs": 6,
     "unroll_length": 5,
-} | {f"{b}_{k}": v for b in MLPS for k, v in (("depth", 1), ("width", 16), ("spectral_norm", 0))}
+} | {
+    f"{b}_{k}": v
+    for b in MLPS
+    for k, v in (("depth", 1), ("width", 16), ("spectral_norm", 0))
+}
 
 
 def task_of(kind):
-    """PPO on the probe of a traced number: all probes share their states, so a switch chooses the step."""
+    """PPO on the probe of a traced number.
+
+    All probes share their states, so a switch chooses the step.
+    """
     probes = [make() for make in PROBES.values()]
 
     def step(state, action):
@@ -43,7 +53,7 @@ def task_of(kind):
 
 @pytest.fixture(scope="module")
 def trained():
-    """The member after 150 updates on every probe, its metrics, and its deterministic returns."""
+    """The member after 150 updates on every probe."""
     h = {name: jnp.asarray(value) for name, value in H.items()}
     key_init, key_train = jax.random.split(jax.random.PRNGKey(0))
 
@@ -56,12 +66,14 @@ def trained():
 
 
 def values(state, obs):
-    layers, _ = learner.layers_of(state.params, state.moments, H)
-    return learner.value(layers, normalizer.normalise(state.shared, jnp.array(obs, jnp.float32)), H)
+    layers, _ = actor_critic.normalised_layers(state.params, state.opt_state, H)
+    return actor_critic.value(
+        layers, normalizer.normalise(state.statistics, jnp.array(obs, jnp.float32)), H
+    )
 
 
 def modes(state, obs):
-    return task_of(0).context[1](state, {})(jnp.array(obs, jnp.float32))[:, 0]
+    return task_of(0).playback.policy(state, {})(jnp.array(obs, jnp.float32))[:, 0]
 
 
 STARTS = [[-1.0, 0.0], [1.0, 0.0]]
@@ -77,7 +89,9 @@ def test_the_value_follows_the_observation(trained):
 
 def test_a_reward_one_step_away_is_discounted_once(trained):
     both_steps = [[-1.0, 0.0], [1.0, 0.0], [-1.0, 1.0], [1.0, 1.0]]
-    np.testing.assert_allclose(values(trained["delayed"], both_steps), [0.8, 0.8, 1, 1], atol=0.05)
+    np.testing.assert_allclose(
+        values(trained["delayed"], both_steps), [0.8, 0.8, 1, 1], atol=0.05
+    )
 
 
 def test_the_best_action_is_found(trained):
@@ -92,7 +106,11 @@ def test_an_action_that_does_not_matter_is_not_chosen(trained):
     """Entropy is all that is left: the policy stays wide where no reward narrows it."""
     h = {name: jnp.asarray(value) for name, value in H.items()}
     wide, narrow = (
-        learner.policy(learner.layers_of(s.params, s.moments, h)[0], normalizer.normalise(s.shared, jnp.array(STARTS)), h).scale
+        actor_critic.policy(
+            actor_critic.normalised_layers(s.params, s.opt_state, h)[0],
+            normalizer.normalise(s.statistics, jnp.array(STARTS)),
+            h,
+        ).scale
         for s in (trained["constant"], trained["action"])
     )
     assert np.min(wide) > 1.5 * np.max(narrow)

@@ -1,3 +1,5 @@
+"""Dimensions: natural values and coordinates, there and back."""
+
 import math
 
 import jax
@@ -7,10 +9,10 @@ import pytest
 
 from bgpbt import space as spaces
 from bgpbt.space import Categorical, Float, Integer
-from bgpbt.tasks.ppo import architecture_space, hyperparameter_space
+from bgpbt.tasks.ppo.spaces import architecture_space, hyperparameter_space
 
 SPACE = hyperparameter_space(2048) | architecture_space()
-EVERY = {
+DIMENSIONS = {
     **SPACE,
     "linear": Integer(-3, 7, 0),
     "log_from_one": Integer(1, 1000, 10, log=True),
@@ -21,7 +23,7 @@ EVERY = {
     "one_choice": Categorical(("only",), 0),
     "one_value": Integer(4, 4, 4),
 }
-WHOLE = {name: dim for name, dim in EVERY.items() if not isinstance(dim, Float)}
+DISCRETE = {name: dim for name, dim in DIMENSIONS.items() if not isinstance(dim, Float)}
 
 
 def values_of(dim) -> list[int]:
@@ -32,9 +34,10 @@ def values_of(dim) -> list[int]:
     return list(range(dim.low, dim.high + 1))
 
 
-@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("name", DISCRETE)
 def test_every_bin_is_met_by_its_own_code(name):
-    dim, values = WHOLE[name], np.array(values_of(WHOLE[name]))
+    dim = DISCRETE[name]
+    values = np.array(values_of(dim))
     unit = spaces.encode_dimension(dim, values)
     decoded = spaces.decode_dimension(dim, unit)
     np.testing.assert_array_equal(decoded, values)
@@ -42,68 +45,117 @@ def test_every_bin_is_met_by_its_own_code(name):
     assert decoded.dtype == jnp.int32
 
 
-@pytest.mark.parametrize("name", [name for name, dim in WHOLE.items() if not (isinstance(dim, Integer) and dim.log)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name, dim in DISCRETE.items()
+        if not (isinstance(dim, Integer) and dim.log)
+    ],
+)
 def test_bins_are_equal_and_met_at_their_centre(name):
-    dim, values = WHOLE[name], np.array(values_of(WHOLE[name]))
+    dim = DISCRETE[name]
+    values = np.array(values_of(dim))
     number = len(values)
     centres = (np.arange(number) + 0.5) / number
     np.testing.assert_allclose(spaces.encode_dimension(dim, values), centres, atol=1e-4)
-    inside = ((np.arange(number)[:, None] + np.array([0.02, 0.5, 0.98])) / number).astype(np.float32)
-    np.testing.assert_array_equal(spaces.decode_dimension(dim, inside), np.repeat(values[:, None], 3, axis=1))
+    inside = (
+        (np.arange(number)[:, None] + np.array([0.02, 0.5, 0.98])) / number
+    ).astype(np.float32)
+    np.testing.assert_array_equal(
+        spaces.decode_dimension(dim, inside), np.repeat(values[:, None], 3, axis=1)
+    )
 
 
 def test_logarithmic_integers_as_documented():
     dim = Integer(2, 16, 4, log=True)
-    codes = [round(float(spaces.encode_dimension(dim, value)), 2) for value in (2, 4, 8, 16)]
+    codes = [
+        round(float(spaces.encode_dimension(dim, value)), 2) for value in (2, 4, 8, 16)
+    ]
     assert codes == [0.12, 0.41, 0.70, 0.99]
 
 
 def test_a_scale_near_one_is_even_in_the_logarithm_of_the_complement():
     dim = hyperparameter_space(64, "log_complement")["discounting"]
-    np.testing.assert_allclose(1 - spaces.decode_dimension(dim, jnp.linspace(0, 1, 4)), [1e-1, 1e-2, 1e-3, 1e-4], rtol=2e-3)
+    np.testing.assert_allclose(
+        1 - spaces.decode_dimension(dim, jnp.linspace(0, 1, 4)),
+        [1e-1, 1e-2, 1e-3, 1e-4],
+        rtol=2e-3,
+    )
     assert dim == Float(0.9, 0.9999, 0.97, complement=True, log_complement=True)
-    assert hyperparameter_space(64)["discounting"] == Float(0.9, 0.9999, 0.97, log=True, complement=True)
+    assert hyperparameter_space(64)["discounting"] == Float(
+        0.9, 0.9999, 0.97, log=True, complement=True
+    )
 
 
 def test_doubling_takes_the_powers_only():
     units = jnp.linspace(0, 1, 1001)
-    found = np.unique(spaces.decode_dimension(Integer(64, 1024, 1024, doubling=True), units))
-    assert found.tolist() == [64, 128, 256, 512, 1024]
+    values = np.unique(
+        spaces.decode_dimension(Integer(64, 1024, 1024, doubling=True), units)
+    )
+    assert values.tolist() == [64, 128, 256, 512, 1024]
 
 
 def test_a_logarithmic_float_is_linear_in_its_logarithm():
     dim = Float(1e-4, 1e-2, 1e-3, log=True)
     np.testing.assert_allclose(
-        spaces.decode_dimension(dim, jnp.array([0, 0.25, 0.5, 1])), [1e-4, 10**-3.5, 1e-3, 1e-2], rtol=1e-5
+        spaces.decode_dimension(dim, jnp.array([0, 0.25, 0.5, 1])),
+        [1e-4, 10**-3.5, 1e-3, 1e-2],
+        rtol=1e-5,
     )
     linear = Float(0.1, 0.4, 0.2)
-    np.testing.assert_allclose(spaces.decode_dimension(linear, jnp.array([0, 0.5, 1])), [0.1, 0.25, 0.4], rtol=1e-6)
+    np.testing.assert_allclose(
+        spaces.decode_dimension(linear, jnp.array([0, 0.5, 1])),
+        [0.1, 0.25, 0.4],
+        rtol=1e-6,
+    )
 
 
 def test_floats_survive_the_round_trip():
     units = jnp.asarray(np.random.default_rng(0).uniform(size=200), jnp.float32)
-    for dim in EVERY.values():
+    for dim in DIMENSIONS.values():
         if isinstance(dim, Float):
-            # Beside 1 a float32 is a multiple of 6e-8: of the smallest complement, 1e-4, that is 9e-5 of the coordinate.
+            # Beside 1 a float32 is a multiple of 6e-8: 9e-5 of the coordinate at the
+            # smallest complement, 1e-4.
             atol = 1e-4 if dim.log_complement else 2e-6
-            np.testing.assert_allclose(spaces.encode_dimension(dim, spaces.decode_dimension(dim, units)), units, atol=atol)
+            np.testing.assert_allclose(
+                spaces.encode_dimension(dim, spaces.decode_dimension(dim, units)),
+                units,
+                atol=atol,
+            )
 
 
 def test_every_value_lies_in_its_range():
     """At the ends, beside them, at random and outside the cube, in float32."""
-    ends = np.array([0, 1, np.nextafter(np.float32(0), 1), np.nextafter(np.float32(1), 0), -1, 2, 1e30], np.float32)
-    units = np.concatenate([ends, np.random.default_rng(1).uniform(size=5000).astype(np.float32)])
-    values = jax.jit(lambda x: spaces.decode(EVERY, x))(np.repeat(units[:, None], len(EVERY), axis=1))
-    for name, dim in EVERY.items():
+    ends = np.array(
+        [
+            0,
+            1,
+            np.nextafter(np.float32(0), 1),
+            np.nextafter(np.float32(1), 0),
+            -1,
+            2,
+            1e30,
+        ],
+        np.float32,
+    )
+    units = np.concatenate(
+        [ends, np.random.default_rng(1).uniform(size=5000).astype(np.float32)]
+    )
+    values = jax.jit(lambda x: spaces.decode(DIMENSIONS, x))(
+        np.repeat(units[:, None], len(DIMENSIONS), axis=1)
+    )
+    for name, dim in DIMENSIONS.items():
         low, high = (np.asarray(end, values[name].dtype) for end in spaces.limits(dim))
-        found = np.asarray(values[name])
-        assert found.min() == pytest.approx(low) and found.max() == pytest.approx(high), name
-        assert (found >= low).all() and (found <= high).all(), name
-        assert found.dtype == (np.float32 if isinstance(dim, Float) else np.int32)
+        decoded = np.asarray(values[name])
+        assert decoded.min() == pytest.approx(low), name
+        assert decoded.max() == pytest.approx(high), name
+        assert (decoded >= low).all() and (decoded <= high).all(), name
+        assert decoded.dtype == (np.float32 if isinstance(dim, Float) else np.int32)
 
 
 def test_codes_lie_in_the_cube():
-    for dim in EVERY.values():
+    for dim in DIMENSIONS.values():
         low, high = spaces.limits(dim)
         codes = np.asarray(spaces.encode_dimension(dim, np.array([low, high], float)))
         assert (codes >= 0).all() and (codes <= 1).all() and codes[0] <= codes[1]
@@ -111,15 +163,21 @@ def test_codes_lie_in_the_cube():
 
 def test_defaults_are_values_of_the_space():
     defaults = spaces.defaults(SPACE)
-    assert (defaults["batch_size"], defaults["unroll_length"], defaults["policy_depth"]) == (1024, 5, 2)
-    found = spaces.decode(SPACE, spaces.encode(SPACE, defaults))
-    assert list(found) == list(SPACE)
+    assert (
+        defaults["batch_size"],
+        defaults["unroll_length"],
+        defaults["policy_depth"],
+    ) == (1024, 5, 2)
+    decoded = spaces.decode(SPACE, spaces.encode(SPACE, defaults))
+    assert list(decoded) == list(SPACE)
     for name, value in defaults.items():
-        assert float(found[name]) == pytest.approx(value, rel=1e-5)
+        assert float(decoded[name]) == pytest.approx(value, rel=1e-5)
 
 
 def test_a_whole_population_decodes_at_once():
-    config = np.random.default_rng(2).uniform(size=(5, 3, len(SPACE))).astype(np.float32)
+    config = (
+        np.random.default_rng(2).uniform(size=(5, 3, len(SPACE))).astype(np.float32)
+    )
     values = spaces.decode(SPACE, config)
     assert all(value.shape == (5, 3) for value in values.values())
     one = spaces.decode(SPACE, config[4, 2])
@@ -128,7 +186,9 @@ def test_a_whole_population_decodes_at_once():
 
 
 def test_samples_fill_the_cube():
-    draws = jax.vmap(lambda key: spaces.sample(key, SPACE))(jax.random.split(jax.random.PRNGKey(0), 500))
+    draws = jax.vmap(lambda key: spaces.sample(key, SPACE))(
+        jax.random.split(jax.random.PRNGKey(0), 500)
+    )
     assert draws.shape == (500, len(SPACE)) and draws.min() >= 0 and draws.max() <= 1
     np.testing.assert_allclose(draws.mean(axis=0), 0.5, atol=0.06)
     np.testing.assert_allclose(draws.std(axis=0), 12**-0.5, atol=0.03)
@@ -142,5 +202,41 @@ def test_group_mask():
         "policy_width",
         "policy_spectral_norm",
     ]
-    assert sum(spaces.group_mask(SPACE, group) for group in ("hyperparameter", "policy", "value")).tolist() == [1] * len(SPACE)
+    assert sum(
+        spaces.group_mask(SPACE, group)
+        for group in ("hyperparameter", "policy", "value")
+    ).tolist() == [1] * len(SPACE)
     assert spaces.group_mask({}, "policy").shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("dim", "message"),
+    [
+        (Float(0.0, 1.0, 0.5), ""),
+        (Float(0.0, 1.0, 0.5, log=True), "low 0.0 has no logarithm, give one above 0"),
+        (
+            Float(0.5, 1.0, 0.9, log_complement=True),
+            "1 - high is 0.0, which has no logarithm, give high below 1",
+        ),
+        (Float(0.5, 0.99, 0.9, log_complement=True), ""),
+        (Integer(3, 3, 3), ""),
+        (Integer(4, 3, 3), "low 4 is not below high 3"),
+        (Float(0.0, 1.0, None), "default None is no number"),
+        (Float(1.0, 1.0, 1.0), "low 1.0 is not below high 1.0"),
+        (Float(float("nan"), 1.0, 0.5), "low nan is not below high 1.0"),
+        (Float(0.0, 1.0, 2.0), "default 2.0 is not in 0.0 to 1.0"),
+        (Integer(0, 8, 1, log=True), "low 0 has no logarithm, give one above 0"),
+        (Integer(0, 8, 1, doubling=True), "low 0 has no logarithm, give one above 0"),
+        (
+            Integer(3, 20, 6, doubling=True),
+            "high 20 is not 3 doubled a whole number of times",
+        ),
+        (Integer(3, 24, 6, doubling=True), ""),
+        (Categorical(("a", "b"), 1), ""),
+        (Categorical(("a", "b"), 2), "default 2 is no place among the 2 choices"),
+        (Categorical((), 0), "default 0 is no place among the 0 choices"),
+        (0.5, "float is no dimension, give Float, Integer or Categorical"),
+    ],
+)
+def test_what_is_wrong_with_a_dimension(dim, message):
+    assert spaces.validate(dim) == message

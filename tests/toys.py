@@ -1,4 +1,7 @@
-"""Tiny tasks and outcomes for tests, cheap to compile. Shapes: `P` members, `D` search dimensions, `E` episodes."""
+"""Tiny tasks and outcomes for tests, cheap to compile.
+
+Shapes: `P` members, `D` search dimensions, `E` episodes.
+"""
 
 import contextlib
 
@@ -8,12 +11,11 @@ import numpy as np
 import pandas as pd
 
 import bgpbt
-from bgpbt import api
-from bgpbt import engine as engine_module
 from bgpbt import space as spaces
+from bgpbt.assembly import parts
 from bgpbt.space import Categorical, Float, Integer, SearchSpace
 from bgpbt.tasks import distillation
-from bgpbt.types import Outcome, Task, TrainState
+from bgpbt.types import Outcome, Padding, Task, TrainState
 
 EPISODES = 3
 SPACE: SearchSpace = {
@@ -27,33 +29,45 @@ SPACE: SearchSpace = {
 }
 
 
-def quadratic(size: int = 4, ladder: tuple[int, ...] = ()) -> Task:
-    """The toy of Jaderberg et al. (2017): maximise 1.2 - |x|^2 by gradients of a surrogate that the member weighs.
+def quadratic(size: int = 4, padded_variants: tuple[int, ...] = ()) -> Task:
+    """The toy of Jaderberg et al. (2017).
 
-    Two blocks (`first` of the size `first_width`, `second`), momentum as moments, running statistics as what is shared,
-    and a world that the gradient's noise comes from, so that each field of `TrainState` matters. A lesson draws `second`
-    to the teacher's.
+    It maximises 1.2 - |x|^2 by gradients of a surrogate that the member weighs. Each
+    field of `TrainState` matters: there are two blocks (`first` of the size
+    `first_width`, `second`), momentum as optimizer state, running statistics, and an
+    environment that the gradient's noise comes from. A distillation draws `second` to
+    the teacher's.
 
     Args:
       size: largest `first_width` that the program holds.
-      ladder: smaller sizes, ascending.
+      padded_variants: smaller sizes, ascending.
     """
+
+    width = SPACE["first_width"]
+    column = list(SPACE).index("first_width")
 
     def mask(h):
         return (jnp.arange(size) < h["first_width"]).astype(jnp.result_type(float))
 
-    def world(noise):
+    def env_state(noise):
         return {"noise": noise, "clock": jnp.zeros((), jnp.int32)}
 
     def init(key, h):
-        draw = jax.random.normal(key, (10,))  # one draw: what costs time in these tests is compiling
+        # One draw: what costs time in these tests is compiling.
+        draw = jax.random.normal(key, (10,))
         params = {
             "first": {"x": (2.0 + draw[:size]) * mask(h)},
             "second": {"x": 1.0 + draw[4:6], "bias": jnp.zeros(())},
         }
-        moments = {b: {"momentum": jax.tree.map(jnp.zeros_like, p), "count": jnp.zeros((), jnp.int32)} for b, p in params.items()}
-        shared = {"count": jnp.zeros((), jnp.int32), "mean": jnp.zeros(4)}
-        return TrainState(params, moments, shared, world(draw[6:]))
+        opt_state = {
+            b: {
+                "momentum": jax.tree.map(jnp.zeros_like, p),
+                "count": jnp.zeros((), jnp.int32),
+            }
+            for b, p in params.items()
+        }
+        statistics = {"count": jnp.zeros((), jnp.int32), "mean": jnp.zeros(4)}
+        return TrainState(params, opt_state, statistics, env_state(draw[6:]))
 
     def objective(params):
         return sum(jnp.sum(x**2) for x in jax.tree.leaves(params))
@@ -61,28 +75,50 @@ def quadratic(size: int = 4, ladder: tuple[int, ...] = ()) -> Task:
     def update(shock, state, h):
         kind = jnp.where(h["kind"] == 0, 1.0, 0.5)
         grads = jax.tree.map(lambda x: 2 * h["weight"] * kind * x, state.params)
-        # The world enters through a factor, so that what is masked (zero) stays zero.
-        factor = 1 + 0.1 * jnp.mean(state.world["noise"]) / h["batch"]
-        params, moments = {}, {}
-        for block, moment in state.moments.items():
-            momentum = jax.tree.map(lambda m, g: h["decay"] * m + factor * g, moment["momentum"], grads[block])
-            params[block] = jax.tree.map(lambda p, m: p - h["rate"] * m, state.params[block], momentum)
-            moments[block] = {"momentum": momentum, "count": moment["count"] + 1}
-        count = state.shared["count"] + 1
-        mean = state.shared["mean"] + (state.world["noise"] - state.shared["mean"]) / count
-        noise = 0.5 * state.world["noise"] + shock
-        return TrainState(params, moments, {"count": count, "mean": mean}, {"noise": noise, "clock": state.world["clock"] + 1})
+        # The noise enters through a factor, so that what is masked (zero) stays zero.
+        factor = 1 + 0.1 * jnp.mean(state.env_state["noise"]) / h["batch"]
+        params, opt_state = {}, {}
+        for block, moment in state.opt_state.items():
+            momentum = jax.tree.map(
+                lambda m, g: h["decay"] * m + factor * g,
+                moment["momentum"],
+                grads[block],
+            )
+            params[block] = jax.tree.map(
+                lambda p, m: p - h["rate"] * m, state.params[block], momentum
+            )
+            opt_state[block] = {"momentum": momentum, "count": moment["count"] + 1}
+        count = state.statistics["count"] + 1
+        mean = (
+            state.statistics["mean"]
+            + (state.env_state["noise"] - state.statistics["mean"]) / count
+        )
+        noise = 0.5 * state.env_state["noise"] + shock
+        return TrainState(
+            params,
+            opt_state,
+            {"count": count, "mean": mean},
+            {"noise": noise, "clock": state.env_state["clock"] + 1},
+        )
 
     def train(key, state, h, updates, extra):
         steps = updates * h["repeat"]
         shock = jax.random.normal(key, (4,))
         state = jax.lax.fori_loop(0, steps, lambda _, s: update(shock, s, h), state)
         if extra:
-            share = distillation.alpha(extra.trained, extra.length)
-            taught = jax.tree.map(lambda x, t: x + share * (t - x), state.params["second"], extra.teacher.params["second"])
-            state = state._replace(params=state.params | {"second": taught})
+            share = distillation.alpha(extra.steps_done, extra.steps_total)
+            second = jax.tree.map(
+                lambda x, t: x + share * (t - x),
+                state.params["second"],
+                extra.teacher.params["second"],
+            )
+            state = state._replace(params=state.params | {"second": second})
         loss = objective(state.params)
-        return state, {"loss": loss, "env_steps": 10 * steps, "episode_returns": jnp.full(EPISODES, 1.2 - loss)}
+        return state, {
+            "loss": loss,
+            "env_steps": 10 * steps,
+            "episode_returns": jnp.full(EPISODES, 1.2 - loss),
+        }
 
     def evaluate(key, state, h):
         del h
@@ -90,21 +126,28 @@ def quadratic(size: int = 4, ladder: tuple[int, ...] = ()) -> Task:
         return 1.2 - objective(state.params) + noise, jnp.full((), EPISODES, jnp.int32)
 
     return Task(
-        name=f"quadratic {(*ladder, size)}",
+        name=f"quadratic {(*padded_variants, size)}",
         space=SPACE,
         blocks=("first", "second"),
         timesteps_per_update=10,
         init=init,
         train=train,
         evaluate=evaluate,
-        refresh=lambda key, state: state._replace(world=world(jax.random.normal(key, (4,)))),
-        ladder=tuple(quadratic(smaller) for smaller in ladder),
-        fits=lambda config: spaces.value_at(SPACE["first_width"], config[:, list(SPACE).index("first_width")]) <= size,
+        refresh=lambda key, state: state._replace(
+            env_state=env_state(jax.random.normal(key, (4,)))
+        ),
+        padding=Padding(
+            variants=tuple(quadratic(smaller) for smaller in padded_variants),
+            supports=lambda config: spaces.value_at(width, config[:, column]) <= size,
+        ),
     )
 
 
 def outcome(fitness, config=None, space: SearchSpace = SPACE, active=None) -> Outcome:
-    """What a strategy sees, from fitnesses `[P]`; configurations are drawn where none are given."""
+    """What a strategy sees, from fitnesses `[P]`.
+
+    Configurations are drawn where none are given.
+    """
     fitness = np.asarray(fitness, np.float32)
     size = len(fitness)
     if config is None:
@@ -120,14 +163,21 @@ def outcome(fitness, config=None, space: SearchSpace = SPACE, active=None) -> Ou
 
 
 def bits(tree) -> list[bytes]:
-    """The leaves of a tree as bytes: equal only where every bit is, the sign of zero and NaN included."""
+    """The leaves of a tree as bytes.
+
+    They are equal only where every bit is, the sign of zero and NaN included.
+    """
     return [np.asarray(x).tobytes() for x in jax.tree.leaves(tree)]
 
 
 def same_bits(a, b) -> bool:
     """Whether two trees have the same structure, dtypes and bits."""
     kinds = [[(x.dtype, x.shape) for x in jax.tree.leaves(tree)] for tree in (a, b)]
-    return jax.tree.structure(a) == jax.tree.structure(b) and kinds[0] == kinds[1] and bits(a) == bits(b)
+    return (
+        jax.tree.structure(a) == jax.tree.structure(b)
+        and kinds[0] == kinds[1]
+        and bits(a) == bits(b)
+    )
 
 
 class Killed(BaseException):
@@ -147,7 +197,9 @@ def final_state(result):
 
 
 def same_records(a: pd.DataFrame, b: pd.DataFrame) -> None:
-    pd.testing.assert_frame_equal(a.drop(columns="seconds"), b.drop(columns="seconds"), check_exact=True)
+    pd.testing.assert_frame_equal(
+        a.drop(columns="seconds"), b.drop(columns="seconds"), check_exact=True
+    )
 
 
 def with_programs(engine, **programs):
@@ -159,7 +211,10 @@ class Program:
     """A compiled program with something done before or after it."""
 
     def __init__(self, program, call):
-        self.begin, self.wait, self.ready, self.call = program.begin, program.wait, True, call
+        self.begin = program.begin
+        self.wait = program.wait
+        self.ready = True
+        self.call = call
 
     def __call__(self, *args):
         return self.call(*args)
@@ -170,16 +225,21 @@ def play(options, task=None, strategy=None):
 
 
 def share(monkeypatch, engines: dict) -> None:
-    """Lets runs of the same task and arrangement share programs; strategies and options stay their own."""
-    make = engine_module.make_engine
+    """Lets runs of the same task and device layout share programs.
 
-    def cached(options, task, strategy, arrangement, **_):
-        key = (task.name, options.pop_size, arrangement)
+    Strategies and plans stay their own.
+    """
+    make = parts.make_engine
+
+    def cached(plan, task, strategy, device_layout, propose, **_):
+        key = (task.name, plan.pop_size, device_layout)
         if key not in engines:
-            engines[key] = make(options, task, strategy, arrangement)
-        return engines[key]._replace(options=options, task=task, strategy=strategy)
+            engines[key] = make(plan, task, strategy, device_layout, propose)
+        return engines[key]._replace(
+            plan=plan, task=task, strategy=strategy, propose=propose
+        )
 
-    monkeypatch.setattr(api, "make_engine", cached)
+    monkeypatch.setattr(parts, "make_engine", cached)
 
 
 @contextlib.contextmanager

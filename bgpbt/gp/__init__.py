@@ -1,1 +1,4 @@
-"""Gaussian-process regression over configurations, as pure functions: kernels, posterior, fit, trust region, acquisition."""
+"""Gaussian-process regression over configurations, as pure functions.
+
+Kernels, posterior, fit, trust region and acquisition; `bandit` puts them together.
+"""

@@ -11,23 +11,39 @@ from bgpbt.types import Array, PyTree
 TOLERANCE = 1e-3  # largest slope at which it stops
 
 
-def descend(cost: Callable[[PyTree], Array], start: PyTree, iterations: int) -> tuple[PyTree, Array]:
-    """Minimises `cost` from one start, by at most `iterations` steps. Returns where it came to and the cost there, `[]`."""
-    solver = optax.lbfgs(memory_size=10, linesearch=optax.scale_by_zoom_linesearch(max_linesearch_steps=8))
+def descend(
+    cost: Callable[[PyTree], Array], start: PyTree, iterations: int
+) -> tuple[PyTree, Array]:
+    """Minimises `cost` from one start.
+
+    Args:
+      cost: differentiable; a tree like `start` to a value `[]`.
+      start: tree of float arrays.
+      iterations: most steps.
+
+    Returns:
+      Where it ended, a tree like `start`, and the cost there, `[]`.
+    """
+    solver = optax.lbfgs(
+        memory_size=10,
+        linesearch=optax.scale_by_zoom_linesearch(max_linesearch_steps=8),
+    )
     value_and_grad = optax.value_and_grad_from_state(cost)
 
-    def going(carry):
+    def goes_on(carry):
         _, _, number, steep = carry
         return (number < iterations) & steep
 
     def step(carry):
-        raw, state, number, _ = carry
-        value, gradient = value_and_grad(raw, state=state)
-        updates, state = solver.update(gradient, state, raw, value=value, grad=gradient, value_fn=cost)
-        raw = optax.apply_updates(raw, updates)
+        params, state, number, _ = carry
+        value, gradient = value_and_grad(params, state=state)
+        updates, state = solver.update(
+            gradient, state, params, value=value, grad=gradient, value_fn=cost
+        )
+        params = optax.apply_updates(params, updates)
         steepness = optax.tree.norm(optax.tree.get(state, "grad"), ord=jnp.inf)
-        return raw, state, number + 1, steepness > TOLERANCE
+        return params, state, number + 1, steepness > TOLERANCE
 
     carry = (start, solver.init(start), jnp.zeros((), jnp.int32), jnp.array(True))
-    found, _, _, _ = jax.lax.while_loop(going, step, carry)
-    return found, cost(found)
+    params, _, _, _ = jax.lax.while_loop(goes_on, step, carry)
+    return params, cost(params)

@@ -1,6 +1,7 @@
-"""Exact inference over a padded data set (Rasmussen and Williams, 2006, Algorithm 2.1). `N` rows, of which `valid` count.
+"""Exact inference over a padded data set (Rasmussen and Williams, 2006, Algorithm 2.1).
 
-A row that does not count has a one on the diagonal and zeros beside it: it changes neither factor nor prediction.
+`N` rows, of which those that are `valid` count. A row that does not count has a one on
+the diagonal and zeros beside it: it changes neither the factor nor a prediction.
 """
 
 from typing import NamedTuple
@@ -10,9 +11,10 @@ import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 
 from bgpbt.gp.kernels import Params, Point, kernel
+from bgpbt.types import Array
 
-Array = jax.Array
-JITTER = 1e-8  # of the process's variance, on the diagonal; grows tenfold until the factor exists
+# Of the process's variance, on the diagonal. It grows tenfold until the factor exists.
+JITTER = 1e-8
 MAX_JITTER = 1e-1
 
 
@@ -34,28 +36,52 @@ class Posterior(NamedTuple):
 
 
 def covariance(params: Params, data: Data) -> Array:
-    """Covariance of the observations, noise included, without jitter. Shape `[N, N]`."""
-    pairs = jax.vmap(jax.vmap(kernel, (None, None, 0)), (None, 0, None))(params, data.points, data.points)
+    """Covariance of the observations, noise included, without jitter.
+
+    Args:
+      params: in natural units.
+      data: the observations.
+
+    Returns:
+      Shape `[N, N]`.
+    """
+    pairs = jax.vmap(jax.vmap(kernel, (None, None, 0)), (None, 0, None))(
+        params, data.points, data.points
+    )
     both = data.valid[:, None] & data.valid
-    return jnp.where(both, pairs, 0) + jnp.diag(jnp.where(data.valid, params.noise, 1.0))
+    return jnp.where(both, pairs, 0) + jnp.diag(
+        jnp.where(data.valid, params.noise, 1.0)
+    )
 
 
 def sufficient_jitter(matrix: Array, scale: Array) -> Array:
-    """The smallest of JITTER, 10 JITTER, ... (times `scale`) with which the factor exists. Shape `[]`, no gradient."""
+    """The smallest jitter with which the Cholesky factor exists. It has no gradient.
+
+    Args:
+      matrix: a covariance. Shape `[N, N]`.
+      scale: variance of the process. Shape `[]`.
+
+    Returns:
+      One of JITTER, 10 JITTER, ..., times `scale`. Shape `[]`.
+    """
     matrix, scale = jax.lax.stop_gradient((matrix, scale))
     eye = jnp.eye(len(matrix))
 
     def fails(jitter):
-        return ~jnp.all(jnp.isfinite(jnp.linalg.cholesky(matrix + jitter * scale * eye)))
+        return ~jnp.all(
+            jnp.isfinite(jnp.linalg.cholesky(matrix + jitter * scale * eye))
+        )
 
-    def keep_on(jitter):
+    def goes_on(jitter):
         return fails(jitter) & (jitter < MAX_JITTER)
 
-    return scale * jax.lax.while_loop(keep_on, lambda jitter: 10 * jitter, jnp.full((), JITTER, matrix.dtype))
+    return scale * jax.lax.while_loop(
+        goes_on, lambda jitter: 10 * jitter, jnp.full((), JITTER, matrix.dtype)
+    )
 
 
 def _with_jitter(params: Params, data: Data) -> Array:
-    """The covariance of the observations with as little jitter as lets its factor exist. Shape `[N, N]`."""
+    """The covariance `[N, N]` with as little jitter as lets its factor exist."""
     matrix = covariance(params, data)
     jitter = sufficient_jitter(matrix, params.outputscale)
     return matrix + jitter * jnp.diag(data.valid.astype(matrix.dtype))
@@ -67,7 +93,15 @@ def _residual(params: Params, data: Data) -> Array:
 
 @jax.custom_vjp
 def log_density(matrix: Array, residual: Array) -> Array:
-    """ln of the normal density with covariance `matrix` `[N, N]` at `residual` `[N]`, without its constant. Shape `[]`."""
+    """ln of the normal density of mean 0, without its constant.
+
+    Args:
+      matrix: the covariance. Shape `[N, N]`.
+      residual: where the density is evaluated. Shape `[N]`.
+
+    Returns:
+      Shape `[]`, nats.
+    """
     return _log_density_forward(matrix, residual)[0]
 
 
@@ -75,33 +109,63 @@ def _log_density_forward(matrix, residual):
     lower = jnp.linalg.cholesky(matrix)
     inverse = solve_triangular(lower, jnp.eye(len(lower)), lower=True)
     weights = inverse.T @ (inverse @ residual)
-    return -0.5 * residual @ weights - jnp.sum(jnp.log(jnp.diagonal(lower))), (inverse, weights)
+    return -0.5 * residual @ weights - jnp.sum(jnp.log(jnp.diagonal(lower))), (
+        inverse,
+        weights,
+    )
 
 
 def _log_density_backward(saved, slope):
     # Eq. 5.9, several times faster than differentiating through the factor.
     inverse, weights = saved
-    return slope * 0.5 * (jnp.outer(weights, weights) - inverse.T @ inverse), -slope * weights
+    return slope * 0.5 * (
+        jnp.outer(weights, weights) - inverse.T @ inverse
+    ), -slope * weights
 
 
 log_density.defvjp(_log_density_forward, _log_density_backward)
 
 
 def log_marginal_likelihood(params: Params, data: Data) -> Array:
-    """ln p(y | points, params) (Eq. 2.30). Shape `[]`, in nats, of all valid rows together."""
+    """ln p(y | points, params) (Eq. 2.30).
+
+    Args:
+      params: in natural units.
+      data: the observations.
+
+    Returns:
+      Of all valid rows together. Shape `[]`, nats.
+    """
     count = jnp.sum(data.valid)
-    return log_density(_with_jitter(params, data), _residual(params, data)) - 0.5 * count * jnp.log(2 * jnp.pi)
+    return log_density(
+        _with_jitter(params, data), _residual(params, data)
+    ) - 0.5 * count * jnp.log(2 * jnp.pi)
 
 
 def condition(params: Params, data: Data) -> Posterior:
-    """The posterior, ready for many predictions."""
+    """Prepares the posterior for many predictions.
+
+    Args:
+      params: in natural units.
+      data: the observations.
+    """
     lower = jnp.linalg.cholesky(_with_jitter(params, data))
     inverse = solve_triangular(lower, jnp.eye(len(lower)), lower=True)
-    return Posterior(params, data, inverse, inverse.T @ (inverse @ _residual(params, data)))
+    return Posterior(
+        params, data, inverse, inverse.T @ (inverse @ _residual(params, data))
+    )
 
 
 def predict(posterior: Posterior, point: Point) -> tuple[Array, Array]:
-    """Mean and variance of the process at one point, without the noise of an observation (Eqs. 2.25, 2.26). Shapes `[]`."""
+    """Predicts the process at one point (Eqs. 2.25, 2.26).
+
+    Args:
+      posterior: from `condition`.
+      point: one input.
+
+    Returns:
+      Mean and variance, without the noise of an observation. Shapes `[]`.
+    """
     params, data = posterior.params, posterior.data
     across = jax.vmap(kernel, (None, None, 0))(params, point, data.points)
     across = jnp.where(data.valid, across, 0)

@@ -1,4 +1,7 @@
-"""The box in which the acquisition searches (TuRBO, Eriksson et al., 2019; categories as in Casmopolitan, Wan et al., 2021)."""
+"""The box in which the acquisition searches.
+
+As in TuRBO (Eriksson et al., 2019); categories as in Casmopolitan (Wan et al., 2021).
+"""
 
 from typing import NamedTuple
 
@@ -6,10 +9,17 @@ import jax.numpy as jnp
 
 from bgpbt.types import Array
 
-INITIAL, SMALLEST, LARGEST = 0.4, 0.15, 1.0  # edge in the unit cube, before weighting by lengthscale
-INITIAL_CATEGORIES, SMALLEST_CATEGORIES = 1.0, 0.1  # share of the categories that may differ from the centre's
+# Edge in the unit cube, before weighting by lengthscale.
+INITIAL_LENGTH = 0.4
+MIN_LENGTH = 0.15
+MAX_LENGTH = 1.0
+# Share of the categories that may differ from the centre's.
+INITIAL_CATEGORIES = 1.0
+MIN_CATEGORIES = 0.1
 FACTOR = 1.5
-PATIENCE_SUCCESS, PATIENCE_FAILURE = 3, 10  # in a row
+# Rounds in a row.
+PATIENCE_SUCCESS = 3
+PATIENCE_FAILURE = 10
 
 
 class TrustRegion(NamedTuple):
@@ -24,11 +34,15 @@ class TrustRegion(NamedTuple):
 def start() -> TrustRegion:
     """A fresh region."""
     zero = jnp.zeros((), jnp.int32)
-    return TrustRegion(jnp.full((), INITIAL), jnp.full((), INITIAL_CATEGORIES), zero, zero)
+    return TrustRegion(
+        jnp.full((), INITIAL_LENGTH), jnp.full((), INITIAL_CATEGORIES), zero, zero
+    )
 
 
 def update(region: TrustRegion, tried: Array, success: Array) -> TrustRegion:
-    """Grows after 3 successes in a row, shrinks after 10 failures in a row; without a suggestion nothing changes.
+    """Grows after 3 successes in a row and shrinks after 10 failures in a row.
+
+    Without a suggestion nothing changes.
 
     Args:
       region: before.
@@ -37,24 +51,42 @@ def update(region: TrustRegion, tried: Array, success: Array) -> TrustRegion:
     """
     successes = jnp.where(success, region.successes + 1, 0)
     failures = jnp.where(success, 0, region.failures + 1)
-    grows, shrinks = successes >= PATIENCE_SUCCESS, failures >= PATIENCE_FAILURE
+    grows = successes >= PATIENCE_SUCCESS
+    shrinks = failures >= PATIENCE_FAILURE
     factor = jnp.where(grows, FACTOR, jnp.where(shrinks, 1 / FACTOR, 1.0))
     changed = TrustRegion(
-        length=jnp.minimum(region.length * factor, LARGEST),
+        length=jnp.minimum(region.length * factor, MAX_LENGTH),
         categories=jnp.minimum(region.categories * factor, 1.0),
         successes=jnp.where(grows, 0, successes),
         failures=jnp.where(shrinks, 0, failures),
     )
-    return TrustRegion(*(jnp.where(tried, new, old).astype(old.dtype) for new, old in zip(changed, region, strict=True)))
+    return TrustRegion(
+        *(
+            jnp.where(tried, new, old).astype(old.dtype)
+            for new, old in zip(changed, region, strict=True)
+        )
+    )
 
 
 def exhausted(region: TrustRegion, numeric: int) -> Array:
-    """Whether the region is too small to go on and has to start again. `numeric`: number of numeric dimensions. Bool."""
-    return region.length <= SMALLEST if numeric else region.categories <= SMALLEST_CATEGORIES
+    """Whether the region is too small to go on and has to start again.
+
+    Args:
+      region: of the round.
+      numeric: number of numeric dimensions.
+
+    Returns:
+      Shape `[]`, bool.
+    """
+    return (
+        region.length <= MIN_LENGTH if numeric else region.categories <= MIN_CATEGORIES
+    )
 
 
 def box(region: TrustRegion, centre: Array, lengthscale: Array) -> tuple[Array, Array]:
-    """Edges in proportion to the lengthscales, with the volume of a cube of edge `length`, cut to the unit cube.
+    """Edges in proportion to the lengthscales, cut to the unit cube.
+
+    Before the cut the volume is that of a cube of edge `length`.
 
     Args:
       region: gives the edge.
@@ -65,11 +97,23 @@ def box(region: TrustRegion, centre: Array, lengthscale: Array) -> tuple[Array, 
       Lower and upper corner, shape `[D]` each.
     """
     weights = lengthscale / jnp.mean(lengthscale) if lengthscale.size else lengthscale
-    weights = weights / jnp.exp(jnp.mean(jnp.log(weights))) if lengthscale.size else weights
+    weights = (
+        weights / jnp.exp(jnp.mean(jnp.log(weights))) if lengthscale.size else weights
+    )
     half = weights * region.length / 2
     return jnp.clip(centre - half, 0, 1), jnp.clip(centre + half, 0, 1)
 
 
 def changes(region: TrustRegion, categories: int) -> Array:
-    """How many categories may differ from the centre's: normalised Hamming distance at most the share. int32."""
+    """How many categories may differ from the centre's.
+
+    The normalised Hamming distance is at most the region's share.
+
+    Args:
+      region: gives the share.
+      categories: number of categorical dimensions.
+
+    Returns:
+      Shape `[]`, int32.
+    """
     return jnp.floor(region.categories * categories + 1e-6).astype(jnp.int32)

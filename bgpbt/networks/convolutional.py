@@ -1,42 +1,71 @@
-"""Networks for small images, in Flax. The names of their parts are the blocks that a population inherits by."""
+"""Networks for small images, in Flax.
+
+The names of their parts are the blocks that a population inherits by.
+"""
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import lax
 
 from bgpbt.space import Categorical, SearchSpace
-from bgpbt.types import Array
+from bgpbt.types import Array, Hyperparams
 
 CLASSES = 10
 OPERATIONS = ("none", "skip", "conv1", "conv3", "conv5", "pool")
-CELLS, EDGES = 2, 2
+CELLS = 2
+EDGES = 2
 PLAIN_BLOCKS = ("conv1", "conv2", "dense1", "dense2")
-SEARCHED_BLOCKS = ("stem", "cell1", "cell2", "head")  # the first has no architecture: what follows it follows the first parent
+# The first has no architecture: what follows it follows the first parent.
+SEARCHED_BLOCKS = ("stem", "cell1", "cell2", "head")
 
 
-def as_product(x: Array, kernel: Array, strides, padding, **rest) -> Array:
-    """A convolution with stride 1 as one matrix product: `[N, H, W, C]` and `[k, k, C, D]` to `[N, H', W', D]`.
+def im2col_convolution(
+    x: Array, kernel: Array, strides: tuple, padding: Any, **rest: Any
+) -> Array:
+    """A convolution with stride 1 as one matrix product.
 
-    Inside a loop on a CPU, `lax.conv_general_dilated` takes up to twenty times as long as outside of one; this does not.
+    Inside a loop on a CPU, `lax.conv_general_dilated` takes up to twenty times as long
+    as outside of one; this does not.
+
+    Args:
+      x: images. Shape `[N, H, W, C]`.
+      kernel: shape `[k, k, C, D]`.
+      strides: ones.
+      padding: as of `lax.conv_general_dilated`.
+      **rest: what else Flax passes; not used.
+
+    Returns:
+      Shape `[N, H', W', D]`.
     """
     del rest
     size = kernel.shape[0]
-    x = jnp.pad(x, ((0, 0), *lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding), (0, 0)))
+    pads = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding)
+    x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
     height, width = (length - size + 1 for length in x.shape[1:3])
-    seen = [x[:, i : i + height, j : j + width] for i in range(size) for j in range(size)]
-    return jnp.concatenate(seen, axis=-1) @ kernel.reshape(-1, kernel.shape[-1])
+    patches = [
+        x[:, i : i + height, j : j + width] for i in range(size) for j in range(size)
+    ]
+    return jnp.concatenate(patches, axis=-1) @ kernel.reshape(-1, kernel.shape[-1])
 
 
-Conv = partial(nn.Conv, conv_general_dilated=as_product)
+Conv = partial(nn.Conv, conv_general_dilated=im2col_convolution)
 
 
-def halved(x: Array) -> Array:
-    """Maxima of 2 x 2, `[N, H, W, C]` to `[N, H // 2, W // 2, C]`; a last odd row or column is left out.
+def max_pool_2x2(x: Array) -> Array:
+    """Maxima of 2 x 2 pixels; a last odd row or column is left out.
 
-    As `nn.max_pool`, whose slope takes longer on a CPU; where several are largest, they share the slope.
+    As `nn.max_pool`, whose gradient takes longer on a CPU. Where several pixels are
+    largest, they share the gradient.
+
+    Args:
+      x: images. Shape `[N, H, W, C]`.
+
+    Returns:
+      Shape `[N, H // 2, W // 2, C]`.
     """
     number, height, width, channels = x.shape
     x = x[:, : height // 2 * 2, : width // 2 * 2]
@@ -44,45 +73,81 @@ def halved(x: Array) -> Array:
 
 
 class Plain(nn.Module):
-    """Two convolutions, two dense layers, dropout: the network of PyTorch's old MNIST example, 21,840 weights there.
+    """Two convolutions, two dense layers, dropout.
 
-    Convolutions of 5 x 5 without padding on images of 28 x 28; of 3 x 3 with padding on smaller ones.
+    The network of PyTorch's old MNIST example, with 21,840 weights there. Convolutions
+    are 5 x 5 without padding on images of 28 x 28, and 3 x 3 with padding on smaller
+    ones.
     """
 
     kernel: int = 5
 
     @nn.compact
-    def __call__(self, x: Array, h: dict, *, train: bool) -> Array:
-        """Images `[N, H, W, 1]` to logits `[N, 10]`. Dropout draws from the stream `dropout` where `train`."""
-        del h
+    def __call__(self, x: Array, hyperparams: Hyperparams, *, train: bool) -> Array:
+        """Classifies images.
+
+        Args:
+          x: images. Shape `[N, H, W, 1]`.
+          hyperparams: not used.
+          train: whether dropout acts; it draws from the stream `dropout`.
+
+        Returns:
+          Logits. Shape `[N, 10]`.
+        """
+        del hyperparams
         padding = "VALID" if self.kernel == 5 else "SAME"
         x = Conv(10, (self.kernel,) * 2, padding=padding, name="conv1")(x)
-        x = nn.relu(halved(x))
+        x = nn.relu(max_pool_2x2(x))
         x = Conv(20, (self.kernel,) * 2, padding=padding, name="conv2")(x)
-        x = nn.Dropout(0.5, broadcast_dims=(1, 2), deterministic=not train)(x)  # whole channels
-        x = nn.relu(halved(x))
+        # Drops whole channels.
+        x = nn.Dropout(0.5, broadcast_dims=(1, 2), deterministic=not train)(x)
+        x = nn.relu(max_pool_2x2(x))
         x = nn.relu(nn.Dense(50, name="dense1")(x.reshape(len(x), -1)))
         x = nn.Dropout(0.5, deterministic=not train)(x)
         return nn.Dense(CLASSES, name="dense2")(x)
 
 
 class Cell(nn.Module):
-    """A sum of edges, each of which does one of `OPERATIONS`; which one is traced, and all have their weights."""
+    """A sum of edges, each of which does one of `OPERATIONS`.
+
+    Which one is traced, and all of them have their weights.
+    """
 
     channels: int
 
     def setup(self):
+        """Builds the convolutions of all edges."""
         self.convolutions = [
-            [Conv(self.channels, (k, k), name=f"edge{edge + 1}_conv{k}") for k in (1, 3, 5)] for edge in range(EDGES)
+            [
+                Conv(self.channels, (k, k), name=f"edge{edge + 1}_conv{k}")
+                for k in (1, 3, 5)
+            ]
+            for edge in range(EDGES)
         ]
 
     def _branches(self, edge: int) -> list[Callable]:
-        convolved = [lambda cell, x, i=i: nn.relu(cell.convolutions[edge][i](x)) for i in range(3)]
-        pooled = lambda cell, x: nn.avg_pool(x, (3, 3), padding="SAME")  # noqa: E731
-        return [lambda cell, x: jnp.zeros_like(x), lambda cell, x: x, *convolved, pooled]
+        """The functions (cell, x) -> x of `OPERATIONS`, in their order."""
+
+        def convolve(cell: "Cell", x: Array, index: int) -> Array:
+            return nn.relu(cell.convolutions[edge][index](x))
+
+        return [
+            lambda cell, x: jnp.zeros_like(x),
+            lambda cell, x: x,
+            *(partial(convolve, index=index) for index in range(3)),
+            lambda cell, x: nn.avg_pool(x, (3, 3), padding="SAME"),
+        ]
 
     def __call__(self, x: Array, operations: list[Array]) -> Array:
-        """`x`: `[N, H, W, channels]`; `operations`: an index for every edge."""
+        """Sums the edges.
+
+        Args:
+          x: images. Shape `[N, H, W, channels]`.
+          operations: an index into `OPERATIONS` for every edge, each `[]`.
+
+        Returns:
+          Shape `[N, H, W, channels]`.
+        """
         total = jnp.zeros_like(x)
         for edge, operation in enumerate(operations):
             branches = self._branches(edge)
@@ -94,22 +159,38 @@ class Cell(nn.Module):
 
 
 class Searched(nn.Module):
-    """A stem, cells whose operations are searched with pooling between them, a dense layer."""
+    """A stem, pooling and cells whose operations are searched, a dense layer."""
 
     channels: int = 16
 
     @nn.compact
-    def __call__(self, x: Array, h: dict, *, train: bool) -> Array:
-        """Images `[N, H, W, 1]` to logits `[N, 10]`. `h` has `cell1_op1` and so on."""
+    def __call__(self, x: Array, hyperparams: Hyperparams, *, train: bool) -> Array:
+        """Classifies images.
+
+        Args:
+          x: images. Shape `[N, H, W, 1]`.
+          hyperparams: has the operations, `cell1_op1` and so on, each `[]`.
+          train: not used.
+
+        Returns:
+          Logits. Shape `[N, 10]`.
+        """
         del train
         x = nn.relu(Conv(self.channels, (3, 3), name="stem")(x))
         for cell in range(1, CELLS + 1):
-            x = halved(x)
-            x = Cell(self.channels, name=f"cell{cell}")(x, [h[f"cell{cell}_op{edge + 1}"] for edge in range(EDGES)])
+            x = max_pool_2x2(x)
+            operations = [
+                hyperparams[f"cell{cell}_op{edge}"] for edge in range(1, EDGES + 1)
+            ]
+            x = Cell(self.channels, name=f"cell{cell}")(x, operations)
         return nn.Dense(CLASSES, name="head")(x.mean(axis=(1, 2)))
 
 
-def operations() -> SearchSpace:
-    """The architectures of `Searched`."""
-    names = [(cell, edge) for cell in range(1, CELLS + 1) for edge in range(1, EDGES + 1)]
-    return {f"cell{c}_op{e}": Categorical(OPERATIONS, OPERATIONS.index("conv3"), group=f"cell{c}") for c, e in names}
+def operation_space() -> SearchSpace:
+    """The architectures of `Searched`: an operation for every edge of every cell."""
+    default = OPERATIONS.index("conv3")
+    return {
+        f"cell{cell}_op{edge}": Categorical(OPERATIONS, default, group=f"cell{cell}")
+        for cell in range(1, CELLS + 1)
+        for edge in range(1, EDGES + 1)
+    }

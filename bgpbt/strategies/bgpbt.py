@@ -1,46 +1,63 @@
-"""BG-PBT, hyperparameters: truncation selection, a trust-region Gaussian-process bandit explores (Wan et al., 2022).
+"""BG-PBT, hyperparameters (Wan et al., 2022). https://arxiv.org/abs/2207.09405
 
-https://arxiv.org/abs/2207.09405, Algorithms 1 and 2. The bandit models minus the change of fitness per step, which it
-calls the cost, over configuration, fitness at the start of the round (context) and round. `P` members, `D` dimensions.
+Truncation selects, a trust-region Gaussian-process bandit explores (Algorithms 1 and
+2). The bandit models minus the change of fitness per step, which it calls the cost,
+over configuration, fitness at the start of the round (context) and round. `P` members,
+`D` hyperparameters.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from bgpbt import space as spaces
-from bgpbt.gp import fit, history
+from bgpbt.gp import fit
 from bgpbt.gp import trust_region as regions
-from bgpbt.gp.bandit import make_bandit, pending_rows
-from bgpbt.gp.engines import engine
-from bgpbt.gp.history import History
-from bgpbt.gp.kernels import Params
+from bgpbt.gp.bandit import Bandit, make_bandit, pending_rows
+from bgpbt.gp.inference import make_inference
 from bgpbt.gp.precision import float64
 from bgpbt.gp.trust_region import TrustRegion
-from bgpbt.space import Categorical, SearchSpace
-from bgpbt.strategies.operators import nobody_replaced, rank, truncation, whole
-from bgpbt.types import Array, Outcome, Source, Strategy
+from bgpbt.space import SearchSpace
+from bgpbt.strategies.bgpbt_state import State, initial_state, numeric_names, observe
+from bgpbt.strategies.operators import (
+    compile_step,
+    inherit_all,
+    truncation,
+    validate_quantile,
+)
+from bgpbt.types import Array, Decision, Key, Outcome, Source, Strategy
 
-MOST_PENDING = 64  # pending points that one suggestion looks at, the nearest to its centre: a large population stays affordable
+# Pending points that one suggestion looks at, the nearest to its centre: a large
+# population stays affordable.
+MAX_PENDING = 64
 
 
-class State(NamedTuple):
-    """What the bandit carries from round to round."""
+class _Method(NamedTuple):
+    """What stays the same in all steps of a strategy."""
 
-    history: History  # of the present region
-    ended: History  # the best row of every region that ended
-    raw: Params  # unconstrained, as last fitted
-    fitted: Array  # [] bool, the last fit succeeded
-    region: TrustRegion
-    round: Array  # [] int32
-    before: Array  # [P] fitness at the start of the round
-    timesteps: Array  # [P] at the start of the round
-    suggested: Array  # [P] bool, the bandit chose this member's configuration for the round
-    best: Array  # [] fitness, since the region started
-    stalled: Array  # [] int32, rounds without a better one
-    expected: Array  # [P, 3] fitness at the end of the round: one standard deviation below, median, above
+    columns: np.ndarray  # [D] places of the hyperparameters in the task's space
+    num_blocks: int
+    capacity: int  # rows of history
+    trust_region: bool
+    everywhere: TrustRegion  # a region that is the whole cube
+    # Compiled once for a strategy.
+    bandit: Bandit
+    observe: Callable[[State, Outcome], tuple[State, np.ndarray]]
+    select: Callable[[Key, Array, Key], tuple[Array, Array]]
+
+
+class _Plan(NamedTuple):
+    """The round to come. `config` and `source` are filled in as members are decided."""
+
+    donors: np.ndarray  # [P, D] configuration of each member's parent
+    start: np.ndarray  # [P] fitness at the start
+    replaced: np.ndarray  # indices of the members that inherit
+    drawn: np.ndarray  # [P, D] random configurations
+    config: np.ndarray  # [P, D]
+    source: np.ndarray  # [P], a `Source`
 
 
 def bgpbt(
@@ -55,7 +72,9 @@ def bgpbt(
     gp_context: bool = True,
     gp: str = "jax",
 ) -> Strategy:
-    """Replaced members take weights from one of the best, and the bandit's hyperparameters. Architectures stay with weights.
+    """A replaced member takes one of the best's weights and asks the bandit.
+
+    The bandit chooses its hyperparameters. Architectures stay with weights.
 
     Args:
       space: the search space; the bandit sees its `D` hyperparameters.
@@ -71,127 +90,193 @@ def bgpbt(
     Raises:
       BadInput: GPyTorch is asked for and not installed.
     """
-    columns, dimensions = np.flatnonzero(spaces.group_mask(space, "hyperparameter")), len(space)
+    columns = np.flatnonzero(spaces.group_mask(space, "hyperparameter"))
+    dimensions = len(space)
     space = {name: dim for name, dim in space.items() if dim.group == "hyperparameter"}
-    numeric = [name for name, dim in space.items() if not isinstance(dim, Categorical)]
-    everywhere = regions.start()._replace(length=np.float32(np.inf))
-    bandit = make_bandit(space, engine(gp), time=gp_time, context=gp_context)
+    numeric = numeric_names(space)
+    method = _Method(
+        columns=columns,
+        num_blocks=len(blocks),
+        capacity=capacity,
+        trust_region=trust_region,
+        everywhere=regions.start()._replace(length=np.float32(np.inf)),
+        bandit=make_bandit(space, make_inference(gp), time=gp_time, context=gp_context),
+        observe=float64(
+            partial(
+                observe,
+                patience=patience,
+                trust_region=trust_region,
+                numeric=len(numeric),
+            )
+        ),
+        select=jax.jit(partial(_select, space, quantile_fraction)),
+    )
+    step = partial(_step, method)
 
-    @float64
-    def observe(state: State, outcome: Outcome) -> tuple[State, Array]:
-        """Takes in a round: history, trust region, stagnation. Also whether a region ended here, bool."""
-        steps = outcome.timesteps - state.timesteps
-        cost = -(outcome.fitness - state.before) / jnp.maximum(steps, 1)
-        known = outcome.active & (steps > 0) & jnp.isfinite(cost)
-        rows = History(outcome.config, state.before, jnp.full(len(cost), state.round + 1.0), jnp.where(known, cost, 0), known)
-        seen = history.append(state.history, rows)
-        best = rank(outcome.fitness)[0]
-        region = regions.update(state.region, jnp.any(state.suggested & known), state.suggested[best])
-        highest = jnp.where(jnp.isnan(outcome.fitness[best]), -jnp.inf, outcome.fitness[best])
-        better = highest > state.best
-        stalled = jnp.where(better, 0, state.stalled + 1)
-        ends = (stalled >= patience) | (trust_region & regions.exhausted(region, len(numeric)))
-        ends = ends & jnp.any(seen.valid)
-        lowest = jnp.argmin(jnp.where(seen.valid, seen.cost, jnp.inf))
-        summary = jax.tree.map(lambda x: x[lowest][None], seen)._replace(
-            context=jnp.zeros(1), time=jnp.zeros(1), valid=ends[None]
+    def init(key, outcome):
+        del key
+        return initial_state(space, capacity, outcome)
+
+    return Strategy(
+        init,
+        step,
+        diagnostics=partial(_diagnostics, numeric),
+        prepare=partial(compile_step, init, step, dimensions),
+        needs=("hyperparameters",),
+        validate=partial(validate_quantile, quantile_fraction=quantile_fraction),
+    )
+
+
+def _step(
+    method: _Method, key: Key, state: State, outcome: Outcome
+) -> tuple[State, Decision]:
+    key_exploit, key_random, key_choose = jax.random.split(key, 3)
+    full_config = outcome.config
+    outcome = outcome._replace(config=full_config[:, method.columns])
+    observed, ended = method.observe(state, outcome)
+    parents, drawn = (
+        np.asarray(x) for x in method.select(key_exploit, outcome.fitness, key_random)
+    )
+    state, config, source = _choose(
+        method, key_choose, observed, outcome, parents, drawn, ended
+    )
+    state = state._replace(
+        before=outcome.fitness[parents],
+        timesteps=outcome.timesteps,
+        suggested=source == Source.gp,
+    )
+    full_config = full_config[parents]
+    full_config[:, method.columns] = config
+    return state, inherit_all(outcome, full_config, parents, method.num_blocks, source)
+
+
+def _select(
+    space: SearchSpace,
+    quantile_fraction: float,
+    key: Key,
+    fitness: Array,
+    key_random: Key,
+) -> tuple[Array, Array]:
+    """Parents `[P]`, and random configurations `[P, D]` for a bandit without data."""
+    parents = truncation(key, fitness, quantile_fraction)
+    return parents, jax.vmap(lambda k: spaces.sample(k, space))(
+        jax.random.split(key_random, len(parents))
+    )
+
+
+def _choose(
+    method: _Method,
+    key: Key,
+    state: State,
+    outcome: Outcome,
+    parents: np.ndarray,
+    drawn: np.ndarray,
+    ended: np.ndarray,
+) -> tuple[State, np.ndarray, np.ndarray]:
+    """The next configurations and their sources.
+
+    Those of replaced members are the bandit's where it knows enough, else random.
+
+    Args:
+      method: of the strategy.
+      key: PRNG key, consumed.
+      state: after the round.
+      outcome: of the round; its configurations have only hyperparameters.
+      parents: shape `[P]`.
+      drawn: random configurations. Shape `[P, D]`.
+      ended: whether a region ended. Shape `[]`, bool.
+    """
+    size = len(parents)
+    plan = _Plan(
+        donors=outcome.config[parents],
+        start=outcome.fitness[parents],
+        replaced=np.flatnonzero(parents != np.arange(size)),
+        drawn=drawn,
+        config=outcome.config.copy(),
+        source=np.full(size, int(Source.previous)),
+    )
+    plan.config[plan.replaced] = drawn[plan.replaced]
+    plan.source[plan.replaced] = Source.random
+    enough = state.history.valid.sum() >= min(size, method.capacity)
+    if ended and len(plan.replaced):
+        state = _begin_region(method, key, state, plan)
+    elif enough:
+        state = _suggest_all(method, key, state, plan)
+    expected = np.full_like(state.expected, np.nan)
+    if enough:
+        steps = np.maximum(outcome.timesteps - state.timesteps, 0).astype(np.float32)
+        expected = method.bandit.predict(
+            state.raw, state.history, plan.config, plan.start, state.round + 1, steps
         )
-        fresh = regions.start()
-        return state._replace(
-            history=seen._replace(valid=seen.valid & ~ends),
-            ended=history.append(state.ended, summary),
-            region=jax.tree.map(lambda new, old: jnp.where(ends, new, old).astype(old.dtype), fresh, region),
-            round=state.round + 1,
-            best=jnp.where(ends, highest, jnp.maximum(state.best, highest)),
-            stalled=jnp.where(ends, 0, stalled).astype(state.stalled.dtype),
-        ), ends
+    return state._replace(expected=expected), plan.config, plan.source
 
-    @jax.jit
-    def select(key, fitness, fallback_key):
-        parents = truncation(key, fitness, quantile_fraction)
-        return parents, jax.vmap(lambda k: spaces.sample(k, space))(jax.random.split(fallback_key, len(parents)))
 
-    def init(key, outcome: Outcome) -> State:
-        size = len(outcome.config)
-        rows = jax.tree.map(np.asarray, history.empty(capacity, len(space)))
-        return State(
-            history=rows,
-            ended=rows,
-            raw=jax.tree.map(lambda x: np.asarray(x, np.float32), fit.prior(len(numeric) + 1, len(space) - len(numeric))[0]),
-            fitted=np.array(True),
-            region=jax.tree.map(np.asarray, regions.start()),
-            round=np.array(0, np.int32),
-            before=outcome.fitness,
-            timesteps=outcome.timesteps,
-            suggested=np.zeros(size, bool),
-            best=np.array(-np.inf, np.float32),
-            stalled=np.array(0, np.int32),
-            expected=np.full((size, 3), np.nan, np.float32),
+def _begin_region(method: _Method, key: Key, state: State, plan: _Plan) -> State:
+    """Starts a new region at the most promising configuration.
+
+    The best rows of the ended regions decide which it is; one member tries it.
+    """
+    key_fit, key_suggest = jax.random.split(key)
+    raw, succeeded = method.bandit.fit(key_fit, state.raw, state.ended)
+    member = plan.replaced[0]
+    nobody = plan.replaced[:0]
+    max_pending = min(len(plan.config), MAX_PENDING)
+    plan.config[member] = method.bandit.suggest(
+        key_suggest,
+        raw,
+        state.ended,
+        pending_rows(plan.config, plan.start, 0, nobody, plan.drawn[0], max_pending),
+        plan.drawn[member],
+        np.float32(0),
+        method.everywhere,
+        np.int32(0),
+    )
+    plan.source[member] = Source.gp
+    return state._replace(fitted=succeeded)
+
+
+def _suggest_all(method: _Method, key: Key, state: State, plan: _Plan) -> State:
+    """The bandit chooses for all replaced members, one after the other."""
+    key_fit, key_suggest = jax.random.split(key)
+    raw, succeeded = method.bandit.fit(key_fit, state.raw, state.history)
+    size = len(plan.config)
+    survivors = np.setdiff1d(np.arange(size), plan.replaced)
+    round_ = state.round + 1
+    for number, member in enumerate(plan.replaced):
+        donor = plan.donors[member]
+        others = np.append(survivors, plan.replaced[:number])
+        pending = pending_rows(
+            plan.config, plan.start, round_, others, donor, min(size, MAX_PENDING)
         )
-
-    def choose(key, state: State, outcome: Outcome, parents, drawn, ended) -> tuple[State, np.ndarray, np.ndarray]:
-        """The next configurations and their sources: the bandit's for replaced members, where it knows enough."""
-        key_fit, key_suggest = jax.random.split(key)
-        size, start = len(parents), outcome.fitness[parents]
-        replaced = np.flatnonzero(parents != np.arange(size))
-        config, source = outcome.config.copy(), np.full(size, int(Source.previous))
-        config[replaced], source[replaced] = drawn[replaced], Source.random
-        pending, enough = min(size, MOST_PENDING), state.history.valid.sum() >= min(size, capacity)
-        if ended and len(replaced):  # a new region starts where the best of the ended ones let hope
-            raw, succeeded = bandit.learn(key_fit, state.raw, state.ended)
-            nobody = pending_rows(config, start, 0, replaced[:0], drawn[0], pending)
-            anywhere = drawn[replaced[0]], np.float32(0), everywhere, np.int32(0)
-            config[replaced[0]] = bandit.suggest(key_suggest, raw, state.ended, nobody, *anywhere)
-            source[replaced[0]] = Source.gp
-            state = state._replace(fitted=succeeded)
-        elif enough:
-            raw, succeeded = bandit.learn(key_fit, state.raw, state.history)
-            state = state._replace(raw=raw, fitted=succeeded)
-            going = np.setdiff1d(np.arange(size), replaced)
-            for number, member in enumerate(replaced):
-                donor, beside = outcome.config[parents[member]], np.append(going, replaced[:number])
-                busy = pending_rows(config, start, state.round + 1, beside, donor, pending)
-                here = donor, start[member], state.region if trust_region else everywhere, state.round + 1
-                config[member] = bandit.suggest(jax.random.fold_in(key_suggest, number), raw, state.history, busy, *here)
-                source[member] = Source.gp
-        expected = np.full_like(state.expected, np.nan)
-        if enough:
-            steps = np.maximum(outcome.timesteps - state.timesteps, 0).astype(np.float32)
-            expected = bandit.expect(state.raw, state.history, config, start, state.round + 1, steps)
-        return state._replace(expected=expected), config, source
-
-    def step(key, state: State, outcome: Outcome):
-        key_exploit, key_random, key_choose = jax.random.split(key, 3)
-        genes, outcome = outcome.config, outcome._replace(config=outcome.config[:, columns])
-        seen, ended = observe(state, outcome)
-        parents, drawn = (np.asarray(x) for x in select(key_exploit, outcome.fitness, key_random))
-        seen, config, source = choose(key_choose, seen, outcome, parents, drawn, ended)
-        state = seen._replace(before=outcome.fitness[parents], timesteps=outcome.timesteps, suggested=source == Source.gp)
-        everything = genes[parents]
-        everything[:, columns] = config
-        return state, whole(outcome, everything, parents, len(blocks), source)
-
-    def beliefs(state: State) -> dict[str, np.ndarray]:
-        """What the bandit held true when it chose the round's configurations."""
-        params = jax.tree.map(np.asarray, fit.natural(state.raw))
-        found = {
-            "gp_fitness_low": state.expected[:, 0],
-            "gp_fitness": state.expected[:, 1],
-            "gp_fitness_high": state.expected[:, 2],
-        }
-        found |= {"gp_fitted": state.fitted, "gp_rows": state.history.valid.sum(), "trust_region": state.region.length}
-        found |= {"gp_noise": params.noise, "gp_outputscale": params.outputscale, "gp_eps": params.eps}
-        return found | {f"gp_lengthscale_{name}": x for name, x in zip([*numeric, "context"], params.lengthscale, strict=True)}
-
-    def prepare(size: int) -> None:
-        """A step of an imagined population, all of whose members are known: the bandit speaks at once."""
-        config, fitness, clock = (
-            np.full((size, dimensions), 0.5, np.float32),
-            np.arange(size, dtype=np.float32),
-            np.zeros(size, np.int32),
+        plan.config[member] = method.bandit.suggest(
+            jax.random.fold_in(key_suggest, number),
+            raw,
+            state.history,
+            pending,
+            donor,
+            plan.start[member],
+            state.region if method.trust_region else method.everywhere,
+            round_,
         )
-        outcome = Outcome(config, fitness, fitness[:, None], clock, clock, np.ones(size, bool))
-        key = jax.random.PRNGKey(0)
-        step(key, init(key, outcome), outcome._replace(timesteps=clock + 1))
+        plan.source[member] = Source.gp
+    return state._replace(raw=raw, fitted=succeeded)
 
-    return Strategy(init, step, beliefs, prepare, ("hyperparameters",), lambda size: nobody_replaced(size, quantile_fraction))
+
+def _diagnostics(numeric: list[str], state: State) -> dict[str, np.ndarray]:
+    """What the bandit believed when it chose the round's configurations."""
+    params = jax.tree.map(np.asarray, fit.natural(state.raw))
+    columns = {
+        "gp_fitness_low": state.expected[:, 0],
+        "gp_fitness": state.expected[:, 1],
+        "gp_fitness_high": state.expected[:, 2],
+        "gp_fitted": state.fitted,
+        "gp_rows": state.history.valid.sum(),
+        "trust_region": state.region.length,
+        "gp_noise": params.noise,
+        "gp_outputscale": params.outputscale,
+        "gp_eps": params.eps,
+    }
+    return columns | {
+        f"gp_lengthscale_{name}": x
+        for name, x in zip([*numeric, "context"], params.lengthscale, strict=True)
+    }

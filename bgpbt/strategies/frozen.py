@@ -1,4 +1,7 @@
-"""The frozen control: is it the schedule, or the selection? Weights are still copied, configurations never change."""
+"""The frozen control: is it the schedule, or the selection?
+
+Weights are still copied, configurations never change.
+"""
 
 import jax.numpy as jnp
 
@@ -6,7 +9,11 @@ from bgpbt.types import Source, Strategy
 
 
 def frozen(strategy: Strategy) -> Strategy:
-    """Wraps any strategy: every slot keeps its own configuration for ever and only weights travel."""
+    """Wraps a strategy: every slot keeps its configuration and only weights travel.
+
+    Args:
+      strategy: whose selection is used.
+    """
 
     def step(key, state, outcome):
         state, decision = strategy.step(key, state, outcome)

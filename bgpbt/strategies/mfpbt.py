@@ -1,8 +1,10 @@
-"""Multiple-frequencies PBT (Doulazmi et al., 2025): sub-populations that decide at their own pace, and asymmetric migration.
+"""Multiple-frequencies PBT (Doulazmi et al., 2025). https://arxiv.org/abs/2506.03225
 
-https://arxiv.org/abs/2506.03225; the rules are those of its authors' code, listed in `docs/strategies.md`.
+Sub-populations decide at their own pace and exchange members by asymmetric migration.
+The rules are those of its authors' code, listed in `docs/strategies.md`. `P` members.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -10,12 +12,13 @@ import numpy as np
 
 from bgpbt import space as spaces
 from bgpbt.space import SearchSpace
-from bgpbt.strategies.operators import perturb, survivors_draw, whole
-from bgpbt.types import Source, Strategy
+from bgpbt.strategies.explore import perturb
+from bgpbt.strategies.operators import inherit_all, sample_valid
+from bgpbt.types import Array, Key, Source, Strategy
 
 
 class Exchange(NamedTuple):
-    """Who takes what from whom; one's own index: nothing."""
+    """Which member takes what from which; its own index: nothing."""
 
     weights: np.ndarray  # [P]
     config: np.ndarray  # [P]
@@ -29,7 +32,9 @@ def mfpbt(
     frequencies: tuple[int, ...] = (1, 10, 25, 50),
     perturb_scale: float = 0.2,
 ) -> Strategy:
-    """As many sub-populations as frequencies, equal in size; member m belongs to number m // size.
+    """As many sub-populations as frequencies, equal in size.
+
+    Member m belongs to number m // size.
 
     Args:
       space: the search space, `D` dimensions. Architectures go with the weights.
@@ -37,71 +42,116 @@ def mfpbt(
       frequencies: rounds between two decisions of each sub-population, strictly rising.
       perturb_scale: values are multiplied by 1 - perturb_scale or by its inverse.
     """
-    genes = ~spaces.group_mask(space, "hyperparameter")
+    arch_mask = ~spaces.group_mask(space, "hyperparameter")
+    perturb_all = jax.jit(partial(_perturb_all, space=space, scale=perturb_scale))
 
-    @jax.jit
-    def explored(key, config):
-        moved = jax.vmap(lambda k, c: perturb(k, space, c, 1 - perturb_scale, 1 / (1 - perturb_scale)))
-        return moved(jax.random.split(key, len(config)), config)
-
-    def step(key, finished, outcome):
+    def step(key, state, outcome):
         key_failed, key_explore = jax.random.split(key)
         fitness = np.asarray(outcome.fitness)
-        found = exchange(fitness, frequencies, int(finished))
-        # A failed member in a part that waits, or where nobody is left to copy.
-        lost = np.isnan(fitness[found.weights]) | np.isnan(fitness[found.config])
-        instead = np.asarray(survivors_draw(key_failed, fitness))
-        weights, source = np.where(lost, instead, found.weights), np.where(lost, instead, found.config)
-        explores = found.explores | lost
-        config = np.where(genes, outcome.config[weights], outcome.config[source])
-        config = np.where(explores[:, None], explored(key_explore, config), config).astype(np.float32)
-        said = np.where(source == np.arange(len(source)), Source.previous, Source.copied)
-        said = np.where(explores, Source.perturbed, said)
-        return finished + 1, whole(outcome, config, weights, len(blocks), said)
+        exchanged = exchange(fitness, frequencies, int(state))
+        # A member of a waiting sub-population that failed, or one that would copy a
+        # failed member, takes all from a valid one.
+        failed = np.isnan(fitness[exchanged.weights])
+        failed = failed | np.isnan(fitness[exchanged.config])
+        valid = np.asarray(sample_valid(key_failed, fitness))
+        weights = np.where(failed, valid, exchanged.weights)
+        donors = np.where(failed, valid, exchanged.config)
+        explores = exchanged.explores | failed
+        config = np.where(arch_mask, outcome.config[weights], outcome.config[donors])
+        config = np.where(
+            explores[:, None], perturb_all(key_explore, config), config
+        ).astype(np.float32)
+        source = np.where(
+            donors == np.arange(len(donors)), Source.previous, Source.copied
+        )
+        source = np.where(explores, Source.perturbed, source)
+        return state + 1, inherit_all(outcome, config, weights, len(blocks), source)
 
     return Strategy(
         init=lambda key, outcome: np.array(0, np.int32),
         step=step,
-        complaint=lambda size: _complaint(size, frequencies),
+        validate=partial(_validate_size, frequencies=frequencies),
     )
 
 
-def _complaint(size: int, frequencies: tuple[int, ...]) -> str:
+def _perturb_all(key: Key, config: Array, space: SearchSpace, scale: float) -> Array:
+    """Perturbs every member's configuration with a key of its own. Shape `[P, D]`."""
+    perturb_one = jax.vmap(
+        lambda k, c: perturb(k, space, c, 1 - scale, 1 / (1 - scale))
+    )
+    return perturb_one(jax.random.split(key, len(config)), config)
+
+
+def _validate_size(pop_size: int, frequencies: tuple[int, ...]) -> str:
+    """What is wrong with a population's size; "" where nothing is."""
     parts = len(frequencies)
-    if size % (4 * parts) == 0:
+    if pop_size % (4 * parts) == 0:
         return ""
-    right = max(round(size / (4 * parts)), 1) * 4 * parts
-    return f"pop_size: {size} members are not {parts} sub-populations (frequencies) of a multiple of 4, give {right}"
+    right = max(round(pop_size / (4 * parts)), 1) * 4 * parts
+    return (
+        f"pop_size: {pop_size} members are not {parts} sub-populations (frequencies) of"
+        f" a multiple of 4, give {right}"
+    )
 
 
-def exchange(fitness: np.ndarray, frequencies: tuple[int, ...], finished: int) -> Exchange:
+def exchange(
+    fitness: np.ndarray, frequencies: tuple[int, ...], finished: int
+) -> Exchange:
     """The exchange after a round; everything is read as it was before.
 
-    In every sub-population that decides now, the last quarter copies the first one, rank by rank, and explores. The third
-    quarter, best first, takes the weights of the best members of all other sub-populations as long as these are better than
-    its own: with their configuration if it comes from a slower one, with that of the own best member if from a faster one.
+    In every sub-population that decides now, the last quarter copies the first one,
+    rank by rank, and explores. The third quarter, best first, takes the weights of the
+    best members of all other sub-populations as long as these are better than its own:
+    with their configuration if it comes from a slower one, with that of the own best
+    member if from a faster one.
 
     Args:
       fitness: larger is better, NaN = failed. Shape `[P]`.
       frequencies: rounds between decisions of each sub-population.
       finished: rounds before this one.
     """
-    parts = np.arange(len(fitness)).reshape(len(frequencies), -1)
-    value, quarter = np.where(np.isnan(fitness), -np.inf, fitness), parts.shape[1] // 4
-    weights, config, explores = np.arange(len(fitness)), np.arange(len(fitness)), np.zeros(len(fitness), bool)
-    for own, members in enumerate(parts):
-        if (finished + 1) % frequencies[own]:
-            continue
-        order = members[np.argsort(-value[members], kind="stable")]
-        first, third, last = order[:quarter], order[2 * quarter : 3 * quarter], order[3 * quarter :]
-        weights[last] = config[last] = first
-        explores[last] = True
-        others = np.setdiff1d(np.arange(len(fitness)), members)
-        candidates = iter(others[np.argsort(-value[others], kind="stable")])
-        candidate = next(candidates, None)
-        for slot in third:
-            if candidate is not None and value[candidate] > value[slot]:
-                slower = frequencies[candidate // parts.shape[1]] > frequencies[own]
-                weights[slot], config[slot] = candidate, candidate if slower else order[0]
-                candidate = next(candidates, None)
-    return Exchange(weights, config, explores)
+    members = np.arange(len(fitness))
+    parts = members.reshape(len(frequencies), -1)
+    value = np.where(np.isnan(fitness), -np.inf, fitness)
+    result = Exchange(members.copy(), members.copy(), np.zeros(len(fitness), bool))
+    for part in range(len(parts)):
+        if (finished + 1) % frequencies[part] == 0:
+            _exploit(result, value, parts[part])
+            _migrate(result, value, parts, part, frequencies)
+    return result
+
+
+def _ranked(value: np.ndarray, members: np.ndarray) -> np.ndarray:
+    """The members, best first."""
+    return members[np.argsort(-value[members], kind="stable")]
+
+
+def _exploit(result: Exchange, value: np.ndarray, members: np.ndarray) -> None:
+    """The last quarter copies the first one. Enters it into `result`."""
+    order = _ranked(value, members)
+    quarter = len(members) // 4
+    last = order[3 * quarter :]
+    result.weights[last] = order[:quarter]
+    result.config[last] = order[:quarter]
+    result.explores[last] = True
+
+
+def _migrate(
+    result: Exchange,
+    value: np.ndarray,
+    parts: np.ndarray,
+    part: int,
+    frequencies: tuple[int, ...],
+) -> None:
+    """The third quarter takes better members of others. Enters it into `result`."""
+    order = _ranked(value, parts[part])
+    quarter = parts.shape[1] // 4
+    candidates = iter(_ranked(value, np.setdiff1d(parts, parts[part])))
+    candidate = next(candidates, None)
+    for slot in order[2 * quarter : 3 * quarter]:
+        # A candidate that is refused stays available for the next slot.
+        if candidate is not None and value[candidate] > value[slot]:
+            slower = frequencies[candidate // parts.shape[1]] > frequencies[part]
+            result.weights[slot] = candidate
+            result.config[slot] = candidate if slower else order[0]
+            candidate = next(candidates, None)

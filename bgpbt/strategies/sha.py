@@ -1,7 +1,9 @@
-"""Successive halving (Karnin et al., 2013; Jamieson and Talwalkar, 2016) in a population of fixed size and equal budget.
+"""Successive halving in a population of fixed size and equal budget.
 
-Members that began together are compared at rungs of 1, eta, eta^2, ... rounds, and 1 / eta of them goes on. The slot of one
-that is stopped begins afresh with a random configuration at once, so that all slots train as long as those of any other method.
+Karnin et al., 2013; Jamieson and Talwalkar, 2016. Members that began together are
+compared at rungs of 1, eta, eta^2, ... rounds, and 1 / eta of them goes on. The slot of
+a stopped member starts afresh with a random configuration at once, so that all slots
+train as long as those of any other method. `P` members.
 """
 
 import math
@@ -10,7 +12,7 @@ import jax
 import numpy as np
 
 from bgpbt.space import SearchSpace
-from bgpbt.strategies.operators import restart
+from bgpbt.strategies.operators import reinitialise
 from bgpbt.types import Strategy
 
 
@@ -18,38 +20,52 @@ def sha(space: SearchSpace, blocks: tuple[str, ...], *, eta: int = 2) -> Strateg
     """Configurations stay as drawn; weights are never copied.
 
     Args:
-      space: the search space, `D` dimensions; a slot that begins afresh draws all of them.
+      space: the search space, `D` dimensions; a slot that starts afresh draws all of
+        them.
       blocks: the blocks of weights.
       eta: of a group of n, ceil(n / eta) go on; at least 2.
     """
 
-    begin = jax.jit(lambda key, outcome, gone: restart(key, space, outcome, gone, len(blocks)))
+    restart = jax.jit(
+        lambda key, outcome, stopped: reinitialise(
+            key, space, outcome, stopped, len(blocks)
+        )
+    )
 
-    def step(key, rounds, outcome):
-        rounds = rounds + np.asarray(outcome.active)
-        gone = stopped(np.asarray(outcome.fitness), rounds, eta)
-        return np.where(gone, 0, rounds).astype(np.int32), begin(key, outcome, gone)
+    def step(key, state, outcome):
+        rounds = state + np.asarray(outcome.active)
+        stopped = select_stopped(np.asarray(outcome.fitness), rounds, eta)
+        rounds = np.where(stopped, 0, rounds).astype(np.int32)
+        return rounds, restart(key, outcome, stopped)
 
     return Strategy(
         init=lambda key, outcome: np.zeros(len(outcome.fitness), np.int32),
         step=step,
-        complaint=lambda size: "" if eta > 1 else "eta: 1 of 1 going on stops nobody, give at least 2",
+        validate=lambda size: (
+            "" if eta > 1 else "eta: 1 of 1 going on stops nobody, give at least 2"
+        ),
     )
 
 
-def stopped(fitness: np.ndarray, rounds: np.ndarray, eta: int) -> np.ndarray:
-    """Who is stopped: at a rung all but the best of those that began together, and whoever failed. Shape `[P]`, bool.
+def select_stopped(fitness: np.ndarray, rounds: np.ndarray, eta: int) -> np.ndarray:
+    """Selects the members that are stopped.
+
+    At a rung these are all but the best of those that began together. A failed member
+    is always stopped.
 
     Args:
       fitness: NaN = failed. Shape `[P]`.
       rounds: since each member began. Shape `[P]`.
       eta: of a group of n, ceil(n / eta) go on.
+
+    Returns:
+      Shape `[P]`, bool.
     """
-    gone = np.isnan(fitness)
+    stopped = np.isnan(fitness)
     for age in np.unique(rounds[rounds > 0]):
         if eta ** round(math.log(age, eta)) != age:
             continue
         group = np.flatnonzero(rounds == age)
         order = group[np.argsort(-fitness[group], kind="stable")]  # NaN last
-        gone[order[math.ceil(len(group) / eta) :]] = True
-    return gone
+        stopped[order[math.ceil(len(group) / eta) :]] = True
+    return stopped

@@ -1,7 +1,1 @@
-"""Tasks by name. A new one is one file and one line here; each function takes the options. Nothing is imported here."""
-
-TASKS = {
-    "ppo": "bgpbt.tasks.agents:agents",
-    "toy": "bgpbt.tasks.toy:toy",
-    "classification": "bgpbt.tasks.classification:classification",
-}
+"""What members are and learn: a folder a kind of task, a line in `bgpbt.registry`."""

@@ -1,22 +1,45 @@
-"""Distillation into a student of another architecture, on-policy: the student acts, the teacher says what it would do.
+"""On-policy distillation into a student of another architecture.
 
-BG-PBT (Wan et al., 2022, Section 3.3): PPO's loss + alpha * 5 * KL(teacher || student) before tanh, mean over actions.
+The student acts, and the teacher says what it would have done. BG-PBT (Wan et al.,
+2022, Section 3.3): PPO's loss + alpha * 5 * KL(teacher || student) before tanh, mean
+over actions.
 """
 
 import jax.numpy as jnp
 
-from bgpbt.types import Array, Lesson
+from bgpbt.types import Array, Distillation
 
-COST = 5.0  # of the divergence, beside PPO's loss
-FIRST, LAST, ANNEALED = 1.0, 0.05, 0.8  # alpha falls linearly over this share of the distillation, then stays
-HYPERPARAMS = {"learning_rate": 3e-4, "num_update_epochs": 4}  # of every student, whatever its configuration says
+KL_COST = 5.0  # of the divergence, beside PPO's loss
+# Alpha falls linearly over the annealed share of the distillation, then stays.
+ALPHA_START = 1.0
+ALPHA_END = 0.05
+ANNEALED_SHARE = 0.8
+# Of every student, whatever its configuration says.
+HYPERPARAMS = {"learning_rate": 3e-4, "num_update_epochs": 4}
 
 
-def alpha(trained: Array, length: Array) -> Array:
-    """How much the teacher counts after `trained` of `length` steps: one schedule for the whole distillation. Shape `[]`."""
-    return FIRST + (LAST - FIRST) * jnp.clip(trained / (ANNEALED * length), 0, 1)
+def alpha(steps_done: Array, steps_total: Array) -> Array:
+    """How much the teacher counts: one schedule for the whole distillation.
+
+    Args:
+      steps_done: of the distillation. Shape `[]`.
+      steps_total: of the whole distillation. Shape `[]`.
+
+    Returns:
+      Shape `[]`.
+    """
+    progress = jnp.clip(steps_done / (ANNEALED_SHARE * steps_total), 0, 1)
+    return ALPHA_START + (ALPHA_END - ALPHA_START) * progress
 
 
-def weight(lesson: Lesson, steps: Array) -> Array:
-    """Weight of the divergence in a student's loss, `steps` into its round. Shape `[]`."""
-    return COST * alpha(lesson.trained + steps, lesson.length)
+def weight(extra: Distillation, steps: Array) -> Array:
+    """Weight of the divergence in a student's loss.
+
+    Args:
+      extra: what the student learns from.
+      steps: into its round. Shape `[]`.
+
+    Returns:
+      Shape `[]`.
+    """
+    return KL_COST * alpha(extra.steps_done + steps, extra.steps_total)

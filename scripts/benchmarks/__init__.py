@@ -1,1 +1,1 @@
-"""The measurements of `scripts/benchmark.py`: each file is one of them, or what several of them share."""
+"""The measurements of `scripts/benchmark.py`, and what all scripts share."""

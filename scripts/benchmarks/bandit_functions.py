@@ -1,6 +1,6 @@
-"""The functions that `bandit_regret.py` plays: values in [0, 1], with an optimum that is known in every round.
+"""The functions that `bandit_regret.py` plays.
 
-Each is a space and `value(config of natural values, round) -> float`. Rounds count from 0.
+Values lie in [0, 1], and the optimum is known in every round. Rounds count from 0.
 """
 
 import math
@@ -15,15 +15,22 @@ ROUNDS = 40
 
 
 class Function(NamedTuple):
-    """What is played: `best` is the largest value of a round."""
+    """What is played."""
 
     space: SearchSpace
-    value: Callable[[dict[str, float], int], float]
-    best: Callable[[int], float]
+    value: Callable[[dict[str, float], int], float]  # of natural values and a round
+    best: Callable[[int], float]  # the largest value of a round
 
 
 _ALPHA = np.array([1.0, 1.2, 3.0, 3.2])
-_A = np.array([[10, 3, 17, 3.5, 1.7, 8], [0.05, 10, 17, 0.1, 8, 14], [3, 3.5, 1.7, 10, 17, 8], [17, 8, 0.05, 10, 0.1, 14]])
+_A = np.array(
+    [
+        [10, 3, 17, 3.5, 1.7, 8],
+        [0.05, 10, 17, 0.1, 8, 14],
+        [3, 3.5, 1.7, 10, 17, 8],
+        [17, 8, 0.05, 10, 0.1, 14],
+    ]
+)
 _P = 1e-4 * np.array(
     [
         [1312, 1696, 5569, 124, 8283, 5886],
@@ -37,7 +44,10 @@ HARTMANN_BEST = 3.32237
 
 
 def hartmann6(x: np.ndarray) -> float:
-    """Hartmann's function of six variables, to be maximised (Surjanovic and Bingham, Library of Simulation Experiments)."""
+    """Hartmann's function of six variables, to be maximised.
+
+    As in the Library of Simulation Experiments (Surjanovic and Bingham).
+    """
     return float(_ALPHA @ np.exp(-(_A * (x - _P) ** 2).sum(axis=1)))
 
 
@@ -46,40 +56,60 @@ def _unit(number: int) -> SearchSpace:
 
 
 def _hartmann(drift: float) -> Function:
-    """Hartmann6 times a factor for each of two categories. The optimum moves to and fro by `drift` along the diagonal."""
-    space = _unit(6) | {"kind": Categorical(("a", "b", "c"), 0), "gate": Categorical(("on", "off"), 0)}
-    kinds, gates = (0.5, 1.0, 0.7), (0.8, 1.0)
+    """Hartmann6 times a factor for each of two categories.
+
+    The optimum moves to and fro by `drift` along the diagonal.
+    """
+    space = _unit(6) | {
+        "kind": Categorical(("a", "b", "c"), 0),
+        "gate": Categorical(("on", "off"), 0),
+    }
+    kinds = (0.5, 1.0, 0.7)
+    gates = (0.8, 1.0)
 
     def value(config, number):
         shift = drift * math.sin(2 * math.pi * number / ROUNDS)
         x = np.array([config[f"x{i}"] for i in range(6)]) - shift
-        return hartmann6(x) / HARTMANN_BEST * kinds[int(config["kind"])] * gates[int(config["gate"])]
+        scaled = hartmann6(x) / HARTMANN_BEST
+        return scaled * kinds[int(config["kind"])] * gates[int(config["gate"])]
 
     return Function(space, value, lambda number: 1.0)
 
 
 def _ackley() -> Function:
-    """Ackley's function of two floats and three whole numbers; half-way its centre jumps to another place."""
+    """Ackley's function of two floats and three whole numbers.
+
+    Half-way its centre jumps to another place.
+    """
     space = _unit(2) | {f"n{i}": Integer(0, 10, 5) for i in range(3)}
     centres = np.array([[0.3, 0.7, 0.2, 0.8, 0.5], [0.8, 0.2, 0.7, 0.3, 0.9]])
 
     def value(config, number):
-        x = np.array([config["x0"], config["x1"], *(config[f"n{i}"] / 10 for i in range(3))])
+        x = np.array(
+            [config["x0"], config["x1"], *(config[f"n{i}"] / 10 for i in range(3))]
+        )
         z = 5 * (x - centres[int(number >= ROUNDS // 2)])
-        cost = 20 * (1 - math.exp(-0.2 * math.sqrt((z**2).mean()))) + math.e - math.exp(np.cos(2 * math.pi * z).mean())
+        bowl = 20 * (1 - math.exp(-0.2 * math.sqrt((z**2).mean())))
+        cost = bowl + math.e - math.exp(np.cos(2 * math.pi * z).mean())
         return 1 - cost / (20 + math.e - 1 / math.e)
 
     return Function(space, value, lambda number: 1.0)
 
 
 def _nine() -> Function:
-    """A sum of six bumps whose places drift at different speeds; three further dimensions do nothing."""
-    speeds = np.array([0.0, 0.003, 0.006, 0.009, 0.012, 0.015])  # of the range, in a round
-    begin, sign = np.array([0.5, 0.3, 0.7, 0.25, 0.75, 0.2]), np.array([1, 1, -1, 1, -1, 1])
+    """A sum of six bumps whose places drift at different speeds.
+
+    Three further dimensions do nothing.
+    """
+    # Of the range, in a round.
+    speeds = np.array([0.0, 0.003, 0.006, 0.009, 0.012, 0.015])
+    begin = np.array([0.5, 0.3, 0.7, 0.25, 0.75, 0.2])
+    sign = np.array([1, 1, -1, 1, -1, 1])
 
     def value(config, number):
         x = np.array([config[f"x{i}"] for i in range(6)])
-        return float(np.exp(-0.5 * ((x - begin - sign * speeds * number) / 0.2) ** 2).mean())
+        away = (x - begin - sign * speeds * number) / 0.2
+        return float(np.exp(-0.5 * away**2).mean())
 
     return Function(_unit(9), value, lambda number: 1.0)
 

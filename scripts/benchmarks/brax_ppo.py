@@ -1,9 +1,13 @@
-"""Brax's own PPO, one agent, in a process of its own: `python -m scripts.benchmarks.brax_ppo SETTINGS_AS_JSON`.
+"""Brax's own PPO, one agent, in a process of its own.
 
-`serve` compiles, says so, and then trains one stretch for every line on its standard input, so that several processes
-can be started together and measured in turn with others. `finish` trains once, evaluates once, and prints the return.
+`python -m scripts.benchmarks.brax_ppo SETTINGS_AS_JSON`
 
-Brax 0.14.2 calls `jax.device_put_replicated`, which JAX removed in 0.10: the shim below lives here and nowhere else.
+`serve` compiles, says so, and then trains one stretch for every line on its standard
+input, so that several processes can be started together and measured in turn with
+others. `finish` trains once, evaluates once, and prints the return.
+
+Brax 0.14.2 calls `jax.device_put_replicated`, which JAX removed in 0.10: the shim below
+lives here and nowhere else.
 """
 
 import contextlib
@@ -15,11 +19,26 @@ import sys
 import time
 import warnings
 from functools import partial
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-ROOT = Path(__file__).resolve().parents[2]
+from scripts.benchmarks.commands import PYTHON, ROOT
+
+if TYPE_CHECKING:
+    from bgpbt.config.options import Options
+
 WARM = 2  # stretches: Brax compiles its training program twice
 STRETCHES = 1000  # more than any benchmark asks for
+# Our defaults.
+USUAL = {
+    "learning_rate": 3e-4,
+    "entropy_cost": 1e-2,
+    "discounting": 0.97,
+    "gae_lambda": 0.95,
+    "clipping_epsilon": 0.2,
+    "reward_scaling": 10.0,
+    "normalize_observations": True,
+    "deterministic_eval": True,
+}
 
 
 def _replicate(tree, devices):
@@ -41,8 +60,15 @@ def _brax():
     return envs, train, networks
 
 
-def settings(options, **changes) -> dict:
-    """The arguments of Brax's trainer with the transitions per optimizer step of our defaults at the full unroll."""
+def settings(options: "Options", **changes) -> dict:
+    """The arguments of Brax's trainer, as JSON can hold them.
+
+    An optimizer step has as many transitions as with our defaults at the full unroll.
+
+    Args:
+      options: environment and networks.
+      **changes: other values of arguments.
+    """
     return {
         "env_name": options.env_name,
         "backend": options.backend,
@@ -58,23 +84,24 @@ def settings(options, **changes) -> dict:
     } | changes
 
 
-def _train(given: dict, **more):
-    """Brax's trainer with our defaults for what `given` leaves open."""
+def _train(arguments: dict, **more):
+    """Brax's trainer, with our defaults for what `arguments` leaves open."""
     envs, train, networks = _brax()
-    given = dict(given)
-    env = envs.get_environment(given.pop("env_name"), backend=given.pop("backend"))
+    rest = dict(arguments)
+    env = envs.get_environment(rest.pop("env_name"), backend=rest.pop("backend"))
     factory = partial(
         networks.make_ppo_networks,
-        policy_hidden_layer_sizes=tuple(given.pop("policy_layers")),
-        value_hidden_layer_sizes=tuple(given.pop("value_layers")),
+        policy_hidden_layer_sizes=tuple(rest.pop("policy_layers")),
+        value_hidden_layer_sizes=tuple(rest.pop("value_layers")),
     )
-    usual = {"learning_rate": 3e-4, "entropy_cost": 1e-2, "discounting": 0.97, "gae_lambda": 0.95, "clipping_epsilon": 0.2}
-    usual |= {"reward_scaling": 10.0, "normalize_observations": True, "deterministic_eval": True}
-    return train.train(env, network_factory=factory, **(usual | given | more))
+    return train.train(env, network_factory=factory, **(USUAL | rest | more))
 
 
-def serve(given: dict, stretch: int) -> None:
-    """Trains `stretch` steps for every line of input, without evaluation, until the input ends."""
+def serve(arguments: dict, stretch: int) -> None:
+    """Trains `stretch` steps for every line of input, until the input ends.
+
+    Nothing is evaluated.
+    """
 
     def progress(step, metrics):
         del metrics
@@ -83,25 +110,48 @@ def serve(given: dict, stretch: int) -> None:
             if not sys.stdin.readline():
                 sys.exit(0)
 
-    _train(given, num_timesteps=STRETCHES * stretch, num_evals=STRETCHES + 1, run_evals=False, progress_fn=progress)
+    _train(
+        arguments,
+        num_timesteps=STRETCHES * stretch,
+        num_evals=STRETCHES + 1,
+        run_evals=False,
+        progress_fn=progress,
+    )
 
 
-def finish(given: dict, num_timesteps: int) -> None:
-    """Trains to the end with one evaluation there, Brax's default, and prints the return."""
-    _, _, metrics = _train(given, num_timesteps=num_timesteps, num_evals=1)
-    print(json.dumps({"episode_return": float(metrics["eval/episode_reward"])}), flush=True)
+def finish(arguments: dict, num_timesteps: int) -> None:
+    """Trains to the end with one evaluation there, and prints the return.
+
+    One evaluation is Brax's default.
+    """
+    _, _, metrics = _train(arguments, num_timesteps=num_timesteps, num_evals=1)
+    episode_return = float(metrics["eval/episode_reward"])
+    print(json.dumps({"episode_return": episode_return}), flush=True)
 
 
 class Worker:
-    """A `serve` process. `core`: the only core it may use, or None."""
+    """A `serve` process."""
 
-    def __init__(self, given: dict, stretch: int, core: int | None = None):
-        call = {"mode": "serve", "given": given, "stretch": stretch, "core": core}
+    def __init__(self, arguments: dict, stretch: int, core: int | None = None):
+        """Starts the process.
+
+        Args:
+          arguments: from `settings`.
+          stretch: steps that it trains at a time.
+          core: the only core that it may use; None: any.
+        """
+        call = {"mode": "serve", "settings": arguments, "stretch": stretch}
         self.stretch = stretch
-        self._process = subprocess.Popen(command(call), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            command(call | {"core": core}),
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
     def wait(self) -> None:
-        """Until the stretch is done, the first time until everything is compiled."""
+        """Waits for the end of the stretch, the first time for all compilation."""
         for line in self._process.stdout:
             if line.startswith("{"):
                 return
@@ -134,7 +184,7 @@ def together(workers: list[Worker]) -> float:
 
 def command(call: dict) -> list[str]:
     """The command of a process."""
-    return [sys.executable, "-W", "ignore", "-m", "scripts.benchmarks.brax_ppo", json.dumps(call)]
+    return [*PYTHON, "-m", "scripts.benchmarks.brax_ppo", json.dumps(call)]
 
 
 def main(call: dict) -> None:
@@ -142,9 +192,9 @@ def main(call: dict) -> None:
     if call.get("core") is not None:
         os.sched_setaffinity(0, {call["core"]})  # before JAX counts the cores
     if call["mode"] == "serve":
-        serve(call["given"], call["stretch"])
+        serve(call["settings"], call["stretch"])
     else:
-        finish(call["given"], call["num_timesteps"])
+        finish(call["settings"], call["num_timesteps"])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Commands in processes of their own: how long, until which line, how much memory, with which cache."""
+"""Commands in processes of their own: their time, their memory, their cache."""
 
 import os
 import subprocess
@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+PYTHON = [sys.executable, "-W", "ignore"]
 PRESET = ["-c", "configs/ant_small.yaml"]
-TINY_FLAGS = "-e fast -o random -ps 2 --num_envs 32 --policy_layers 8,8 --value_layers 8,8 --episode_length 50"
-TINY_FLAGS = [*TINY_FLAGS.split(), "--eval_episodes", "1", "--report_episodes", "2", "--no_render"]
+TINY_FLAGS = (
+    "-e fast -o random -ps 2 --num_envs 32 --policy_layers 8,8 --value_layers 8,8 "
+    "--episode_length 50 --eval_episodes 1 --report_episodes 2 --no_render"
+).split()
+# The user's own caches.
+HIDDEN = ("JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_COMPILATION_CACHE")
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,8 @@ class Ran:
     """A finished command."""
 
     seconds: float
-    first_round: float  # seconds until the line of round 1 was printed, NaN where there was none
+    # Seconds until the line of round 1 was printed, NaN where there was none.
+    first_round: float
     peak_bytes: int  # largest resident memory
 
 
@@ -28,11 +34,19 @@ def run(command: list[str], cache: Path) -> Ran:
     Raises:
       RuntimeError: it failed.
     """
-    hidden = ("JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_COMPILATION_CACHE")
-    environment = {k: v for k, v in os.environ.items() if k not in hidden} | {"XDG_CACHE_HOME": str(cache)}
-    began, first, last = time.monotonic(), float("nan"), ""
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment | {"PYTHONUNBUFFERED": "1"}, **streams)
+    environment = {k: v for k, v in os.environ.items() if k not in HIDDEN}
+    environment |= {"XDG_CACHE_HOME": str(cache), "PYTHONUNBUFFERED": "1"}
+    began = time.monotonic()
+    first = float("nan")
+    last = ""
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     with process.stdout:
         for line in process.stdout:
             last = line
@@ -41,11 +55,14 @@ def run(command: list[str], cache: Path) -> Ran:
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with code {process.returncode}: {last.strip()}")
+        raise RuntimeError(
+            f"{' '.join(command)} ended with code {process.returncode}: {last.strip()}"
+        )
     scale = 1 if sys.platform == "darwin" else 1024
     return Ran(time.monotonic() - began, first, usage.ru_maxrss * scale)
 
 
 def train(quick: bool, *flags: str) -> list[str]:
     """The command that trains the small population, with more flags."""
-    return [sys.executable, "-W", "ignore", "main.py", *(TINY_FLAGS if quick else PRESET), "-exist", "overwrite", *flags]
+    settings = TINY_FLAGS if quick else PRESET
+    return [*PYTHON, "main.py", *settings, "-exist", "overwrite", *flags]

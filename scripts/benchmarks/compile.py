@@ -1,8 +1,10 @@
 """The original settings as one program, lowered and compiled here without being run.
 
-8 members x 2,048 environments, policy 4x32, value 5x256, the whole population vmapped on one device: seconds, memory by
-XLA's analysis beside the estimate of `--dry_run`, and instructions per optimizer step: those of the optimised body of
-the loop over minibatches (fusions count as one; parameters, constants, tuples and bitcasts do not count).
+8 members x 2,048 environments, policy 4x32, value 5x256, the whole population vmapped
+on one device: seconds, memory by XLA's analysis beside the estimate of `--dry_run`, and
+instructions per optimizer step: those of the optimised body of the loop over
+minibatches (fusions count as one; parameters, constants, tuples and bitcasts do not
+count).
 """
 
 import time
@@ -12,9 +14,10 @@ import jax
 import numpy as np
 
 from bgpbt.api import make_task
-from bgpbt.options import Options
-from bgpbt.plan import estimate_memory
-from bgpbt.population import Arrangement, make_programs
+from bgpbt.config.options import Options
+from bgpbt.execution.devices import DeviceLayout
+from bgpbt.execution.programs import make_programs
+from bgpbt.forecast import estimate_memory
 from bgpbt.types import Task
 from scripts.benchmarks import hlo
 from scripts.benchmarks.cases import small_options
@@ -23,46 +26,77 @@ from scripts.benchmarks.figures import Bar, Figure, Result
 REPEATS = 1
 
 
-def lower(task: Task, pop_size: int, arrangement: Arrangement):
-    """The training program of a population, lowered from shapes alone."""
-    programs = make_programs(task, pop_size, arrangement)
-    members = np.arange(pop_size, dtype=np.int32)
-    config, active = np.zeros((pop_size, len(task.space)), np.float32), np.ones(pop_size, bool)
-    population = jax.eval_shape(programs.init, np.uint32(0), np.int32(0), members, config)
-    return programs.train.lower(np.uint32(0), np.int32(0), np.int32(0), members, active, population, config)
-
-
-def held(analysis) -> int:
-    """Bytes that a program holds at once: arguments, results and what it works in, donated buffers once."""
-    sizes = (analysis.argument_size_in_bytes, analysis.output_size_in_bytes, analysis.temp_size_in_bytes)
-    return sum(sizes) - analysis.alias_size_in_bytes
-
-
 def run(quick: bool, repeats: int, say: Callable) -> Result:
     """Compiles once; `repeats` is not used."""
     del repeats
     options = small_options(True) if quick else Options()
-    arrangement = Arrangement(devices=1, chunk=options.pop_size)
+    size = options.pop_size
+    device_layout = DeviceLayout(devices=1, chunk=size)
     task = make_task(options)
-    say(f"lowering {options.pop_size} members x {options.num_envs} environments")
+    say(f"lowering {size} members x {options.num_envs} environments")
     began = time.monotonic()
-    lowered = lower(task, options.pop_size, arrangement)
+    lowered = lower(task, size, device_layout)
     traced = time.monotonic()
     say("compiling")
-    jax.config.update("jax_enable_compilation_cache", False)  # also where the user's own variables name a cache
+    # Also where the user's own variables name a cache.
+    jax.config.update("jax_enable_compilation_cache", False)
     compiled = lowered.compile()
     done = time.monotonic()
-    analysis = compiled.memory_analysis()
-    estimate, actual = estimate_memory(options, task, arrangement, options.pop_size), held(analysis)
-    counts = hlo.per_optimizer_step(compiled.as_text())
     figures = [
         Figure("tracing and lowering", traced - began, "s"),
         Figure("compiling", done - traced, "s"),
-        Figure("memory by XLA's analysis", actual / 1e6, "MB", note="arguments, results and temporaries, donated ones once"),
+        *memory_figures(
+            compiled.memory_analysis(), estimate_memory(size, task, device_layout, size)
+        ),
+    ]
+    for number, count in hlo.per_optimizer_step(compiled.as_text()).items():
+        what = f"instructions per optimizer step, {number} minibatches"
+        figures.append(Figure(what, count, ""))
+    settings = {
+        "members": size,
+        "num_envs": options.num_envs,
+        "env": options.env_name,
+    }
+    return Result("compile", settings | device_layout._asdict(), figures, quick)
+
+
+def lower(task: Task, pop_size: int, device_layout: DeviceLayout):
+    """The training program of a population, lowered from shapes alone."""
+    programs = make_programs(task, pop_size, device_layout)
+    members = np.arange(pop_size, dtype=np.int32)
+    config = np.zeros((pop_size, len(task.space)), np.float32)
+    active = np.ones(pop_size, bool)
+    seed, scalar = np.uint32(0), np.int32(0)
+    population = jax.eval_shape(programs.init, seed, scalar, members, config)
+    return programs.train.lower(
+        seed, scalar, scalar, members, active, population, config
+    )
+
+
+def held(analysis) -> int:
+    """Bytes that a program holds at once, by XLA's analysis.
+
+    They are arguments, results and temporaries; donated buffers count once.
+    """
+    total = (
+        analysis.argument_size_in_bytes
+        + analysis.output_size_in_bytes
+        + analysis.temp_size_in_bytes
+    )
+    return total - analysis.alias_size_in_bytes
+
+
+def memory_figures(analysis, estimate: int) -> list[Figure]:
+    """Memory by XLA's analysis, and by our estimate in bytes."""
+    actual = held(analysis)
+    return [
+        Figure(
+            "memory by XLA's analysis",
+            actual / 1e6,
+            "MB",
+            note="arguments, results and temporaries, donated ones once",
+        ),
         Figure("  of it temporaries", analysis.temp_size_in_bytes / 1e6, "MB"),
         Figure("memory by --dry_run's estimate", estimate / 1e6, "MB"),
         Figure("estimate / XLA's analysis", estimate / actual, "x", Bar("x", 2)),
-        *(Figure(f"instructions per optimizer step, {n} minibatches", c, "") for n, c in counts.items()),
     ]
-    settings = {"members": options.pop_size, "num_envs": options.num_envs, "env": options.env_name}
-    return Result("compile", settings | arrangement._asdict(), figures, quick)

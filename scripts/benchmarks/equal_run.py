@@ -1,4 +1,4 @@
-"""A whole run through the Python API whose members all have the configuration that Brax is given.
+"""A whole run through the Python API whose members all have Brax's configuration.
 
 `python -m scripts.benchmarks.equal_run CALL_AS_JSON`
 """
@@ -6,27 +6,27 @@
 import json
 import sys
 
-import main as command_line
+from bgpbt.cli.command import prepare_jax
 from scripts.benchmarks.cases import FULL_UNROLL, small_options, variant
 
 
 def main(call: dict) -> None:
     """Trains with frozen defaults, of which the unroll length is the full one."""
-    quick = call["quick"]
     options = small_options(
-        quick,
+        call["quick"],
         strategy="pbt",
         freeze="default",
         max_timesteps=call["timesteps"],
         save_dir=call["save_dir"],
         render=False,
     )
-    command_line.prepare_jax(options)
+    prepare_jax(options)
     import bgpbt
-    from bgpbt.tasks.ppo import hyperparameter_space
+    from bgpbt.tasks.ppo.spaces import hyperparameter_space
 
     space = hyperparameter_space(options.num_envs)
-    space |= {name: space[name]._replace(default=value) for name, value in FULL_UNROLL.items()}
+    for name, value in FULL_UNROLL.items():
+        space[name] = space[name]._replace(default=value)
     bgpbt.run(options, task=variant(options, space=space))
 
 

@@ -1,19 +1,32 @@
-"""What scripts take from a command line: what cannot be used ends in one line before anything runs."""
+"""What scripts take from a command line.
+
+What cannot be used ends in one line before anything runs.
+"""
 
 import argparse
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
-import main as command_line
-from bgpbt.options import BadInput, Options, PopulationLost
+from bgpbt.cli import parser as command_parser
+from bgpbt.config.errors import BadInput, PopulationLost
+from bgpbt.config.options import Options
+
+GO_ON = "give a file that this script wrote, or a new one"
 
 
 def answered(main: Callable[[list[str]], int]) -> Callable[[list[str]], int]:
-    """A script's `main` that ends in one line: with exit code 2 on bad input, with 3 where all members are lost at once."""
+    """Makes a script answer what it cannot do with one line.
+
+    Args:
+      main: of the script.
+
+    Returns:
+      `main` with exit code 2 on bad input, and 3 where all members are lost at once.
+    """
 
     @wraps(main)
     def run(argv: list[str]) -> int:
@@ -26,38 +39,93 @@ def answered(main: Callable[[list[str]], int]) -> Callable[[list[str]], int]:
     return run
 
 
-class Parser(command_line.Parser):
-    """Of a script, whose docstring is its help; complaints are BadInput."""
+class Parser(command_parser.Parser):
+    """The flags of a script, whose docstring is its help; complaints are BadInput."""
 
     def __init__(self, description: str, **more: Any):
-        shown = argparse.RawDescriptionHelpFormatter
-        super().__init__(description=description, formatter_class=shown, allow_abbrev=False, **more)
-        self.own: dict[str, Any] = {}  # of --quick
+        super().__init__(
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+            **more,
+        )
+        self.quick_values: dict[str, Any] = {}
 
-    def add_quick(self, words: str = "small", **own: Any) -> None:
-        """`--quick`, with values of its `own` for some flags, which cannot be given beside it."""
-        self.own = own
-        self.add_argument("--quick", action="store_true", help=f"{words}: shows that it works, judges nothing")
+    def add_quick(self, words: str = "small", **values: Any) -> None:
+        """Adds `--quick`.
+
+        Args:
+          words: what is different, for the help.
+          **values: of other flags, which cannot be given beside it.
+        """
+        self.quick_values = values
+        self.add_argument(
+            "--quick",
+            action="store_true",
+            help=f"{words}: shows that it works, judges nothing",
+        )
+
+    def add_names(self, flag: str, names: Iterable[str]) -> None:
+        """Adds a flag that takes some of the names; default: all."""
+        self.add_argument(
+            flag,
+            nargs="+",
+            choices=names,
+            default=list(names),
+            metavar="NAME",
+            help="default: all",
+        )
+
+    def add_seeds(self, default: str, words: str) -> None:
+        """Adds `--seeds`, several ones with commas between them."""
+        self.add_argument(
+            "--seeds", type=seeds, default=default, metavar="0,1,2", help=words
+        )
+
+    def add_json(self, words: str = "the figures") -> None:
+        """Adds `--json`; `words`: what is written there."""
+        self.add_argument(
+            "--json", type=output, metavar="FILE", help=f"also write {words} there"
+        )
+
+    def add_figure(self, words: str) -> None:
+        """Adds `--figure`; `words`: what is drawn."""
+        self.add_argument("--figure", type=picture, metavar="FILE", help=words)
+
+    def add_results(self, columns: tuple[str, ...], words: str) -> None:
+        """Adds `--csv`, a table of these columns that is read and extended."""
+        self.add_argument(
+            "--csv",
+            type=table(*columns),
+            metavar="FILE",
+            help=f"{words} so far, read and extended",
+        )
 
     def parse_args(self, args=None, namespace=None) -> argparse.Namespace:
         """The flags. Raises BadInput."""
-        found = super().parse_args(args, namespace)
-        if getattr(found, "quick", False):
-            given = super().parse_args(args, argparse.Namespace(**dict.fromkeys(self.own)))  # without defaults
-            if both := [name for name in self.own if getattr(given, name) is not None]:
-                self.error(f"--quick has its own {both[0]}, leave --{both[0]} out")
-            vars(found).update(self.own)
-        return found
+        values = super().parse_args(args, namespace)
+        if getattr(values, "quick", False):
+            empty = argparse.Namespace(**dict.fromkeys(self.quick_values))
+            without_defaults = super().parse_args(args, empty)
+            for name in self.quick_values:
+                if getattr(without_defaults, name) is not None:
+                    self.error(f"--quick has its own {name}, leave --{name} out")
+            vars(values).update(self.quick_values)
+        return values
 
 
 def setting(name: str) -> Callable[[str], Any]:
-    """An argparse type: what the setting `name` of a run accepts, refused in its words."""
+    """An argparse type: what the setting `name` of a run accepts.
+
+    What it refuses is refused in its words.
+    """
 
     def read(text: str) -> Any:
         try:
             return getattr(Options(**{name: text}), name)
         except BadInput as error:
-            raise argparse.ArgumentTypeError(str(error).removeprefix(f"{name}: ")) from None
+            problem = str(error).removeprefix(f"{name}: ")
+            raise argparse.ArgumentTypeError(problem) from None
 
     return read
 
@@ -68,60 +136,86 @@ count = setting("report_episodes")  # at least 1
 
 def seed(text: str) -> int:
     """One seed."""
-    found = seeds(text)
-    if len(found) > 1:
-        raise argparse.ArgumentTypeError(f"{text} are {len(found)} seeds, give one")
-    return found[0]
+    values = seeds(text)
+    if len(values) > 1:
+        raise argparse.ArgumentTypeError(f"{text} are {len(values)} seeds, give one")
+    return values[0]
 
 
 class Span(argparse.Action):
     """`FIRST END`: the seeds from FIRST to before END, as a range."""
 
     def __init__(self, option_strings: list[str], dest: str, default: range):
-        words = f"default {default.start} {default.stop}"
-        super().__init__(option_strings, dest, nargs=2, type=seed, default=default, metavar=("FIRST", "END"), help=words)
+        super().__init__(
+            option_strings,
+            dest,
+            nargs=2,
+            type=seed,
+            default=default,
+            metavar=("FIRST", "END"),
+            help=f"default {default.start} {default.stop}",
+        )
 
     def __call__(self, parser, namespace, values, option_string=None):
         first, end = values
         if first >= end:
-            raise argparse.ArgumentError(self, f"none from {first} to before {end}, give a larger END")
+            raise argparse.ArgumentError(
+                self, f"none from {first} to before {end}, give a larger END"
+            )
         setattr(namespace, self.dest, range(first, end))
 
 
 def output(text: str) -> Path:
-    """A file that will be written, in a folder that is there: what took hours must not fail at the last line."""
+    """A file that will be written, in a folder that exists.
+
+    What took hours must not fail at the last line.
+    """
     path = Path(text)
-    if path.is_dir() or not path.parent.is_dir():
-        why = "is a folder" if path.is_dir() else f"is in {path.parent}, which is no folder"
-        raise argparse.ArgumentTypeError(f"{text} {why}")
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a folder")
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(
+            f"{text} is in {path.parent}, which is no folder"
+        )
     return path
 
 
 def picture(text: str) -> Path:
     """A file that a figure can be drawn to."""
-    from matplotlib.backend_bases import FigureCanvasBase  # here: not every script draws
+    # Imported here because not every script draws.
+    from matplotlib.backend_bases import FigureCanvasBase
 
-    known = [kind for kind in FigureCanvasBase.get_supported_filetypes() if kind != "pgf"]  # which needs LaTeX
+    supported = FigureCanvasBase.get_supported_filetypes()
+    known = [kind for kind in supported if kind != "pgf"]  # `pgf` needs LaTeX
     path = output(text)
     if path.suffix.lower().removeprefix(".") not in known:
-        raise argparse.ArgumentTypeError(f"{text} is no picture, give a name that ends in .png, or in {', '.join(known)}")
+        raise argparse.ArgumentTypeError(
+            f"{text} is no picture, give a name that ends in .png, "
+            f"or in {', '.join(known)}"
+        )
     return path
 
 
 def table(*columns: str) -> Callable[[str], Path]:
-    """An argparse type: a CSV file to go on with, which has these columns, or a new one."""
+    """An argparse type: a CSV file with these columns to go on with, or a new one."""
 
     def read(text: str) -> Path:
-        import pandas as pd  # here: not every script has tables
+        # Imported here because not every script has tables.
+        import pandas as pd
 
-        path, right = output(text), "give a file that this script wrote, or a new one"
+        path = output(text)
         try:
-            has = list(pd.read_csv(path)) if path.exists() else columns
+            present = list(pd.read_csv(path)) if path.exists() else columns
         except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
-            raise argparse.ArgumentTypeError(f"{text} cannot be read as a table ({str(error).strip()}), {right}") from None
-        if set(has) != set(columns):
-            others = textwrap.shorten(", ".join(has), 100, placeholder=" ...")
-            raise argparse.ArgumentTypeError(f"{text} has other columns ({others}) than {', '.join(columns)}; {right}")
+            raise argparse.ArgumentTypeError(
+                f"{text} cannot be read as a table ({str(error).strip()}), {GO_ON}"
+            ) from None
+        if set(present) != set(columns):
+            others = textwrap.shorten(", ".join(present), 100, placeholder=" ...")
+            raise argparse.ArgumentTypeError(
+                f"{text} has other columns ({others}) than {', '.join(columns)}; "
+                f"{GO_ON}"
+            )
         return path
 
     return read

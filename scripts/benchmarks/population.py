@@ -1,7 +1,9 @@
-"""Member-environment steps per second of training, beside Brax's own PPO and the bare environment.
+"""Training speed beside Brax's own PPO and the bare environment.
 
-8 members x 64 environments, ant on spring, 2x64 networks, unroll 15, batch ratio 2^-1, 4 epochs: 8 optimizer steps of 480
-transitions for 960 environment steps on both sides. Everything is compiled before; no side evaluates.
+8 members x 64 environments, ant on spring, 2x64 networks, unroll 15, batch ratio 2^-1,
+4 epochs: 8 optimizer steps of 480 transitions for 960 environment steps on both sides.
+Rates are environment steps of all members per second. Everything is compiled before; no
+side evaluates.
 """
 
 import contextlib
@@ -9,8 +11,11 @@ import os
 from collections.abc import Callable, Iterator
 
 from bgpbt.api import make_task
-from bgpbt.population import arrange, make_programs, usable_cores
-from bgpbt.tasks.ppo import ROLLOUT_LENGTH
+from bgpbt.config.options import Options
+from bgpbt.execution.devices import choose_layout, usable_cores
+from bgpbt.execution.programs import make_programs
+from bgpbt.tasks.ppo.spaces import ROLLOUT_LENGTH
+from bgpbt.types import Task
 from scripts.benchmarks import brax_ppo
 from scripts.benchmarks.cases import (
     DRAWS,
@@ -27,15 +32,55 @@ from scripts.benchmarks.cases import (
 from scripts.benchmarks.figures import Bar, Figure, Result, interleave, median, ratio
 
 ROUND = 26  # updates of a call: a round of about 25,000 steps
+RATE = "steps/s"
+Cases = dict[str, Callable[[], float]]
+Measured = dict[str, list[float]]
+Workers = list[brax_ppo.Worker]
+
+
+def run(quick: bool, repeats: int, say: Callable) -> Result:
+    """Measures everything in turn."""
+    options = small_options(quick)
+    updates = 2 if quick else ROUND
+    cases = our_cases(options, updates, say)
+    cores = sorted(os.sched_getaffinity(0))[: 1 if quick else usable_cores()]
+    stretch = updates * (1 if quick else 4)
+    with brax_processes(options, stretch, cores, say) as (free, pinned):
+        cases |= {
+            "brax one": lambda: brax_ppo.together(free[:1]),
+            "brax free": lambda: brax_ppo.together(free),
+            "brax pinned": lambda: brax_ppo.together(pinned),
+        }
+        measured = interleave(cases, repeats, say)
+    steps = updates * ROLLOUT_LENGTH * options.num_envs * options.pop_size
+    figures = [
+        *beside_brax(measured, len(cores)),
+        *beside_environment(measured),
+        *without_bars(measured),
+        *shares_of_time(measured, steps),
+    ]
+    settings = {
+        "members": options.pop_size,
+        "num_envs": options.num_envs,
+        "env": options.env_name,
+        "updates": updates,
+        "repeats": repeats,
+    }
+    return Result("population", settings, figures, quick)
 
 
 @contextlib.contextmanager
-def brax_processes(options, updates: int, cores: list[int], say: Callable) -> Iterator[tuple[list, list]]:
-    """As many of Brax's processes as cores, left to the scheduler, and as many that have a core each."""
+def brax_processes(
+    options: Options, updates: int, cores: list[int], say: Callable
+) -> Iterator[tuple[Workers, Workers]]:
+    """As many of Brax's processes as cores, twice.
+
+    The first ones are left to the scheduler, the second ones have a core each.
+    """
     stretch = updates * ROLLOUT_LENGTH * options.num_envs
-    given = brax_ppo.settings(options)
-    free = [brax_ppo.Worker(given, stretch) for _ in cores]
-    pinned = [brax_ppo.Worker(given, stretch, core) for core in cores]
+    settings = brax_ppo.settings(options)
+    free = [brax_ppo.Worker(settings, stretch) for _ in cores]
+    pinned = [brax_ppo.Worker(settings, stretch, core) for core in cores]
     try:
         say(f"compiling Brax's PPO in {len(free)} + {len(pinned)} processes")
         for worker in free + pinned:
@@ -46,91 +91,138 @@ def brax_processes(options, updates: int, cores: list[int], say: Callable) -> It
             worker.close()
 
 
-def our_cases(options, updates: int, say: Callable) -> dict[str, Callable[[], float]]:
-    """What runs in this process, compiled. The corner and the draws use the program of the first case."""
-    size, arrangement = options.pop_size, arrange(options.pop_size)
+def our_cases(options: Options, updates: int, say: Callable) -> Cases:
+    """What runs in this process, compiled, in the order in which it is measured."""
+    size = options.pop_size
+    device_layout = choose_layout(size)
     task = make_task(options)
-    programs = make_programs(task, size, arrangement)
-    ours = Trainer(programs, task, equal_config(task, size, **FULL_UNROLL))
-    evaluated = Trainer(programs, task, equal_config(task, size, **FULL_UNROLL))
-    corner = Trainer(programs, task, slowest_config(task, size, options.num_envs))
-    draws = [random_trainer(programs, task, size, seed) for seed in DRAWS]
-    large = options.model_copy(update={"policy_layers": (32,) * 4, "value_layers": (256,) * 5})
-    default = trainer(make_task(large), size, arrangement, **FULL_UNROLL)
-    acting = trainer(without_learning(options), size, arrangement, **FULL_UNROLL, num_update_epochs=0)
-    raw, few = raw_stepping(task.context[0], size, options.num_envs, arrangement), max(updates // 4, 1)
+    few = max(updates // 4, 1)
+    shared = OneProgram(options, task)
+    large = {"policy_layers": (32,) * 4, "value_layers": (256,) * 5}
+    default_task = make_task(options.model_copy(update=large))
+    default = trainer(default_task, size, device_layout, **FULL_UNROLL)
+    no_epochs = FULL_UNROLL | {"num_update_epochs": 0}
+    acting = trainer(without_learning(options), size, device_layout, **no_epochs)
+    raw = raw_stepping(task.playback.env, size, options.num_envs, device_layout)
+    say("compiling our programs")
+    shared.ours.train(1)
+    raw(1)
+    acting.train(1)
+    shared.evaluated.evaluate()
+    default.train(1)
     cases = {
-        "ours": lambda: ours.rate(updates),
+        "ours": lambda: shared.ours.rate(updates),
         "raw": lambda: raw(updates * ROLLOUT_LENGTH),
         "acting": lambda: acting.rate(updates),
         "start states": lambda: acting.train(0),
-        "with evaluation": lambda: evaluated.steps(updates) / (evaluated.train(updates) + evaluated.evaluate()[0]),
+        "with evaluation": lambda: shared.rate_with_evaluation(updates),
         "default networks": lambda: default.rate(few),
-        "slowest corner": lambda: corner.rate(few),
+        "slowest corner": lambda: shared.corner.rate(few),
     }
-    cases |= {f"random {seed}": lambda draw=draw: draw.rate(updates) for seed, draw in zip(DRAWS, draws, strict=True)}
-    say("compiling our programs")
-    for warm in (lambda: ours.train(1), lambda: raw(1), lambda: acting.train(1), evaluated.evaluate, lambda: default.train(1)):
-        warm()
+    for seed, draw in shared.draws.items():
+        cases[f"random {seed}"] = lambda draw=draw: draw.rate(updates)
     return cases
 
 
-def compared(found: dict, cores: int) -> list[Figure]:
-    """The figures that have bars."""
-    ours, rate = found["ours"], "steps/s"
-    together = [max(pair) for pair in zip(found["brax free"], found["brax pinned"], strict=True)]
-    draws = [[found[f"random {seed}"][i] for seed in DRAWS] for i in range(len(ours))]
-    mean_of_draws = [sum(values) / len(values) for values in draws]
+class OneProgram:
+    """Populations of other configurations that one program trains."""
+
+    def __init__(self, options: Options, task: Task):
+        size = options.pop_size
+        programs = make_programs(task, size, choose_layout(size))
+        config = equal_config(task, size, **FULL_UNROLL)
+        slowest = slowest_config(task, size, options.num_envs)
+        self.ours = Trainer(programs, task, config)
+        self.evaluated = Trainer(programs, task, config)
+        self.corner = Trainer(programs, task, slowest)
+        self.draws = {
+            seed: random_trainer(programs, task, size, seed) for seed in DRAWS
+        }
+
+    def rate_with_evaluation(self, updates: int) -> float:
+        """Steps of training per second of training and evaluation."""
+        seconds = self.evaluated.train(updates) + self.evaluated.evaluate()[0]
+        return self.evaluated.steps(updates) / seconds
+
+
+def beside_brax(measured: Measured, cores: int) -> list[Figure]:
+    """The figures of Brax's PPO, with bars."""
+    ours = measured["ours"]
+    pairs = zip(measured["brax free"], measured["brax pinned"], strict=True)
+    fastest = [max(pair) for pair in pairs]
+    alone = "Brax's PPO, one process"
+    several = f"Brax's PPO, {cores} processes"
+    bar = Bar(">=", 0.9)
     return [
-        median("ours, equal configurations", rate, ours),
-        median("Brax's PPO, one process", rate, found["brax one"]),
-        ratio("ours / Brax's PPO, one process", ours, found["brax one"], Bar(">=", 1.5)),
-        median(f"Brax's PPO, {cores} processes, left to the scheduler", rate, found["brax free"]),
-        median(f"Brax's PPO, {cores} processes, a core each", rate, found["brax pinned"]),
-        ratio(f"ours / Brax's PPO, {cores} processes", ours, together, Bar(">=", 0.9), "the faster of the two ways"),
-        median("raw environment stepping", rate, found["raw"], note="same arrangement, random actions, no resets"),
-        ratio("ours / raw environment stepping", ours, found["raw"], Bar(">=", 0.8)),
-        median("eight random configurations", rate, mean_of_draws, note=f"mean of {len(DRAWS)} draws"),
-        ratio("random configurations / ours", mean_of_draws, ours, Bar(">=", 0.6)),
+        median("ours, equal configurations", RATE, ours),
+        median(alone, RATE, measured["brax one"]),
+        ratio(f"ours / {alone}", ours, measured["brax one"], Bar(">=", 1.5)),
+        median(f"{several}, left to the scheduler", RATE, measured["brax free"]),
+        median(f"{several}, a core each", RATE, measured["brax pinned"]),
+        ratio(f"ours / {several}", ours, fastest, bar, "the faster of the two ways"),
     ]
 
 
-def beside(found: dict, ours: list[float], steps: int) -> list[Figure]:
-    """The figures without bars, and where the time of an equal population goes."""
-    rate = "steps/s"
-    seconds = {name: [steps / r for r in found[name]] for name in ("ours", "raw", "acting")}
-    start = found["start states"]
+def beside_environment(measured: Measured) -> list[Figure]:
+    """The figures of bare environments and of random configurations, with bars."""
+    ours = measured["ours"]
+    draws = zip(*(measured[f"random {seed}"] for seed in DRAWS), strict=True)
+    drawn = [sum(rates) / len(rates) for rates in draws]
+    raw = "raw environment stepping"
+    how = "same arrangement, random actions, no resets"
+    return [
+        median(raw, RATE, measured["raw"], note=how),
+        ratio(f"ours / {raw}", ours, measured["raw"], Bar(">=", 0.8)),
+        median(
+            "eight random configurations",
+            RATE,
+            drawn,
+            note=f"mean of {len(DRAWS)} draws",
+        ),
+        ratio("random configurations / ours", drawn, ours, Bar(">=", 0.6)),
+    ]
 
-    def share(name: str, parts: list[float], note: str) -> Figure:
-        percent = [100 * part / whole for part, whole in zip(parts, seconds["ours"], strict=True)]
+
+def without_bars(measured: Measured) -> list[Figure]:
+    """The figures of other populations."""
+    notes = {
+        "slowest corner": "batch ratio 2^-5, unroll 5, 16 epochs",
+        "default networks": "policy 4x32, value 5x256",
+        "with evaluation": "4 episodes of each member after every call",
+    }
+    words = {"with evaluation": "training with evaluation"}
+    return [
+        median(words.get(name, name), RATE, measured[name], note=note)
+        for name, note in notes.items()
+    ]
+
+
+def shares_of_time(measured: Measured, steps: int) -> list[Figure]:
+    """Where the time of an equal population goes; `steps` of a call."""
+    ours, raw, acting = (
+        [steps / rate for rate in measured[name]] for name in ("ours", "raw", "acting")
+    )
+    start = measured["start states"]
+    acting_alone = [a - b - r for a, b, r in zip(acting, start, raw, strict=True)]
+    learning = [a - b for a, b in zip(ours, acting, strict=True)]
+
+    def share(name: str, seconds: list[float], note: str) -> Figure:
+        pairs = zip(seconds, ours, strict=True)
+        percent = [100 * part / total for part, total in pairs]
         return median(f"share: {name}", "%", percent, note=note)
 
-    acting = [a - b - r for a, b, r in zip(seconds["acting"], start, seconds["raw"], strict=True)]
-    learning = [a - b for a, b in zip(seconds["ours"], seconds["acting"], strict=True)]
     return [
-        median("slowest corner", rate, found["slowest corner"], note="batch ratio 2^-5, unroll 5, 16 epochs"),
-        median("default networks", rate, found["default networks"], note="policy 4x32, value 5x256"),
-        median("training with evaluation", rate, found["with evaluation"], note="4 episodes of each member after every call"),
-        share("physics", seconds["raw"], "as long as raw stepping takes"),
-        share("acting and advantages", acting, "policy, sampling, ends of episodes, normaliser, GAE: epochs 0 less the rest"),
-        share("start states", start, "a call without updates: resets for the round, finiteness checks"),
+        share("physics", raw, "as long as raw stepping takes"),
+        share(
+            "acting and advantages",
+            acting_alone,
+            "policy, sampling, ends of episodes, normaliser, GAE: epochs 0 less the "
+            "rest",
+        ),
+        share(
+            "start states",
+            start,
+            "a call without updates: resets for the round, finiteness checks",
+        ),
         share("learning", learning, "4 epochs less 0 epochs"),
     ]
-
-
-def run(quick: bool, repeats: int, say: Callable) -> Result:
-    """Measures everything in turn."""
-    options, updates = small_options(quick), 2 if quick else ROUND
-    cases = our_cases(options, updates, say)
-    cores = sorted(os.sched_getaffinity(0))[: 1 if quick else usable_cores()]
-    with brax_processes(options, updates * (1 if quick else 4), cores, say) as (free, pinned):
-        cases |= {
-            "brax one": lambda: brax_ppo.together(free[:1]),
-            "brax free": lambda: brax_ppo.together(free),
-            "brax pinned": lambda: brax_ppo.together(pinned),
-        }
-        found = interleave(cases, repeats, say)
-    steps = updates * ROLLOUT_LENGTH * options.num_envs * options.pop_size
-    figures = compared(found, len(cores)) + beside(found, found["ours"], steps)
-    settings = {"members": options.pop_size, "num_envs": options.num_envs, "env": options.env_name, "updates": updates}
-    return Result("population", settings | {"repeats": repeats}, figures, quick)

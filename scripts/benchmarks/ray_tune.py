@@ -1,4 +1,7 @@
-"""Ray Tune with a model of one number: what a generation costs beside the training. Importing it needs Ray."""
+"""Ray Tune with a model of one number: what a generation costs beside the training.
+
+Importing this module needs Ray.
+"""
 
 import contextlib
 import io
@@ -12,7 +15,12 @@ import ray
 from ray import tune
 from ray.tune.schedulers import PopulationBasedTraining
 
-EVERY = {"time_attr": "training_iteration", "perturbation_interval": 1, "quantile_fraction": 0.25, "synch": True}
+EVERY = {
+    "time_attr": "training_iteration",
+    "perturbation_interval": 1,
+    "quantile_fraction": 0.25,
+    "synch": True,
+}
 BOUNDS = {"learning_rate": (1e-4, 1e-1), "momentum": (0.1, 0.9)}
 TRIALS = 8
 
@@ -73,18 +81,43 @@ class Clock(tune.Callback):
 def generations(name: str, number: int) -> list[float]:
     """Seconds of every generation of a run of `number`, but the first."""
     if not ray.is_initialized():
-        ray.init(num_cpus=2, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
-    clock, scheduler = Clock(), SCHEDULERS[name]()
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        results = tune.Tuner(
-            tune.with_resources(OneNumber, {"cpu": 0.1}),
-            param_space={name: tune.uniform(*limits) for name, limits in BOUNDS.items()},
-            tune_config=tune.TuneConfig(scheduler=scheduler, metric="score", mode="max", num_samples=TRIALS, reuse_actors=True),
-            run_config=tune.RunConfig(storage_path=folder, stop={"training_iteration": number}, callbacks=[clock], verbose=0),
-        ).fit()
+        ray.init(
+            num_cpus=2,
+            include_dashboard=False,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+        )
+    clock = Clock()
+    scheduler = SCHEDULERS[name]()
+    with tempfile.TemporaryDirectory() as folder:
+        with contextlib.redirect_stdout(io.StringIO()):
+            results = _tuner(scheduler, clock, folder, number).fit()
     if results.num_errors or len(results) != TRIALS:
-        raise RuntimeError(f"Ray Tune's {name}: {results.num_errors} of {len(results)} trials failed")
+        raise RuntimeError(
+            f"Ray Tune's {name}: {results.num_errors} of {len(results)} trials failed"
+        )
     if " 0 perturbs" in scheduler.debug_string():
         raise RuntimeError(f"Ray Tune's {name} decided nothing")
     times = [clock.last[i] for i in range(1, number + 1)]
     return [later - earlier for earlier, later in itertools.pairwise(times)]
+
+
+def _tuner(scheduler, clock: Clock, folder: str, number: int) -> tune.Tuner:
+    """A run of `number` generations in a folder."""
+    return tune.Tuner(
+        tune.with_resources(OneNumber, {"cpu": 0.1}),
+        param_space={name: tune.uniform(*limits) for name, limits in BOUNDS.items()},
+        tune_config=tune.TuneConfig(
+            scheduler=scheduler,
+            metric="score",
+            mode="max",
+            num_samples=TRIALS,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            storage_path=folder,
+            stop={"training_iteration": number},
+            callbacks=[clock],
+            verbose=0,
+        ),
+    )

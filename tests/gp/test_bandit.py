@@ -1,4 +1,7 @@
-"""The bandit's programs on a history written by hand: what reaches the model, and what a suggestion keeps away from."""
+"""The bandit's programs on a history written by hand.
+
+What reaches the model, and what a suggestion keeps away from.
+"""
 
 import jax
 import numpy as np
@@ -6,14 +9,21 @@ import pytest
 
 from bgpbt.gp import fit, trust_region
 from bgpbt.gp.bandit import make_bandit, pending_rows
-from bgpbt.gp.engines import engine
 from bgpbt.gp.history import History
+from bgpbt.gp.inference import make_inference
 from bgpbt.space import Categorical, Float
 
-SPACE = {"x": Float(0.0, 1.0, 0.5), "y": Float(0.0, 1.0, 0.5), "kind": Categorical(("a", "b"), 0)}
+SPACE = {
+    "x": Float(0.0, 1.0, 0.5),
+    "y": Float(0.0, 1.0, 0.5),
+    "kind": Categorical(("a", "b"), 0),
+}
 ROWS = 20
-BANDITS = {"all": make_bandit(SPACE, engine("jax"))}
-BANDITS |= {name: make_bandit(SPACE, engine("jax"), **{name: False}) for name in ("time", "context")}
+BANDITS = {"all": make_bandit(SPACE, make_inference("jax"))}
+BANDITS |= {
+    name: make_bandit(SPACE, make_inference("jax"), **{name: False})
+    for name in ("time", "context")
+}
 
 
 def rows(*, later: float = 0.0, richer: float = 0.0) -> History:
@@ -22,30 +32,52 @@ def rows(*, later: float = 0.0, richer: float = 0.0) -> History:
     config = rng.uniform(size=(ROWS, 3)).astype(np.float32)
     cost = -config[:, 0] - 0.5 * (config[:, 2] > 0.5)
     numbers = np.arange(ROWS, dtype=np.float32)
-    return History(config, numbers + richer * numbers**2, numbers // 4 + later * (numbers > 9), cost, numbers > 2)
+    return History(
+        config,
+        numbers + richer * numbers**2,
+        numbers // 4 + later * (numbers > 9),
+        cost,
+        numbers > 2,
+    )
 
 
 @pytest.fixture(scope="module")
 def raw():
     centre = fit.prior(3, 1)[0]
-    centre = centre._replace(lengthscale=centre.lengthscale - 0.5, noise=centre.noise - 1)
+    centre = centre._replace(
+        lengthscale=centre.lengthscale - 0.5, noise=centre.noise - 1
+    )
     return jax.tree.map(lambda x: np.asarray(x, np.float32), centre)
 
 
 def expected(name: str, raw, history: History) -> np.ndarray:
-    config = np.array([[0.2, 0.5, 0.25], [0.8, 0.5, 0.25], [0.8, 0.5, 0.75]], np.float32)
+    config = np.array(
+        [[0.2, 0.5, 0.25], [0.8, 0.5, 0.25], [0.8, 0.5, 0.75]], np.float32
+    )
     ten, three = np.full(3, 10, np.float32), np.ones(3, np.float32)
-    return BANDITS[name].expect(raw, history, config, ten, np.int32(6), three)[:, 1]
+    return BANDITS[name].predict(raw, history, config, ten, np.int32(6), three)[:, 1]
 
 
 def suggested(raw, history: History, pending: History, seed: int = 0) -> np.ndarray:
-    centre, region = np.array([0.5, 0.5, 0.25], np.float32), jax.tree.map(np.asarray, trust_region.start())
+    centre, region = (
+        np.array([0.5, 0.5, 0.25], np.float32),
+        jax.tree.map(np.asarray, trust_region.start()),
+    )
     key = jax.random.PRNGKey(seed)
-    return BANDITS["all"].suggest(key, raw, history, pending, centre, np.float32(10), region, np.int32(6))
+    return BANDITS["all"].suggest(
+        key, raw, history, pending, centre, np.float32(10), region, np.int32(6)
+    )
 
 
 def nobody() -> History:
-    return pending_rows(np.zeros((4, 3), np.float32), np.zeros(4, np.float32), 6, np.arange(0), np.zeros(3), 4)
+    return pending_rows(
+        np.zeros((4, 3), np.float32),
+        np.zeros(4, np.float32),
+        6,
+        np.arange(0),
+        np.zeros(3),
+        4,
+    )
 
 
 def test_what_was_seen_is_expected_again(raw):
@@ -62,24 +94,35 @@ def test_suggestions_follow_the_data(raw):
 
 
 def test_a_suggestion_keeps_away_from_what_is_pending(raw):
-    """What is tried already is taken to come out as predicted and promises less to learn (Ginsbourger et al., 2010)."""
+    """A pending point is taken to come out as predicted (Ginsbourger et al., 2010).
+
+    It promises less to learn.
+    """
     first = suggested(raw, rows(), nobody())
     config = np.tile(first, (4, 1))
     busy = pending_rows(config, np.full(4, 10, np.float32), 6, np.arange(4), first, 4)
     assert np.abs(suggested(raw, rows(), busy) - first).max() > 0.05
-    np.testing.assert_array_equal(suggested(raw, rows(), busy._replace(valid=np.zeros(4, bool))), first)
+    np.testing.assert_array_equal(
+        suggested(raw, rows(), busy._replace(valid=np.zeros(4, bool))), first
+    )
 
 
 def test_what_is_long_ago_counts_only_where_time_does(raw):
     past, recent = rows(), rows(later=3)
-    assert np.abs(expected("all", raw, past) - expected("all", raw, recent)).max() > 1e-3
-    np.testing.assert_array_equal(expected("time", raw, past), expected("time", raw, recent))
+    assert (
+        np.abs(expected("all", raw, past) - expected("all", raw, recent)).max() > 1e-3
+    )
+    np.testing.assert_array_equal(
+        expected("time", raw, past), expected("time", raw, recent)
+    )
 
 
 def test_the_fitness_at_the_start_counts_only_where_the_context_does(raw):
     poor, rich = rows(), rows(richer=1)
     assert np.abs(expected("all", raw, poor) - expected("all", raw, rich)).max() > 1e-3
-    np.testing.assert_array_equal(expected("context", raw, poor), expected("context", raw, rich))
+    np.testing.assert_array_equal(
+        expected("context", raw, poor), expected("context", raw, rich)
+    )
 
 
 def test_pending_are_the_nearest_that_can_be_judged():
@@ -89,4 +132,6 @@ def test_pending_are_the_nearest_that_can_be_judged():
     np.testing.assert_array_equal(found.config[:, 0], np.float32([0.2, 0.3]))
     np.testing.assert_array_equal(found.context, [3, 4])
     assert found.valid.all() and (found.time == 6).all()
-    assert list(pending_rows(config, fitness, 6, np.arange(1), np.zeros(3), 2).valid) == [True, False]
+    assert list(
+        pending_rows(config, fitness, 6, np.arange(1), np.zeros(3), 2).valid
+    ) == [True, False]

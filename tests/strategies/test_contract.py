@@ -1,4 +1,4 @@
-"""What every strategy owes the engine, over the registry: a new one is held to it without being asked."""
+"""The contract of strategies, over the registry: a new one is tested at once."""
 
 import functools
 
@@ -9,10 +9,10 @@ import pytest
 from toys import SPACE, counted_compilations, outcome
 
 from bgpbt import space as spaces
-from bgpbt.lookup import chosen, load, settings_of
-from bgpbt.options import Options
+from bgpbt.assembly.lookup import kwargs_from, resolve, settings_of
+from bgpbt.config.options import Options
+from bgpbt.registry import STRATEGIES
 from bgpbt.space import Integer
-from bgpbt.strategies import STRATEGIES
 from bgpbt.strategies.frozen import frozen
 from bgpbt.types import Source, Strategy
 
@@ -35,7 +35,9 @@ SETTINGS = {
     "eta": {"eta": 4},
     "frequency": {"frequencies": (2, 3)},
 }
-TAKES = {name: settings_of(load("strategy", name, STRATEGIES)) for name in STRATEGIES}
+TAKES = {
+    name: settings_of(resolve("strategy", name, STRATEGIES)) for name in STRATEGIES
+}
 # Every strategy with the settings that mean something to it, and frozen.
 CASES = [
     (name, setting, False)
@@ -44,13 +46,19 @@ CASES = [
     if setting == "usual" or set(SETTINGS[setting]) <= set(TAKES[name])
 ]
 CASES += [(name, "usual", True) for name in STRATEGIES]
-GENES = ~spaces.group_mask(SPACE, "hyperparameter")
+ARCH_MASK = ~spaces.group_mask(SPACE, "hyperparameter")
 NAN = float("nan")
 
 
 def make(name: str, setting: str, space) -> Strategy:
-    function = load("strategy", name, STRATEGIES)
-    return function(space, BLOCKS, **chosen(function, Options(strategy=name, pop_size=SIZE, **BASE | SETTINGS[setting])))
+    function = resolve("strategy", name, STRATEGIES)
+    return function(
+        space,
+        BLOCKS,
+        **kwargs_from(
+            function, Options(strategy=name, pop_size=SIZE, **BASE | SETTINGS[setting])
+        ),
+    )
 
 
 @functools.cache  # so that each is compiled once
@@ -98,22 +106,32 @@ def test_decisions_are_sound_whatever_the_fitness(strategy, fitness):
     failed = np.isnan(seen.fitness)
     for seed in range(5):
         decision = decide(strategy, seen, seed)
-        assert decision.parents.shape == (SIZE, len(BLOCKS)) and decision.parents.dtype == np.int32
+        assert (
+            decision.parents.shape == (SIZE, len(BLOCKS))
+            and decision.parents.dtype == np.int32
+        )
         assert ((decision.parents >= 0) & (decision.parents <= SIZE)).all()
-        assert decision.config.shape == seen.config.shape and decision.config.dtype == np.float32
+        assert (
+            decision.config.shape == seen.config.shape
+            and decision.config.dtype == np.float32
+        )
         assert ((decision.config >= 0) & (decision.config <= 1)).all()
-        assert np.isfinite(decision.shrink).all() and np.isfinite(decision.perturb).all()
+        assert (
+            np.isfinite(decision.shrink).all() and np.isfinite(decision.perturb).all()
+        )
         assert decision.active.dtype == bool
         assert set(decision.source) <= set(Source)
         gone = replaced(decision)
-        # Failed members are always replaced or start afresh, and nobody inherits from them.
+        # Failed members are always replaced or start afresh. They are never parents.
         assert gone[failed].all()
         inherits = ~fresh(decision)
         parents = np.append(failed, False)[decision.parents]
         assert not parents[inherits].any()
         # A best member survives as it is.
         best = np.flatnonzero(seen.fitness == np.nanmax(seen.fitness))
-        survives = ~gone[best] & (decision.config[best] == seen.config[best]).all(axis=1)
+        survives = ~gone[best] & (decision.config[best] == seen.config[best]).all(
+            axis=1
+        )
         assert survives.any()
 
 
@@ -121,13 +139,20 @@ def test_the_configuration_of_a_survivor_is_untouched_to_the_bit(strategy, reque
     seen = outcome(FITNESSES["plain"])
     decision = decide(strategy, seen)
     kept = ~replaced(decision)
-    if request.node.callspec.params["strategy"][1] == "hyperparameters":  # which copies configurations without weights
+    if (
+        request.node.callspec.params["strategy"][1] == "hyperparameters"
+    ):  # which copies configurations without weights
         kept &= decision.source == Source.previous
     np.testing.assert_array_equal(decision.config[kept], seen.config[kept])
     assert (decision.source[kept] == Source.previous).all()
 
 
-SHARED = [c for c in CASES if "quantile_fraction" in set(TAKES[c[0]]) & set(SETTINGS[c[1]]) and c[1] != "hyperparameters"]
+SHARED = [
+    c
+    for c in CASES
+    if "quantile_fraction" in set(TAKES[c[0]]) & set(SETTINGS[c[1]])
+    and c[1] != "hyperparameters"
+]
 
 
 @pytest.mark.parametrize("case", SHARED, ids=lambda case: "-".join(map(str, case)))
@@ -162,22 +187,31 @@ def test_one_trace_serves_all_calls(name):
         decide(strategy, outcome(FITNESSES["plain"]), seed)
     with counted_compilations() as compilations:
         for seed, fitness in enumerate(FITNESSES.values()):
-            decide(strategy, outcome(fitness, active=np.arange(SIZE) % 2 == seed % 2), seed)
+            decide(
+                strategy, outcome(fitness, active=np.arange(SIZE) % 2 == seed % 2), seed
+            )
     assert compilations == []
 
 
-def test_genes_change_only_with_fresh_weights_or_with_the_parents(strategy):
-    """An architecture dimension is its parent's (whose weights come along), unless the weights are drawn anew."""
+def test_architectures_change_only_with_fresh_weights_or_with_the_parents(strategy):
+    """An architecture dimension is its parent's, whose weights come along.
+
+    Unless the weights are drawn anew.
+    """
     fitness = FITNESSES["more failed than the quantile"]
     seen = outcome(fitness)
     for seed in range(5):
         decision = decide(strategy, seen, seed)
         config = np.concatenate([seen.config, seen.config[:1]])
-        redrawn = (decision.shrink[:, 0] == 0) & (decision.perturb[:, 0] > 0)  # the block that has genes
+        redrawn = (decision.shrink[:, 0] == 0) & (
+            decision.perturb[:, 0] > 0
+        )  # the block that has an architecture
         for member in np.flatnonzero(~redrawn):
-            of_parent = config[decision.parents[member, 0], GENES]
-            own = seen.config[member, GENES]
-            assert (decision.config[member, GENES] == of_parent).all() or (decision.config[member, GENES] == own).all()
+            of_parent = config[decision.parents[member, 0], ARCH_MASK]
+            own = seen.config[member, ARCH_MASK]
+            assert (decision.config[member, ARCH_MASK] == of_parent).all() or (
+                decision.config[member, ARCH_MASK] == own
+            ).all()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case)))
@@ -192,7 +226,9 @@ def test_values_stay_in_their_ranges_over_200_rounds(case):
         fitness = rng.normal(size=SIZE).astype(np.float32)
         fitness[rng.uniform(size=SIZE) < 0.3] = NAN
         fitness[rng.integers(SIZE)] = 1.0
-        state, decision = strategy.step(jax.random.PRNGKey(round_), state, seen._replace(fitness=fitness))
+        state, decision = strategy.step(
+            jax.random.PRNGKey(round_), state, seen._replace(fitness=fitness)
+        )
         seen = seen._replace(config=np.asarray(decision.config))
     values = decoded(seen.config)
     assert ((seen.config >= 0) & (seen.config <= 1)).all()
@@ -205,20 +241,34 @@ def test_values_stay_in_their_ranges_over_200_rounds(case):
         np.testing.assert_array_equal(seen.config, start)
     else:
         changed = (seen.config != start).any(axis=0)
-        assert changed[~GENES].all()
+        assert changed[~ARCH_MASK].all()
 
 
 HYPERPARAMETERS = ("usual", "resample", "both", "noise")
-EXPLORE = [c for c in CASES if not c[2] and c[0] not in ("pb2", "pbtnas", "mutation") and c[1] in HYPERPARAMETERS]
+EXPLORE = [
+    c
+    for c in CASES
+    if not c[2]
+    and c[0] not in ("pb2", "pbtnas", "mutation")
+    and c[1] in HYPERPARAMETERS
+]
 
 
 @pytest.mark.parametrize("case", EXPLORE, ids=lambda case: "-".join(map(str, case)))
 def test_every_dimension_and_member_explores_with_a_key_of_its_own(case):
-    """From the middle of the cube, directions are independent between dimensions and between members."""
+    """From the middle of the cube, directions are independent.
+
+    Between dimensions and between members.
+    """
     strategy = build(*case)
     failed = [5.0, 4.0, *[NAN] * 6]
     seen = outcome(failed, config=np.full((SIZE, len(SPACE)), 0.55))
-    moves = np.stack([decide(strategy, seen, seed).config[2:] for seed in range(60)])[..., ~GENES] > 0.551
+    moves = (
+        np.stack([decide(strategy, seen, seed).config[2:] for seed in range(60)])[
+            ..., ~ARCH_MASK
+        ]
+        > 0.551
+    )
     signs = moves.reshape(-1, moves.shape[-1])  # all members of all rounds
     assert (np.abs(signs.mean(axis=0) - 0.5) < 0.2).all()
     assert np.abs(np.corrcoef(signs.T) - np.eye(signs.shape[1])).max() < 0.25

@@ -16,16 +16,29 @@ SCORES = np.array([10.0, 40, 30, 20, 35, 5, 50, 25])
 def test_the_exchange_of_the_authors_function():
     found = exchange(SCORES, (1, 2), 1)
     assert found.weights.tolist() == [1, 1, 2, 6, 4, 6, 6, 1]
-    assert found.config.tolist() == [1, 1, 2, 6, 4, 6, 6, 6]  # from a faster one, the own best member's configuration
+    assert found.config.tolist() == [
+        1,
+        1,
+        2,
+        6,
+        4,
+        6,
+        6,
+        6,
+    ]  # from a faster one, the own best member's configuration
     assert np.flatnonzero(found.explores).tolist() == [0, 5]
 
 
 def test_a_slow_sub_population_waits():
     found = exchange(SCORES, (1, 2), 0)
-    assert found.weights.tolist() == [1, 1, 2, 6, 4, 5, 6, 7] and np.flatnonzero(found.explores).tolist() == [0]
+    assert found.weights.tolist() == [1, 1, 2, 6, 4, 5, 6, 7] and np.flatnonzero(
+        found.explores
+    ).tolist() == [0]
 
 
-@pytest.mark.parametrize(("finished", "acting"), [(0, [0]), (1, [0, 1]), (2, [0, 2]), (5, [0, 1, 2])])
+@pytest.mark.parametrize(
+    ("finished", "acting"), [(0, [0]), (1, [0, 1]), (2, [0, 2]), (5, [0, 1, 2])]
+)
 def test_frequencies_count_rounds(finished, acting):
     fitness = np.tile([4.0, 3, 2, 1], 3)
     found = exchange(fitness, (1, 2, 3), finished)
@@ -33,7 +46,10 @@ def test_frequencies_count_rounds(finished, acting):
 
 
 def test_a_candidate_that_is_not_better_stays_available():
-    """Eight in a sub-population: slots in the order of their rank; the second one meets the candidate that the first refused."""
+    """Eight in a sub-population; slots are in the order of their rank.
+
+    The second one meets the candidate that the first one refused.
+    """
     own, others = [80.0, 70, 60, 50, 40, 10, 5, 4], [41.0, 30, 3, 2, 1, 0, -1, -2]
     found = exchange(np.array(own + others), (1, 9), 0)
     assert found.weights[:8].tolist() == [0, 1, 2, 3, 8, 9, 0, 1]
@@ -42,7 +58,9 @@ def test_a_candidate_that_is_not_better_stays_available():
 
 
 def test_the_best_outsider_may_come_from_a_sub_population_that_waits_or_acts():
-    found = exchange(np.array([4.0, 3, 2, 1, 14, 13, 12, 11, 24, 23, 22, 21]), (1, 2, 3), 1)
+    found = exchange(
+        np.array([4.0, 3, 2, 1, 14, 13, 12, 11, 24, 23, 22, 21]), (1, 2, 3), 1
+    )
     assert found.weights.tolist() == [0, 1, 8, 0, 4, 5, 8, 4, 8, 9, 10, 11]
 
 
@@ -60,26 +78,35 @@ def test_migrants_are_not_perturbed_and_factors_are_inverse():
 
 
 def test_architectures_go_with_the_weights():
-    genes = ~spaces.group_mask(SPACE, "hyperparameter")
+    arch_mask = ~spaces.group_mask(SPACE, "hyperparameter")
     seen = outcome(SCORES)
-    _, decision = mfpbt(SPACE, ("first", "second"), frequencies=(1, 2)).step(jax.random.PRNGKey(0), np.array(1, np.int32), seen)
+    _, decision = mfpbt(SPACE, ("first", "second"), frequencies=(1, 2)).step(
+        jax.random.PRNGKey(0), np.array(1, np.int32), seen
+    )
     config = np.asarray(decision.config)
-    np.testing.assert_array_equal(config[7, genes], seen.config[1, genes])
-    np.testing.assert_array_equal(config[7, ~genes], seen.config[6, ~genes])
+    np.testing.assert_array_equal(config[7, arch_mask], seen.config[1, arch_mask])
+    np.testing.assert_array_equal(config[7, ~arch_mask], seen.config[6, ~arch_mask])
 
 
 def test_a_failed_members_configuration_is_not_taken():
-    """The slow sub-population failed as a whole: a migrant from a faster one would get the configuration of its best."""
+    """The slow sub-population failed as a whole.
+
+    A migrant from a faster one would get the configuration of its best.
+    """
     seen = outcome([1.0, 2, 3, 4, NAN, NAN, NAN, NAN])
     found = exchange(np.asarray(seen.fitness), (1, 2), 1)
     assert found.weights[6] == 3 and found.config[6] == 4
-    _, decision = mfpbt(SPACE, ("first", "second"), frequencies=(1, 2)).step(jax.random.PRNGKey(0), np.array(1, np.int32), seen)
+    _, decision = mfpbt(SPACE, ("first", "second"), frequencies=(1, 2)).step(
+        jax.random.PRNGKey(0), np.array(1, np.int32), seen
+    )
     assert (np.asarray(decision.source)[4:] == Source.perturbed).all()
     assert set(np.asarray(decision.parents)[4:, 0]) <= {0, 1, 2, 3}
 
 
 def test_who_failed_is_replaced_even_in_a_sub_population_that_waits():
     seen = outcome([1.0, 2, 3, 4, NAN, NAN, NAN, NAN])
-    _, decision = mfpbt(SPACE, ("first", "second"), frequencies=(1, 2)).step(jax.random.PRNGKey(0), np.array(0, np.int32), seen)
+    _, decision = mfpbt(SPACE, ("first", "second"), frequencies=(1, 2)).step(
+        jax.random.PRNGKey(0), np.array(0, np.int32), seen
+    )
     assert set(np.asarray(decision.parents)[4:, 0]) <= {0, 1, 2, 3}
     assert (np.asarray(decision.source)[4:] == Source.perturbed).all()

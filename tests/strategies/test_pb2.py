@@ -1,13 +1,13 @@
-"""PB2's rules, worked by hand; the process's figures were computed apart from this code."""
+"""PB2's rules, worked by hand; the figures were computed apart from this code."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from toys import SPACE, outcome
 
-from bgpbt.gp import upper_bound
+from bgpbt.gp import pb2_process
+from bgpbt.gp.pb2_process import Params, Rows
 from bgpbt.gp.precision import float64
-from bgpbt.gp.upper_bound import Params, Rows
 from bgpbt.strategies.pb2 import pb2
 from bgpbt.types import Source
 
@@ -23,20 +23,30 @@ PARAMS = Params(np.float64(1), np.float64(1), np.float64(0.1), np.float64(0.01))
 
 
 def test_targets_are_standardised_and_clipped():
-    y = upper_bound.standardise(jnp.array([6.0, 3, 2, 1, 99]), jnp.array([True] * 4 + [False]))
+    y = pb2_process.standardise(
+        jnp.array([6.0, 3, 2, 1, 99]), jnp.array([True] * 4 + [False])
+    )
     np.testing.assert_allclose(y, [1.603567, 0, -0.534522, -1.069045, 0], atol=1e-5)
-    far = upper_bound.standardise(jnp.array([0.0] * 99 + [1]), jnp.ones(100, bool))
+    far = pb2_process.standardise(jnp.array([0.0] * 99 + [1]), jnp.ones(100, bool))
     assert far[-1] == 2
-    assert (upper_bound.standardise(jnp.ones(3), jnp.ones(3, bool)) == 0).all()  # no spread
+    assert (
+        pb2_process.standardise(jnp.ones(3), jnp.ones(3, bool)) == 0
+    ).all()  # no spread
 
 
 def test_the_kernel():
-    value = upper_bound.kernel(PARAMS, jnp.array([0.0, 0.0]), 1.0, jnp.array([0.5, 0.0]), 2.0)
+    value = pb2_process.kernel(
+        PARAMS, jnp.array([0.0, 0.0]), 1.0, jnp.array([0.5, 0.0]), 2.0
+    )
     np.testing.assert_allclose(value, 0.738835, atol=1e-6)
 
 
 def test_the_bound_grows_with_the_rows():
-    np.testing.assert_allclose(np.sqrt(upper_bound.beta(jnp.array([16.0, 2.0]))), [1.433980, 0.447214], atol=1e-6)
+    np.testing.assert_allclose(
+        np.sqrt(pb2_process.beta(jnp.array([16.0, 2.0]))),
+        [1.433980, 0.447214],
+        atol=1e-6,
+    )
 
 
 @float64
@@ -44,10 +54,16 @@ def posterior(rows, others, h, params=PARAMS):
     """Mean from `rows`, variance with the `others` too, at T = R = 1."""
     both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), rows, others)
     params = jax.tree.map(jnp.asarray, params)
-    lower, more = (jnp.linalg.cholesky(upper_bound.covariance(params, r)) for r in (rows, both))
+    lower, more = (
+        jnp.linalg.cholesky(pb2_process.covariance(params, r)) for r in (rows, both)
+    )
     one = jnp.ones((), h.dtype)
-    mean = jax.vmap(lambda x: upper_bound.predict(params, lower, rows, jnp.stack([one, x]), one)[0])(h)
-    return mean, jax.vmap(lambda x: upper_bound.predict(params, more, both, jnp.stack([one, x]), one)[1])(h)
+    mean = jax.vmap(
+        lambda x: pb2_process.predict(params, lower, rows, jnp.stack([one, x]), one)[0]
+    )(h)
+    return mean, jax.vmap(
+        lambda x: pb2_process.predict(params, more, both, jnp.stack([one, x]), one)[1]
+    )(h)
 
 
 def test_the_process_and_its_pending_points():
@@ -56,35 +72,53 @@ def test_the_process_and_its_pending_points():
     mean, variance = posterior(KNOWN, nothing, h)
     np.testing.assert_allclose(mean, [0.708537, 0, -0.708537], atol=1e-5)
     np.testing.assert_allclose(variance, [0.050751, 0.021742, 0.050751], atol=1e-5)
-    mean, variance = posterior(KNOWN, Rows(np.ones((1, 2)), np.ones(1), np.zeros(1), np.array([True])), h)
-    np.testing.assert_allclose(mean, [0.708537, 0, -0.708537], atol=1e-5)  # the mean is that of the observations
+    mean, variance = posterior(
+        KNOWN, Rows(np.ones((1, 2)), np.ones(1), np.zeros(1), np.array([True])), h
+    )
+    np.testing.assert_allclose(
+        mean, [0.708537, 0, -0.708537], atol=1e-5
+    )  # the mean is that of the observations
     np.testing.assert_allclose(variance, [0.043902, 0.016637, 0.008354], atol=1e-5)
 
 
 def test_the_suggestion_is_where_the_bound_is_highest():
-    """Of the mean and sqrt(beta) standard deviations, of which neither alone nor the variance has its highest place there."""
+    """The bound is the mean and sqrt(beta) standard deviations.
+
+    Neither of them alone, nor one with the variance, has its maximum there.
+    """
 
     @float64
     def suggest(key, rows, pending, params):
         one = jnp.ones((), rows.z.dtype)
-        return upper_bound.suggest(key, params, rows, pending, one, one)
+        return pb2_process.suggest(key, params, rows, pending, one, one)
 
     h, y = np.array([0.57, 0.37, 0.73, 0.93]), np.array([0.8, 1.2, 0.2, -0.6])
-    rows, params = Rows(np.stack([np.ones(4), h], axis=1), np.ones(4), y, np.ones(4, bool)), PARAMS._replace(lengthscale=0.05)
+    rows, params = (
+        Rows(np.stack([np.ones(4), h], axis=1), np.ones(4), y, np.ones(4, bool)),
+        PARAMS._replace(lengthscale=0.05),
+    )
     nothing = Rows(np.zeros((1, 2)), np.zeros(1), np.zeros(1), np.array([False]))
     grid = np.linspace(0, 1, 201)
     mean, variance = (np.asarray(x) for x in posterior(rows, nothing, grid, params))
     weight = np.sqrt(0.2 + np.log(0.4 * 4))
-    highest, others = grid[np.argmax(mean + weight * np.sqrt(variance))], (mean, variance, mean + weight * variance)
+    highest, others = (
+        grid[np.argmax(mean + weight * np.sqrt(variance))],
+        (mean, variance, mean + weight * variance),
+    )
     assert all(abs(highest - grid[np.argmax(other)]) > 0.1 for other in others)
     for seed in range(3):
-        assert abs(suggest(jax.random.PRNGKey(seed), rows, nothing, params)[0] - highest) < 0.01
-    near = Rows(np.array([[1, highest]]), np.ones(1), np.zeros(1), np.array([True]))  # pending there: go elsewhere
+        assert (
+            abs(suggest(jax.random.PRNGKey(seed), rows, nothing, params)[0] - highest)
+            < 0.01
+        )
+    near = Rows(
+        np.array([[1, highest]]), np.ones(1), np.zeros(1), np.array([True])
+    )  # pending there: go elsewhere
     assert abs(suggest(jax.random.PRNGKey(0), rows, near, params)[0] - highest) > 0.05
 
 
 def test_the_fit_finds_what_made_the_data():
-    """120 draws of a process with little noise: the likelihood there is at least that of the truth, and the noise is small."""
+    """120 draws of a process with little noise."""
     rng = np.random.default_rng(0)
     z, t = rng.uniform(size=(120, 2)), np.repeat(np.arange(12.0), 10)
     rows = Rows(z, t, np.zeros(120), np.ones(120, bool))
@@ -92,22 +126,36 @@ def test_the_fit_finds_what_made_the_data():
 
     @float64
     def covariance(params, rows):
-        return upper_bound.covariance(params, rows)
+        return pb2_process.covariance(params, rows)
 
     matrix = covariance(truth, rows).astype(float)
-    rows = rows._replace(y=np.linalg.cholesky(matrix + 1e-5 * np.eye(120)) @ rng.normal(size=120))
-    found = float64(upper_bound.fit)(rows)
-    assert 0.1 < found.lengthscale < 1 and 0.05 < found.eps < 0.45 and 0.003 < found.noise < 0.05
+    rows = rows._replace(
+        y=np.linalg.cholesky(matrix + 1e-5 * np.eye(120)) @ rng.normal(size=120)
+    )
+    found = float64(pb2_process.fit)(rows)
+    assert (
+        0.1 < found.lengthscale < 1
+        and 0.05 < found.eps < 0.45
+        and 0.003 < found.noise < 0.05
+    )
 
 
 def test_the_fit_has_limits():
-    """A slow wave would have a lengthscale above 1; where every round is another, all but half of it would be forgotten."""
+    """A slow wave would have a lengthscale above 1.
+
+    Where every round is another, more than half of it would be forgotten.
+    """
     x, nothing = np.linspace(0, 1, 60), np.zeros(60)
-    slow = Rows(np.stack([nothing, x], axis=1), nothing, 1.5 * np.cos(np.pi * x), np.ones(60, bool))
-    assert float64(upper_bound.fit)(slow).lengthscale == 1
+    slow = Rows(
+        np.stack([nothing, x], axis=1),
+        nothing,
+        1.5 * np.cos(np.pi * x),
+        np.ones(60, bool),
+    )
+    assert float64(pb2_process.fit)(slow).lengthscale == 1
     y = np.repeat(np.random.default_rng(0).normal(size=20), 3)
     other = Rows(np.zeros((60, 2)), np.repeat(np.arange(20.0), 3), y, np.ones(60, bool))
-    assert 0.45 < float64(upper_bound.fit)(other).eps <= 0.5
+    assert 0.45 < float64(pb2_process.fit)(other).eps <= 0.5
 
 
 def play(strategy, seen, *rounds):
@@ -120,60 +168,105 @@ def play(strategy, seen, *rounds):
 
 
 def test_a_row_is_the_change_per_step_and_copying_is_no_progress():
-    """Member 3, the worst, copies the best: its next row starts from the best one's score."""
+    """Member 3, the worst, copies the best: its next row starts from that score."""
     strategy = pb2(SPACE, ("first", "second"), quantile_fraction=0.25)
     seen = outcome([0.0, 0, 0, 0])._replace(timesteps=np.zeros(4, np.int32))
-    one = seen._replace(fitness=np.array([4, 2, 3, 1], np.float32), timesteps=np.full(4, 10, np.int32))
+    one = seen._replace(
+        fitness=np.array([4, 2, 3, 1], np.float32), timesteps=np.full(4, 10, np.int32)
+    )
     ((state, decision),) = play(strategy, seen, one)
     rows = state.history
     np.testing.assert_allclose(-rows.cost[rows.valid], [0.4, 0.2, 0.3, 0.1], rtol=1e-6)
     np.testing.assert_allclose(rows.context[rows.valid], 0)
     assert (rows.time[rows.valid] == 1).all()
-    assert np.asarray(decision.parents)[:, 0].tolist() == [0, 1, 2, 0] and decision.source[3] == Source.gp
+    assert (
+        np.asarray(decision.parents)[:, 0].tolist() == [0, 1, 2, 0]
+        and decision.source[3] == Source.gp
+    )
     np.testing.assert_array_equal(state.before, [4, 2, 3, 4])
-    two = one._replace(fitness=np.array([5, NAN, 3, 6], np.float32), timesteps=np.full(4, 30, np.int32))
+    two = one._replace(
+        fitness=np.array([5, NAN, 3, 6], np.float32), timesteps=np.full(4, 30, np.int32)
+    )
     _, (state, _) = play(strategy, seen, one, two)
     rows = state.history
-    np.testing.assert_allclose(-rows.cost[rows.valid][4:], [0.05, 0, 0.1], atol=1e-6)  # who failed has no row
+    np.testing.assert_allclose(
+        -rows.cost[rows.valid][4:], [0.05, 0, 0.1], atol=1e-6
+    )  # who failed has no row
 
 
 def test_what_a_suggestion_knows(monkeypatch):
-    """Its context is the score that the copied weights have now; pending are survivors and what was suggested before."""
+    """Its context is the score that the copied weights have now.
+
+    Pending are survivors and what was suggested before.
+    """
     asked = []
 
     def suggest(key, params, rows, pending, context, t):
-        jax.debug.callback(lambda *x: asked.append(jax.tree.map(np.asarray, x)), rows, pending, context, t, ordered=True)
+        jax.debug.callback(
+            lambda *x: asked.append(jax.tree.map(np.asarray, x)),
+            rows,
+            pending,
+            context,
+            t,
+            ordered=True,
+        )
         return jnp.full(len(COLUMNS), 0.25, rows.z.dtype)
 
-    monkeypatch.setattr(upper_bound, "suggest", suggest)
+    monkeypatch.setattr(pb2_process, "suggest", suggest)
     strategy = pb2(SPACE, ("first", "second"), quantile_fraction=0.5)
     seen = outcome([0.0, 0, 0, 1])._replace(timesteps=np.zeros(4, np.int32))
-    one = seen._replace(fitness=np.array([8, 2, NAN, 5], np.float32), timesteps=np.full(4, 10, np.int32))
+    one = seen._replace(
+        fitness=np.array([8, 2, NAN, 5], np.float32), timesteps=np.full(4, 10, np.int32)
+    )
     play(strategy, seen, one)
     jax.effects_barrier()
-    (rows, pending, context, t), (_, later, other, _) = asked  # members 1 and 2 are replaced, by copies of 0 or 3
+    (rows, pending, context, t), (_, later, other, _) = (
+        asked  # members 1 and 2 are replaced, by copies of 0 or 3
+    )
     scores = np.array([8.0, np.nan, np.nan, 5]) / 8  # 0 to 8 is all that is compared
     assert t == 2 and context in scores and other in scores
     np.testing.assert_allclose(rows.z[rows.valid][:, 0], [0, 0, 1 / 8])
-    assert pending.valid.tolist() == [True, False, False, True] and later.valid.tolist() == [True, True, False, True]
+    assert pending.valid.tolist() == [
+        True,
+        False,
+        False,
+        True,
+    ] and later.valid.tolist() == [True, True, False, True]
     np.testing.assert_allclose(pending.z[[0, 3]][:, 0], scores[[0, 3]])
-    np.testing.assert_allclose(pending.z[[0, 3]][:, 1:], seen.config[[0, 3]][:, COLUMNS], atol=1e-6)
+    np.testing.assert_allclose(
+        pending.z[[0, 3]][:, 1:], seen.config[[0, 3]][:, COLUMNS], atol=1e-6
+    )
     np.testing.assert_allclose(later.z[1], [context] + [0.25] * len(COLUMNS))
-    assert (pending.t == 2).all() and (rows.t[rows.valid] == 1).all() and (pending.y == 0).all()
+    assert (
+        (pending.t == 2).all()
+        and (rows.t[rows.valid] == 1).all()
+        and (pending.y == 0).all()
+    )
 
 
 def test_progress_far_beyond_the_first_scores_is_learnt_from_at_once():
-    """Untrained scores are alike and scores after a round are not: the first suggestions already go where progress was."""
+    """Untrained scores are alike and scores after a round are not.
+
+    The first suggestions already go where progress was.
+    """
     space, distances = {"weight": SPACE["weight"]}, []
     strategy = pb2(space, ("first",), quantile_fraction=0.25)
     for seed in range(8):
         config = np.random.default_rng(seed).uniform(size=(8, 1)).astype(np.float32)
-        seen = outcome(np.linspace(0, 1, 8), space=space)._replace(config=config, timesteps=np.zeros(8, np.int32))
+        seen = outcome(np.linspace(0, 1, 8), space=space)._replace(
+            config=config, timesteps=np.zeros(8, np.int32)
+        )
         state = strategy.init(jax.random.PRNGKey(seed), seen)
         progress = 100 * (1 - 4 * (config[:, 0] - 0.8) ** 2)
-        after = seen._replace(fitness=(seen.fitness + progress).astype(np.float32), timesteps=np.ones(8, np.int32))
+        after = seen._replace(
+            fitness=(seen.fitness + progress).astype(np.float32),
+            timesteps=np.ones(8, np.int32),
+        )
         _, decision = strategy.step(jax.random.PRNGKey(seed), state, after)
-        distances += np.abs(np.asarray(decision.config)[np.asarray(decision.source) == Source.gp, 0] - 0.8).tolist()
+        distances += np.abs(
+            np.asarray(decision.config)[np.asarray(decision.source) == Source.gp, 0]
+            - 0.8
+        ).tolist()
     assert len(distances) == 16 and np.mean(distances) < 0.34  # that of uniform draws
 
 
@@ -184,13 +277,17 @@ def test_the_newest_200_rows_are_remembered():
     for number in range(1, 5):
         seen = seen._replace(timesteps=np.full(64, number, np.int32))
         state, _ = strategy.step(jax.random.PRNGKey(0), state, seen)
-    assert np.bincount(state.history.time[state.history.valid].astype(int)).tolist() == [0, 8, 64, 64, 64]
+    assert np.bincount(
+        state.history.time[state.history.valid].astype(int)
+    ).tolist() == [0, 8, 64, 64, 64]
 
 
 def test_numbers_are_searched_and_the_rest_goes_with_the_weights():
     strategy = pb2(SPACE, ("first", "second"), quantile_fraction=0.25)
     seen = outcome([4.0, 2, 3, 1])._replace(timesteps=np.zeros(4, np.int32))
-    ((_, decision),) = play(strategy, seen, seen._replace(timesteps=np.full(4, 10, np.int32)))
+    ((_, decision),) = play(
+        strategy, seen, seen._replace(timesteps=np.full(4, 10, np.int32))
+    )
     config = np.asarray(decision.config)
     np.testing.assert_array_equal(config[3, [5, 6]], seen.config[0, [5, 6]])
     assert (config[3, COLUMNS] != seen.config[0, COLUMNS]).all()
@@ -200,20 +297,36 @@ def test_numbers_are_searched_and_the_rest_goes_with_the_weights():
 def test_several_suggestions_of_a_round_differ():
     strategy = pb2(SPACE, ("first", "second"), quantile_fraction=0.5)
     seen = outcome([4.0, 2, 3, 1, 0, 0, 5, 6])._replace(timesteps=np.zeros(8, np.int32))
-    ((_, decision),) = play(strategy, seen, seen._replace(timesteps=np.full(8, 10, np.int32)))
-    new = np.asarray(decision.config)[np.asarray(decision.source) == Source.gp][:, COLUMNS]
-    assert len(new) == 4 and np.linalg.norm(new[:, None] - new[None], axis=-1)[~np.eye(4, dtype=bool)].min() > 1e-3
+    ((_, decision),) = play(
+        strategy, seen, seen._replace(timesteps=np.full(8, 10, np.int32))
+    )
+    new = np.asarray(decision.config)[np.asarray(decision.source) == Source.gp][
+        :, COLUMNS
+    ]
+    assert (
+        len(new) == 4
+        and np.linalg.norm(new[:, None] - new[None], axis=-1)[
+            ~np.eye(4, dtype=bool)
+        ].min()
+        > 1e-3
+    )
 
 
 def test_it_goes_where_progress_is():
-    """Progress is larger the nearer `weight` is to 0.8: after some rounds suggestions are near it."""
+    """Progress is larger near a `weight` of 0.8, and suggestions move there."""
     space = {"weight": SPACE["weight"]}
     strategy = pb2(space, ("first",), quantile_fraction=0.25)
     seen = outcome(np.zeros(8), space=space)._replace(timesteps=np.zeros(8, np.int32))
-    state, fitness, suggested = strategy.init(jax.random.PRNGKey(0), seen), np.zeros(8), []
+    state, fitness, suggested = (
+        strategy.init(jax.random.PRNGKey(0), seen),
+        np.zeros(8),
+        [],
+    )
     for number in range(12):
         fitness = fitness + 1 - 4 * (seen.config[:, 0] - 0.8) ** 2
-        seen = seen._replace(fitness=fitness.astype(np.float32), timesteps=seen.timesteps + 1)
+        seen = seen._replace(
+            fitness=fitness.astype(np.float32), timesteps=seen.timesteps + 1
+        )
         state, decision = strategy.step(jax.random.PRNGKey(number), state, seen)
         seen = seen._replace(config=np.asarray(decision.config))
         fitness = fitness[np.asarray(decision.parents)[:, 0]]

@@ -7,7 +7,8 @@ from toys import outcome
 
 from bgpbt import space as spaces
 from bgpbt.space import Categorical, Float, Integer
-from bgpbt.strategies.operators import perturb, rank, replaced_count, truncation
+from bgpbt.strategies.explore import perturb
+from bgpbt.strategies.operators import rank, replaced_count, truncation
 from bgpbt.strategies.pbt import pbt
 from bgpbt.types import Source
 
@@ -20,8 +21,14 @@ def explored(dim, value, scale: float = 0.2) -> list[float]:
     """All values that perturbing `value` can give, ascending."""
     space = {"x": dim}
     config = spaces.encode(space, {"x": value})
-    moved = jax.jit(jax.vmap(lambda key: perturb(key, space, config, 1 - scale, 1 + scale)))(KEYS)
-    return sorted(set(np.asarray(spaces.decode(space, moved)["x"]).astype(float).round(5).tolist()))
+    moved = jax.jit(
+        jax.vmap(lambda key: perturb(key, space, config, 1 - scale, 1 + scale))
+    )(KEYS)
+    return sorted(
+        set(
+            np.asarray(spaces.decode(space, moved)["x"]).astype(float).round(5).tolist()
+        )
+    )
 
 
 def test_the_worst_quarter_inherits_from_the_best_quarter():
@@ -33,15 +40,23 @@ def test_the_worst_quarter_inherits_from_the_best_quarter():
         parents = np.asarray(decision.parents)
         np.testing.assert_array_equal(parents[:, 0], parents[:, 1])
         assert [m for m in range(8) if parents[m, 0] != m] == [2, 5]
-        before, after = (spaces.decode(SPACE, np.asarray(c)) for c in (seen.config, decision.config))
+        before, after = (
+            spaces.decode(SPACE, np.asarray(c)) for c in (seen.config, decision.config)
+        )
         for member in (2, 5):
             parent = int(parents[member, 0])
             donors[member].add(parent)
             for name, dim in SPACE.items():
-                factors = np.clip(float(before[name][parent]) * np.array([0.8, 1.2]), dim.low, dim.high)
+                factors = np.clip(
+                    float(before[name][parent]) * np.array([0.8, 1.2]),
+                    dim.low,
+                    dim.high,
+                )
                 assert np.isclose(after[name][member], factors, rtol=1e-4).any()
         assert np.asarray(decision.source)[[2, 5]].tolist() == [Source.perturbed] * 2
-        assert np.asarray(decision.shrink).all() and not np.asarray(decision.perturb).any()
+        assert (
+            np.asarray(decision.shrink).all() and not np.asarray(decision.perturb).any()
+        )
     assert donors == {2: {1, 4}, 5: {1, 4}}  # both donors are met, nobody else
 
 
@@ -117,7 +132,10 @@ def test_floats_are_multiplied():
 
 
 def test_a_complement_is_perturbed_by_its_distance_to_one():
-    assert explored(Float(0.9, 0.9999, 0.97, log=True, complement=True), 0.97) == [0.964, 0.976]
+    assert explored(Float(0.9, 0.9999, 0.97, log=True, complement=True), 0.97) == [
+        0.964,
+        0.976,
+    ]
 
 
 def test_values_are_clipped_to_their_range():
@@ -143,8 +161,13 @@ def test_categories_are_drawn_anew():
 
 
 def test_factors_leave_nothing_but_an_exact_zero_where_it_is():
-    """From either end of its range, every dimension can move inwards: `gae_lambda` may be exactly 1."""
-    assert explored(Float(0.0, 10.0, 1.0), 0.0) == [0.0]  # as the method has it; noise and drawing anew move it
+    """From either end of its range, every dimension can move inwards.
+
+    `gae_lambda` may be exactly 1.
+    """
+    assert explored(Float(0.0, 10.0, 1.0), 0.0) == [
+        0.0
+    ]  # as the method has it; noise and drawing anew move it
     for dim in (
         Float(0.9, 1.0, 0.95, complement=True),
         Float(0.9, 0.999, 0.95, complement=True),

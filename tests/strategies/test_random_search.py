@@ -6,7 +6,7 @@ from bgpbt import space as spaces
 from bgpbt.strategies.random_search import random_search
 from bgpbt.types import Source
 
-GENES = ~spaces.group_mask(SPACE, "hyperparameter")
+ARCH_MASK = ~spaces.group_mask(SPACE, "hyperparameter")
 STRATEGY = random_search(SPACE, ("first", "second"))
 
 
@@ -32,8 +32,10 @@ def test_a_failed_member_starts_afresh_with_a_new_draw():
         assert np.asarray(decision.source)[1::2].tolist() == [Source.random] * 2
         draws.append(np.asarray(decision.config)[1::2])
     draws = np.concatenate(draws)
-    assert len(np.unique(draws[:, GENES])) == 4  # architectures, too: each of four widths
-    draws = draws[:, ~GENES]
+    assert (
+        len(np.unique(draws[:, ARCH_MASK])) == 4
+    )  # architectures, too: each of four widths
+    draws = draws[:, ~ARCH_MASK]
     np.testing.assert_allclose(draws.mean(axis=0), 0.5, atol=0.08)
     assert np.abs(np.corrcoef(draws.T) - np.eye(draws.shape[1])).max() < 0.25
 

@@ -1,11 +1,19 @@
-"""Every strategy through the engine: it trains, goes on after a kill to the same bits, and compiles nothing between rounds."""
+"""Every strategy through the engine, in runs of the toy."""
 
 import pytest
-from toys import Killed, counted_compilations, final_state, kill_after, play, quadratic, same_bits, same_records
+from toy_runs import kill_run
+from toys import (
+    counted_compilations,
+    final_state,
+    play,
+    quadratic,
+    same_bits,
+    same_records,
+)
 
 from bgpbt.api import make_strategy
-from bgpbt.options import Options
-from bgpbt.strategies import STRATEGIES
+from bgpbt.config.options import Options
+from bgpbt.registry import STRATEGIES
 
 TASK = quadratic()
 SETTINGS = {
@@ -20,14 +28,8 @@ SETTINGS = {
     "render": False,
     "devices": 2,
 }
-
-
-def run(folder, name: str, **changes):
-    options = Options(**SETTINGS | changes, strategy=name, save_dir=str(folder))
-    return play(options, TASK, make_strategy(options, TASK))
-
-
-DOES = {  # sources that a run of five rounds must show
+# Sources that a run of five rounds must show.
+SOURCES = {
     "pbt": {"perturbed"},
     "bgpbt": {"gp"},
     "pb2": {"gp"},
@@ -37,26 +39,35 @@ DOES = {  # sources that a run of five rounds must show
     "sha": {"random"},
     "random": set(),
 }
+# `test_resume.py` has it killed between two suggestions.
+LONG = ("bgpbt",)
+NAMES = [
+    pytest.param(name, marks=[pytest.mark.long] if name in LONG else [])
+    for name in STRATEGIES
+]
 
 
-SLOW = ("bgpbt",)  # `test_controller.py` has it killed between two suggestions
-NAMES = [pytest.param(name, marks=[pytest.mark.long] if name in SLOW else []) for name in STRATEGIES]
+def run(folder, name: str):
+    options = Options(**SETTINGS, strategy=name, save_dir=str(folder))
+    return play(options, TASK, make_strategy(options, TASK))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_strategy_through_the_engine(tmp_path, compile_once, after_save, name):
-    """What it does shows in the records; after a kill it goes on to the same bits; nothing is compiled between rounds."""
+    """What it does shows in the records, and it goes on after a kill to the same bits.
+
+    Nothing is compiled after the first decision and what it needs.
+    """
     counts = []
     with counted_compilations() as events:
         after_save.hook = lambda round_: counts.append(len(events))
-        whole = run(tmp_path / "whole", name)
-    assert len(counts) == 6 and counts[-1] == counts[2]  # after the first decision and what it needs
-    sources = set(whole.records["source"])
-    assert DOES[name] <= sources <= DOES[name] | {"initial", "previous", "copied", "random"}
-    after_save.hook = kill_after(3)
-    with pytest.raises(Killed):
-        run(tmp_path / "killed", name)
-    after_save.hook = lambda round_: None
+        in_one_go = run(tmp_path / "in_one_go", name)
+    assert len(counts) == 6 and counts[-1] == counts[2]
+    sources = set(in_one_go.records["source"])
+    allowed = SOURCES[name] | {"initial", "previous", "copied", "random"}
+    assert SOURCES[name] <= sources <= allowed
+    kill_run(after_save, 3, lambda: run(tmp_path / "killed", name))
     resumed = run(tmp_path / "killed", name)
-    assert same_bits(final_state(resumed), final_state(whole)) and resumed.report == whole.report
-    same_records(resumed.records, whole.records)
+    assert same_bits(final_state(resumed), final_state(in_one_go))
+    assert resumed.report == in_one_go.report
+    same_records(resumed.records, in_one_go.records)

@@ -1,0 +1,259 @@
+"""Whether a task or strategy of a person's own keeps the contract of `bgpbt.types`.
+
+It is checked before anything is written. What is wrong is one line that names the
+field; what the file itself raises is told with the line of the file.
+"""
+
+import numbers
+from typing import Any, NoReturn
+
+import jax
+import numpy as np
+
+from bgpbt import space as spaces
+from bgpbt.assembly.lookup import call_user_code
+from bgpbt.config.errors import BadInput
+from bgpbt.execution.shapes import (
+    evaluated_shapes,
+    member_shapes,
+    num_returns,
+    refreshed_shapes,
+    trained_shapes,
+)
+from bgpbt.training.decision_check import check_decision
+from bgpbt.types import (
+    NEEDS,
+    Decision,
+    Outcome,
+    PyTree,
+    Strategy,
+    Task,
+    TrainState,
+)
+
+
+def check_task(word: str, task: Task) -> None:
+    """Traces the functions of a task, of one member; computes nothing.
+
+    Args:
+      word: `path/to/file.py:function` that made it.
+      task: what it made.
+
+    Raises:
+      BadInput: something is not what `Task` says, or the file raises.
+    """
+    updates = task.timesteps_per_update
+    if not isinstance(updates, numbers.Integral) or updates < 1:
+        _refuse_task(
+            word,
+            f"timesteps_per_update is {updates!r}, give a whole number of at least 1",
+        )
+    _check_space(word, task)
+    state = call_user_code("task", word, "init", member_shapes, task)
+    _check_init(word, task, state)
+    _check_train(word, task, state)
+    evaluated = call_user_code("task", word, "evaluate", evaluated_shapes, task)
+    is_pair = isinstance(evaluated, tuple)
+    if not is_pair or [len(getattr(x, "shape", "no")) for x in evaluated] != [1, 0]:
+        _refuse_task(
+            word,
+            f"evaluate gives {_kind(evaluated)}, "
+            "not returns [E] and the simulated steps []",
+        )
+    refreshed = call_user_code("task", word, "refresh", refreshed_shapes, task)
+    if changed := difference(refreshed, state):
+        _refuse_task(word, f"refresh changes the state: {changed}")
+
+
+def _refuse_task(word: str, problem: str) -> NoReturn:
+    raise BadInput(f"task: {word}: {problem}", "task")
+
+
+def _check_space(word: str, task: Task) -> None:
+    if not isinstance(task.space, dict) or not task.space:
+        _refuse_task(
+            word,
+            "space has nothing to search, "
+            "give a dict name -> Float, Integer or Categorical",
+        )
+    for name, dim in task.space.items():
+        if problem := spaces.validate(dim):
+            _refuse_task(word, f"space: {name}: {problem}")
+        if dim.group not in ("hyperparameter", *task.blocks):
+            _refuse_task(
+                word,
+                f"space: {name}: group {dim.group!r} is no block, "
+                f"give 'hyperparameter' or one of {task.blocks}",
+            )
+
+
+def _check_init(word: str, task: Task, state: TrainState) -> None:
+    if not isinstance(state, TrainState):
+        _refuse_task(word, f"init gives {_kind(state)}, not a TrainState")
+    for field in ("params", "opt_state"):
+        blocks = getattr(state, field)
+        if not isinstance(blocks, dict) or set(blocks) != set(task.blocks):
+            _refuse_task(
+                word,
+                f"init: {field} is {_kind(blocks)}, give a dict with one entry "
+                f"for each of blocks {task.blocks}",
+            )
+
+
+def _check_train(word: str, task: Task, state: TrainState) -> None:
+    trained = call_user_code("task", word, "train", trained_shapes, task)
+    is_pair = isinstance(trained, tuple) and len(trained) == 2
+    if not is_pair or not isinstance(trained[1], dict):
+        _refuse_task(
+            word, f"train gives {_kind(trained)}, not a state and a dict of metrics"
+        )
+    if changed := difference(trained[0], state):
+        _refuse_task(word, f"train changes the state: {changed}")
+    axes = {"loss": 0, "env_steps": 0}
+    if task.fitness_from_training:
+        axes["episode_returns"] = 1
+    for name, number in axes.items():
+        if name not in trained[1]:
+            _refuse_task(
+                word, f"train: no {name!r} among the metrics {tuple(trained[1])}"
+            )
+        shape = trained[1][name].shape
+        if len(shape) != number:
+            right = "shape [E]" if number else "one number"
+            _refuse_task(word, f"train: {name!r} has shape {shape}, give {right}")
+
+
+def check_strategy(word: str, strategy: Strategy, task: Task, pop_size: int) -> None:
+    """Has a strategy take two steps on made-up outcomes of P members.
+
+    Args:
+      word: `path/to/file.py:function` that made it.
+      strategy: what it made, for this task and population.
+      task: what it is to serve.
+      pop_size: P.
+
+    Raises:
+      BadInput: it answers what `Strategy` does not allow, or the file raises.
+    """
+    first, *later = _made_up_outcomes(task, pop_size)
+    key = jax.random.PRNGKey(0)
+    state = call_user_code("strategy", word, "init", strategy.init, key, first)
+    arrays = jax.Array | np.ndarray | np.generic
+    if strange := [x for x in jax.tree.leaves(state) if not isinstance(x, arrays)]:
+        _refuse_strategy(
+            word, f"init: the state holds {_kind(strange[0])}, give arrays"
+        )
+    for outcome in later:
+        state = _check_step(word, strategy, task, key, state, outcome)
+    drawn = call_user_code("strategy", word, "draw", strategy.draw, key, first.config)
+    if np.shape(drawn) != first.config.shape:
+        _refuse_strategy(
+            word, f"draw gives shape {np.shape(drawn)}, not {first.config.shape}"
+        )
+    columns = call_user_code(
+        "strategy", word, "diagnostics", strategy.diagnostics, state
+    )
+    for name, column in columns.items():
+        if np.shape(column) not in ((), (pop_size,)):
+            _refuse_strategy(
+                word,
+                f"diagnostics: {name} has shape {np.shape(column)}, "
+                f"give () or ({pop_size},)",
+            )
+
+
+def _refuse_strategy(word: str, problem: str) -> NoReturn:
+    raise BadInput(f"strategy: {word}: {problem}", "strategy")
+
+
+def _made_up_outcomes(task: Task, pop_size: int) -> list[Outcome]:
+    random = np.random.default_rng(0)
+    episodes = num_returns(task)
+    outcomes = []
+    for round_ in range(3):
+        steps = round_ * task.timesteps_per_update
+        outcome = Outcome(
+            config=random.random((pop_size, len(task.space))).astype(np.float32),
+            fitness=random.random(pop_size).astype(np.float32),
+            episode_returns=random.random((pop_size, episodes)).astype(np.float32),
+            timesteps=np.full(pop_size, steps, np.int32),
+            age=np.full(pop_size, steps, np.int32),
+            active=np.ones(pop_size, bool),
+        )
+        outcomes.append(outcome)
+    return outcomes
+
+
+def _check_step(
+    word: str,
+    strategy: Strategy,
+    task: Task,
+    key: jax.Array,
+    state: PyTree,
+    outcome: Outcome,
+) -> PyTree:
+    """Takes a step. Returns the state after it."""
+    answer = call_user_code(
+        "strategy", word, "step", strategy.step, key, state, outcome
+    )
+    is_pair = isinstance(answer, tuple) and len(answer) == 2
+    if not is_pair or not isinstance(answer[1], Decision):
+        _refuse_strategy(
+            word, f"step gives {_kind(answer)}, not its state and a Decision"
+        )
+    if changed := difference(answer[0], state):
+        _refuse_strategy(
+            word,
+            f"step changes the state: {changed}; "
+            "a checkpoint is read back in the shapes that init gives",
+        )
+    pop_size = len(outcome.fitness)
+    check_decision(word, answer[1], task, pop_size, strategy.mutates)
+    return answer[0]
+
+
+def check_needs(word: str, strategy: Strategy) -> None:
+    """Raises BadInput where a strategy needs what no task can have."""
+    if unknown := [need for need in strategy.needs if need not in NEEDS]:
+        _refuse_strategy(
+            word, f"needs {unknown[0]!r} is unknown, give some of {tuple(NEEDS)}"
+        )
+
+
+def difference(tree: PyTree, wanted: PyTree) -> str:
+    """Where two trees differ first, in words; "" where they do not.
+
+    They differ in a leaf, its shape or type, or in what holds the leaves.
+    """
+    leaves, wanted_leaves = _leaves_by_path(tree), _leaves_by_path(wanted)
+    for path in [*wanted_leaves, *leaves]:
+        now, before = leaves.get(path, "nothing"), wanted_leaves.get(path, "nothing")
+        if now != before:
+            return f"{path} is {now}, was {before}"
+    if jax.tree.structure(tree) == jax.tree.structure(wanted):
+        return ""
+    return f"{_kind(tree)} instead of {_kind(wanted)}, or of other kinds inside"
+
+
+def _leaves_by_path(tree: PyTree) -> dict[str, str]:
+    return {
+        jax.tree_util.keystr(path) or "it": _leaf(leaf)
+        for path, leaf in jax.tree.leaves_with_path(tree)
+    }
+
+
+def _leaf(leaf: Any) -> str:
+    if hasattr(leaf, "dtype"):
+        return f"{leaf.dtype}{list(leaf.shape)}"
+    return type(leaf).__name__
+
+
+def _kind(value: Any) -> str:
+    """What something is, in a word or a few."""
+    if isinstance(value, tuple) and not hasattr(value, "_fields"):
+        return f"({', '.join(map(_kind, value))})"
+    if isinstance(value, dict):
+        return f"a dict of {tuple(value)}"
+    if hasattr(value, "shape"):
+        return f"an array {list(value.shape)}"
+    return type(value).__name__

@@ -1,0 +1,174 @@
+"""The door: settings become a task, a strategy, a plan, a place on the devices."""
+
+from typing import NamedTuple
+
+from bgpbt import space as spaces
+from bgpbt.assembly import contract
+from bgpbt.assembly.lookup import build, call_user_code, kwargs_from, resolve
+from bgpbt.config.errors import BadInput
+from bgpbt.config.options import Options
+from bgpbt.config.settings import base_name
+from bgpbt.execution.devices import DeviceLayout, choose_layout
+from bgpbt.execution.shapes import num_returns
+from bgpbt.gp import architectures
+from bgpbt.gp.inference import make_inference
+from bgpbt.registry import STRATEGIES, TASKS
+from bgpbt.strategies.frozen import frozen
+from bgpbt.training.engine import Engine, make_engine
+from bgpbt.training.generations import architecture_space
+from bgpbt.training.plan import GenerationRules, Plan, Schedule
+from bgpbt.types import NEEDS, Strategy, Task
+
+
+class Parts(NamedTuple):
+    """What the rooms further in get in the place of the settings."""
+
+    task: Task
+    strategy: Strategy
+    plan: Plan
+    device_layout: DeviceLayout
+    gp: str | None  # what proposes architectures; None where nothing does
+
+
+def assemble(
+    options: Options, task: Task | None = None, strategy: Strategy | None = None
+) -> Parts:
+    """Turns settings into the parts of a run.
+
+    Args:
+      options: the settings.
+      task: instead of the one that `options` describes.
+      strategy: instead of the one that `options` names.
+
+    Raises:
+      BadInput: the parts do not fit together, or a person's own file cannot be used.
+    """
+    task = task or make_task(options)
+    strategy = strategy or make_strategy(options, task)
+    plan = make_plan(options, task)
+    device_layout = choose_layout(
+        options.pop_size, options.max_parallel, options.devices
+    )
+    gp = options.gp if plan.searches_architectures else None
+    return Parts(task, strategy, plan, device_layout, gp)
+
+
+def start_engine(parts: Parts, *, background: bool = True) -> Engine:
+    """The programs of a run, see `make_engine`."""
+    propose = None
+    if parts.gp is not None:
+        space = architecture_space(parts.task.space)
+        propose = architectures.searched(space, gp=parts.gp)
+    return make_engine(
+        parts.plan,
+        parts.task,
+        parts.strategy,
+        parts.device_layout,
+        propose,
+        background=background,
+    )
+
+
+def make_task(options: Options) -> Task:
+    """The task that the options name.
+
+    Raises:
+      BadInput: a file's task cannot be used, or the task has no such problem.
+    """
+    function = resolve("task", options.task, TASKS)
+    task = build("task", options.task, function, Task, options)
+    if options.task not in TASKS:
+        contract.check_task(options.task, task)
+    return task
+
+
+def make_strategy(options: Options, task: Task) -> Strategy:
+    """The strategy that the options name, frozen where they say so.
+
+    Raises:
+      BadInput: a file's strategy cannot be used, or this one cannot serve the task or
+        the population.
+    """
+    if options.generations and options.arch_policy == "search":
+        # Refuses what is not installed now, not at the first generation.
+        make_inference(options.gp)
+    function = resolve("strategy", options.method, STRATEGIES)
+    strategy = build(
+        "strategy",
+        options.strategy,
+        function,
+        Strategy,
+        task.space,
+        task.blocks,
+        **kwargs_from(options, function),
+    )
+    _check_fits(options, task, strategy)
+    return frozen(strategy) if options.freeze else strategy
+
+
+def make_plan(options: Options, task: Task) -> Plan:
+    """What the loop takes of the settings."""
+    t_ready_end = options.t_ready_end
+    return Plan(
+        pop_size=options.pop_size,
+        candidates=options.candidates,
+        schedule=Schedule(
+            t_ready=options.t_ready,
+            t_ready_end=options.t_ready if t_ready_end is None else t_ready_end,
+            max_timesteps=options.max_timesteps,
+            timesteps_per_update=task.timesteps_per_update,
+        ),
+        rules=GenerationRules(
+            most=options.generations,
+            patience=options.patience,
+            distill_every=options.distill_every,
+            t_distillation=options.t_distillation,
+            arch_policy=options.arch_policy,
+        ),
+        default_configs=options.freeze == "default",
+        report_episodes=options.report_episodes,
+    )
+
+
+def _check_fits(options: Options, task: Task, strategy: Strategy) -> None:
+    """Refuses a strategy that the task or the population cannot serve."""
+    own = options.strategy not in STRATEGIES
+    if own:
+        contract.check_needs(options.strategy, strategy)
+    name = base_name(options.task)
+    mode = options.search_mode
+    has = _offers(task, strategy)
+    if mode != "hpo" and not has["architectures"]:
+        raise BadInput(
+            f"search_mode: {mode} searches architectures, task {name} has none, "
+            "give -sm hpo",
+            "search_mode",
+        )
+    if missing := [need for need in strategy.needs if not has[need]]:
+        raise BadInput(
+            f"strategy: {base_name(options.strategy)} needs {NEEDS[missing[0]]}, "
+            f"task {name} with search_mode {mode} has none",
+            "strategy",
+        )
+    problem = call_user_code(
+        "strategy", options.strategy, "validate", strategy.validate, options.pop_size
+    )
+    if problem:
+        raise BadInput(problem, "strategy")
+    if own:
+        contract.check_strategy(options.strategy, strategy, task, options.pop_size)
+
+
+def _offers(task: Task, strategy: Strategy) -> dict[str, bool]:
+    """Which of `NEEDS` a task has; `returns` are counted only where they matter."""
+    arch_mask = ~spaces.group_mask(task.space, "hyperparameter")
+    continuous = any(
+        dim.group == "hyperparameter" and not isinstance(dim, spaces.Categorical)
+        for dim in task.space.values()
+    )
+    return {
+        "hyperparameters": not arch_mask.all(),
+        "architectures": bool(arch_mask.any()),
+        "continuous": continuous,
+        "returns": "returns" not in strategy.needs or num_returns(task) > 1,
+    }

@@ -1,0 +1,116 @@
+"""The command line: reads argv, makes Options of it and hands them to `bgpbt.api`."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from bgpbt.cli.notices import notices
+from bgpbt.cli.parser import Parser, parse, program
+from bgpbt.config import versions
+from bgpbt.config.errors import BadInput, PopulationLost
+from bgpbt.config.loading import load_options
+from bgpbt.config.options import Options
+
+STOPPED = 130  # exit code after Ctrl-C
+
+
+def prepare_jax(options: Options) -> None:
+    """Gives JAX one CPU device per core, and its cache; the user's own choices stay."""
+    told = "device_count" in os.environ.get("XLA_FLAGS", "")
+    if "JAX_NUM_CPU_DEVICES" not in os.environ and not told:
+        import jax
+
+        from bgpbt.execution.devices import cpu_devices
+
+        devices = options.devices or cpu_devices(options.pop_size)
+        jax.config.update("jax_num_cpu_devices", devices)
+    from bgpbt.execution import cache
+
+    if notice := cache.enable(options.no_cache):
+        print(f"notice: {notice}", file=sys.stderr)
+
+
+def train(tokens: list[str]) -> int:
+    """Runs, or with `--dry_run` only describes, what the flags ask for."""
+    values = parse(tokens)
+    dry_run = values.pop("dry_run", False)
+    options = load_options(values, values.pop("config", None))
+    versions.check()
+    prepare_jax(options)
+    from bgpbt import api  # it brings JAX: only now, so that bad input is answered soon
+
+    prepared = api.prepare(options)
+    for notice in notices(options, set(values)):
+        print(f"notice: {notice}", file=sys.stderr)
+    try:
+        if dry_run:
+            print(api.describe_prepared(prepared))
+        else:
+            api.run_prepared(prepared)
+    except KeyboardInterrupt:
+        return _end(
+            STOPPED,
+            "stopped; the same command with -exist resume goes on after the last "
+            "complete round",
+        )
+    return 0
+
+
+def render(tokens: list[str]) -> int:
+    """Writes the best policy of a finished or unfinished run as a moving GIF."""
+    parser = Parser(
+        prog=f"{program()} render", allow_abbrev=False, description=render.__doc__
+    )
+    parser.add_argument("run_folder", metavar="RUN_FOLDER", type=Path)
+    folder = parser.parse_args(tokens).run_folder
+    if not folder.is_dir():
+        raise BadInput(f"{folder} is no folder, give the folder of a run")
+    import bgpbt
+
+    print(bgpbt.open_run(folder).render())
+    return 0
+
+
+SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {"render": render}
+
+
+def _end(code: int, message: object) -> int:
+    print(f"{program()}: {' '.join(str(message).split())}", file=sys.stderr)
+    return code
+
+
+def main(argv: list[str]) -> int:
+    """Does what a command line says.
+
+    Returns:
+      Exit code: 0 done, 2 bad input, 3 all members lost at once, 130 stopped from the
+      keyboard.
+    """
+    try:
+        if not argv or argv[0].startswith("-"):
+            return train(argv)
+        if argv[0] not in SUBCOMMANDS:
+            raise BadInput(
+                f"unknown command {argv[0]!r}, known: {', '.join(SUBCOMMANDS)}; "
+                "without a command, the flags of a run"
+            )
+        return SUBCOMMANDS[argv[0]](argv[1:])
+    except BadInput as error:
+        return _end(2, error)
+    except PopulationLost as error:
+        return _end(3, error)
+    except KeyboardInterrupt:
+        return _end(STOPPED, "stopped")
+
+
+def run_command() -> NoReturn:
+    """The command `bgpbt`: does what argv says, and ends the process."""
+    code = main(sys.argv[1:])
+    if code == STOPPED:
+        # Compilations in other threads cannot be stopped, and an ordinary end would
+        # wait for them.
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)

@@ -1,0 +1,124 @@
+"""Settings that were given and have no effect beside the others."""
+
+from collections.abc import Iterator
+
+from bgpbt.assembly.lookup import resolve, settings_of
+from bgpbt.config.options import Options
+from bgpbt.config.settings import METHOD, base_name, declaration
+from bgpbt.registry import STRATEGIES, TASKS
+
+PPO_ONLY = (
+    "env_name",
+    "backend",
+    "num_envs",
+    "episode_length",
+    "action_repeat",
+    "policy_layers",
+    "value_layers",
+    "normalize_advantage",
+    "fitness",
+    "eval_episodes",
+    "discounting_scale",
+    "render",
+    "arch_space",
+)
+BANDIT = ("trust_region", "gp_time", "gp_context")
+DISTILLATION = ("t_distillation", "distill_every", "arch_policy")
+# Names of settings, and the reason why they have no effect.
+Idle = tuple[tuple[str, ...], str]
+
+
+def notices(options: Options, given: set[str]) -> list[str]:
+    """One line for each of the `given` settings that has no effect.
+
+    Raises:
+      BadInput: the strategy is a file's that cannot be used.
+    """
+    rules = (_generations, _method, _budget, _task)
+    idle = [pair for rule in rules for pair in rule(options)]
+    reasons: dict[str, str] = {}
+    for names, reason in idle:
+        for name in (name for name in names if name in given):
+            reasons.setdefault(name, reason)
+    return [f"{name} has no effect with {reason}" for name, reason in reasons.items()]
+
+
+def _generations(options: Options) -> Iterator[Idle]:
+    """Without generations, what distils has nothing to do."""
+    mode = f"search_mode {options.search_mode}"
+    alone = mode if options.search_mode == "hpo" else _strategy(options)
+    if options.search_mode == "hpo":
+        yield ("arch_space", "max_distillation", *DISTILLATION), mode
+    if options.max_distillation != 0 and not options.generations:
+        yield ("max_distillation",), alone
+    if not options.generations:
+        yield DISTILLATION, alone if options.max_distillation else "max_distillation 0"
+    if options.too_short:
+        yield (
+            ("max_distillation", *DISTILLATION),
+            f"max_timesteps {options.max_timesteps}: no distillation would end",
+        )
+    if options.search_mode != "hpo":
+        yield ("policy_layers", "value_layers"), mode
+
+
+def _method(options: Options) -> Iterator[Idle]:
+    """What the strategy does not take, or cannot use beside other settings."""
+    searches = bool(options.generations) and options.arch_policy == "search"
+    mode = f"search_mode {options.search_mode}"
+    if options.search_mode == "nas" and options.strategy in ("pbt", "bgpbt"):
+        # Members only copy.
+        yield ("explore", "perturb_scale", *BANDIT), mode
+        if not options.generations:
+            yield ("patience",), mode
+        if not searches:
+            yield ("gp",), mode
+    yield tuple(_not_taken(options, searches)), _strategy(options)
+    if options.strategy == "random" and options.freeze == "sampled":
+        yield ("freeze",), _strategy(options)
+    if options.freeze is not None:
+        idle = ("explore", "perturb_scale", *BANDIT, "gp", "patience")
+        yield idle, f"freeze {options.freeze}"
+    if options.explore == "resample":
+        yield ("perturb_scale",), "explore resample"
+    if options.strategy == "pbt" and options.exploit != "truncation":
+        yield ("quantile_fraction",), f"exploit {options.exploit}"
+
+
+def _not_taken(options: Options, searches: bool) -> set[str]:
+    """Settings of other strategies."""
+    fields = Options.model_fields
+    method = {name for name in fields if declaration(name).group == METHOD}
+    function = resolve("strategy", options.method, STRATEGIES)
+    not_taken = method - set(settings_of(function))
+    if options.generations:  # patience ends them
+        not_taken.discard("patience")
+    if searches:  # the process searches architectures
+        not_taken.discard("gp")
+    return not_taken
+
+
+def _budget(options: Options) -> Iterator[Idle]:
+    """What the length of rounds and the way of ranking leave unused."""
+    if options.fitness == "training":
+        yield ("eval_episodes",), "fitness training"
+    if options.t_ready_end in (None, options.t_ready):
+        yield ("t_ready_end",), "the same t_ready"
+
+
+def _task(options: Options) -> Iterator[Idle]:
+    """What belongs to other tasks."""
+    if options.task in TASKS and options.task != "ppo":
+        yield PPO_ONLY, f"task {options.task}"
+    if options.task == "ppo":
+        yield ("problem", "data_dir"), "task ppo"
+    if options.task == "toy":
+        yield ("data_dir", "alg_name"), "task toy"
+    if options.task == "classification":
+        yield ("report_episodes",), "task classification"
+        if options.problem in (None, "digits"):
+            yield ("data_dir",), "problem digits"
+
+
+def _strategy(options: Options) -> str:
+    return f"strategy {base_name(options.strategy)}"

@@ -1,0 +1,36 @@
+"""What can go wrong before and in a run, as exceptions whose message is one line."""
+
+import difflib
+
+
+class BadInput(ValueError):
+    """A setting or file that cannot be used.
+
+    The message is one line: what is wrong, where, and what would be right.
+    """
+
+    def __init__(self, message: str, field: str | None = None):
+        super().__init__(" ".join(message.split()))
+        self.field = field
+
+
+class NotAvailable(BadInput):
+    """A setting that is understood, but whose part of the project is not built yet."""
+
+
+class PopulationLost(RuntimeError):
+    """All members failed in the same round, so that nobody is left to inherit from."""
+
+
+def nearest(name: str, known: tuple[str, ...], otherwise: str | None = None) -> str:
+    """Words for an error message: which of the `known` names are close to `name`.
+
+    Args:
+      name: what was given.
+      known: what would be right.
+      otherwise: the words where no name is close; None: all known names.
+    """
+    close = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    if close:
+        return f"nearest: {', '.join(close)}"
+    return otherwise or f"known: {', '.join(known)}"

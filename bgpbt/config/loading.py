@@ -1,0 +1,98 @@
+"""Settings from defaults, YAML files and the command line; later ones win."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bgpbt.config.errors import BadInput, nearest
+from bgpbt.config.options import Options, choices
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def shipped(folder: str) -> Path:
+    """A folder of files that come with the product.
+
+    In a wheel it lies inside the package, in a checkout beside it.
+    """
+    inside = _PACKAGE / folder
+    return inside if inside.is_dir() else _PACKAGE.parent / folder
+
+
+CONFIGS = shipped("configs")
+
+
+def load_options(
+    argv_values: dict[str, Any], config: Path | str | None = None
+) -> Options:
+    """Merges the defaults, the usual file, the file `config` and the command line.
+
+    The usual file is `configs/ppo/<env_name>.yaml`, or `configs/<task>.yaml`.
+
+    Args:
+      argv_values: values by setting, texts or numbers.
+      config: YAML file that names only settings, or None.
+
+    Raises:
+      BadInput: a file or a value is wrong; the line names the file it came from.
+      NotAvailable: a value is understood, but its part of the project is not built yet.
+    """
+    chosen = {} if config is None else read_settings(Path(config))
+    usual_file = _usual_file(chosen | argv_values)
+    usual = read_settings(usual_file) if usual_file else {}
+    origin = dict.fromkeys(usual, usual_file)
+    origin |= dict.fromkeys(chosen, config)
+    origin |= dict.fromkeys(argv_values)
+    try:
+        return Options(**(usual | chosen | argv_values))
+    except BadInput as error:
+        source = origin.get(error.field or "")
+        message = f"{source}: {error}" if source else str(error)
+        raise type(error)(message, error.field) from None
+
+
+def _usual_file(values: dict[str, Any]) -> Path | None:
+    """The file of usual settings for the task and environment among `values`."""
+    names = ("task", "env_name")
+    defaults = {name: Options.model_fields[name].default for name in names}
+    task, env_name = ((defaults | values)[name] for name in names)
+    if task == "ppo":
+        path, known = CONFIGS / "ppo" / f"{env_name}.yaml", choices("env_name")
+        return path if env_name in known and path.is_file() else None
+    path = CONFIGS / f"{task}.yaml"
+    return path if task in choices("task") and path.is_file() else None
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings in a YAML file, their names checked.
+
+    Raises:
+      BadInput: the file cannot be read, or names something that is no setting.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        node = yaml.compose(text, yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or error
+        raise BadInput(f"{path}: not readable as YAML{where}: {problem}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        problem = getattr(error, "strerror", None) or error
+        raise BadInput(f"{path}: not readable: {problem}") from None
+    if values is None:  # nothing but comments
+        return {}
+    if not isinstance(values, dict):
+        raise BadInput(f"{path}: not a mapping, write one `name: value` a line")
+    names = [key.value for key, _ in node.value]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        # YAML itself would keep the last one.
+        raise BadInput(f"{path}: {', '.join(twice)} given twice, keep one")
+    known = tuple(Options.model_fields)
+    for key in values:
+        if key not in known:
+            close = nearest(str(key), known)
+            raise BadInput(f"{path}: unknown setting {str(key)!r}, {close}")
+    return values

@@ -1,0 +1,92 @@
+"""Settings that hold together: the checked form of `bgpbt.config.settings`."""
+
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import ValidationError, model_validator
+
+from bgpbt.config import parsers
+from bgpbt.config.checks import CHECKS
+from bgpbt.config.errors import BadInput, NotAvailable, nearest
+from bgpbt.config.settings import LATER, Settings
+
+
+class Options(Settings):
+    """Every setting of a run, checked.
+
+    Frozen; saved in the run's folder, from where `-c` repeats the run.
+
+    Raises:
+      BadInput: a value is wrong, with one line that says what would be right.
+      NotAvailable: a value is understood, but its part of the project is not built yet.
+    """
+
+    def __init__(self, **values: Any):
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise _one_line(error) from None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Options":
+        for check in CHECKS:
+            check(self)
+        _check_available(self)
+        return self
+
+    def to_yaml(self) -> str:
+        """All settings as YAML; `load_options` on that text gives equal options."""
+        return yaml.safe_dump(
+            self.model_dump(mode="json"), sort_keys=False, allow_unicode=True
+        )
+
+    def save(self, path: Path) -> None:
+        """Writes all settings, so that `-c path` repeats the run.
+
+        Raises:
+          OSError: the file cannot be written.
+        """
+        head = "# python main.py -c on this file repeats the run\n"
+        Path(path).write_text(head + self.to_yaml(), encoding="utf-8")
+
+
+def choices(name: str) -> tuple[str, ...]:
+    """The words that the setting `name` can take, () where it takes something else."""
+    if name in parsers.TABLES:
+        return (*parsers.TABLES[name], *LATER.get(name, ()))
+    kinds = get_args(Options.model_fields[name].annotation)
+    words = (word for kind in kinds for word in (get_args(kind) or [kind]))
+    return tuple(word for word in words if isinstance(word, str))
+
+
+def available(name: str) -> tuple[str, ...]:
+    """The words that the setting `name` can take now."""
+    return tuple(word for word in choices(name) if word not in LATER.get(name, ()))
+
+
+def _one_line(error: ValidationError) -> BadInput:
+    first = error.errors(include_url=False)[0]
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, BadInput):
+        return cause
+    name, value = str(first["loc"][0]), first["input"]
+    if first["type"] == "extra_forbidden":
+        close = nearest(name, tuple(Options.model_fields))
+        return BadInput(f"unknown setting {name!r}, {close}", name)
+    if first["type"] == "literal_error":
+        close = nearest(str(value), available(name))
+        return BadInput(f"{name}: unknown {value!r}, {close}", name)
+    problem = cause or f"{first['msg']}, not {value!r}"
+    return BadInput(f"{name}: {problem}", name)
+
+
+def _check_available(options: Options) -> None:
+    """Last of the checks, so that what is not built yet is understood all the same."""
+    missing = [name for name, words in LATER.items() if getattr(options, name) in words]
+    if missing:
+        wanted = ", ".join(f"{name} {getattr(options, name)}" for name in missing)
+        now = "; ".join(f"{name} {', '.join(available(name))}" for name in missing)
+        raise NotAvailable(
+            f"not available yet: {wanted} (available now: {now})", missing[0]
+        )

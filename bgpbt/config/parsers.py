@@ -1,0 +1,171 @@
+"""From text to values: what a command line or a YAML file may hold for a setting.
+
+Every parser raises ValueError with words that say what would be right.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from bgpbt.config.errors import nearest
+from bgpbt.registry import STRATEGIES, TASKS
+
+# Settings whose words name functions, the product's own or a person's.
+TABLES = {"task": TASKS, "strategy": STRATEGIES}
+
+
+def real_number(value: Any) -> float:
+    """A finite number. YAML reads `1e6` as text, and so does a command line."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(f"{value!r} is not a number")
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{value!r} is not a number") from None
+    if not math.isfinite(number):
+        raise ValueError(f"{value!r} is not a finite number")
+    return number
+
+
+def whole_number(value: Any) -> int:
+    """A whole number that a float64 counts exactly."""
+    number = real_number(value)
+    if number != int(number):
+        raise ValueError(f"{value!r} is not a whole number (1_000_000 and 1e6 are)")
+    if abs(number) >= 2**53:
+        raise ValueError(f"{value!r} is too large to be counted exactly")
+    return int(number)
+
+
+def at_least(least: int, problem: str, value: Any) -> int:
+    """A whole number of at least `least`; `problem` says what a smaller one is."""
+    number = whole_number(value)
+    if number < least:
+        raise ValueError(f"{value!r} is {problem}, give at least {least}")
+    return number
+
+
+positive = partial(at_least, 1, "not positive")
+
+
+def share(value: Any, interval: str) -> float:
+    """A number in an interval, written as usual, such as `(0, 1]`."""
+    number = real_number(value)
+    low, high = map(float, interval[1:-1].split(","))
+    above = number > low or (number == low and interval[0] == "[")
+    below = number < high or (number == high and interval[-1] == "]")
+    if not (above and below):
+        raise ValueError(f"{value!r} lies outside {interval}")
+    return number
+
+
+def unless(
+    word: str, meaning: Any, otherwise: Callable[[Any], Any]
+) -> Callable[[Any], Any]:
+    """A parser that takes one word beside what `otherwise` takes.
+
+    Args:
+      word: the word.
+      meaning: what the word stands for; it is taken, too.
+      otherwise: the parser of everything else.
+    """
+
+    def parse(value: Any) -> Any:
+        return meaning if value is meaning or value == word else otherwise(value)
+
+    return parse
+
+
+def unchanged(value: Any) -> Any:
+    """The value as it is."""
+    return value
+
+
+def items(value: Any) -> list[Any]:
+    """`0 1 2`, `0,1,2`, `{0,1,2}`, `[0, 1, 2]` or a list of such words, flat."""
+    values = value if isinstance(value, list | tuple) else [value]
+    separators = str.maketrans("{}[],", "     ")
+    words = [
+        v.translate(separators).split() if isinstance(v, str) else [v] for v in values
+    ]
+    return [item for group in words for item in group]
+
+
+def seeds(value: Any) -> tuple[int, ...]:
+    """Seeds, each of them once."""
+    numbers = tuple(whole_number(item) for item in items(value))
+    if not numbers:
+        raise ValueError("no seed is given, write for example 0,1,2")
+    if repeated := [seed for seed in numbers if numbers.count(seed) > 1]:
+        raise ValueError(f"{repeated[0]} is given twice, each seed has its own folder")
+    if outside := [seed for seed in numbers if not 0 <= seed < 2**32]:
+        raise ValueError(f"{outside[0]} lies outside 0 .. {2**32 - 1}")
+    return numbers
+
+
+def layers(value: Any) -> tuple[int, ...]:
+    """Widths of a network's hidden layers, all equal."""
+    widths = tuple(positive(item) for item in items(value))
+    if not widths:
+        raise ValueError("no layer is given, write for example 64,64")
+    if len(set(widths)) > 1:
+        wrong = ",".join(map(str, widths))
+        right = ",".join([str(max(widths))] * len(widths))
+        raise ValueError(
+            f"{wrong} has unequal widths, all layers share one, as in {right}"
+        )
+    return widths
+
+
+def frequencies(value: Any) -> tuple[int, ...]:
+    """Whole numbers that rise strictly."""
+    rounds = tuple(positive(item) for item in items(value))
+    if not rounds or list(rounds) != sorted(set(rounds)):
+        wrong = ",".join(map(str, rounds)) or repr(value)
+        raise ValueError(
+            f"{wrong} does not rise strictly, write for example 1,10,25,50"
+        )
+    return rounds
+
+
+def named_function(value: Any, setting: str) -> str:
+    """A name of one of `TABLES`, or `path/to/file.py:function`."""
+    path, _, function = str(value).rpartition(":")
+    is_file = path.endswith(".py") and function.isidentifier()
+    if value not in TABLES[setting] and not is_file:
+        close = nearest(str(value), tuple(TABLES[setting]))
+        raise ValueError(f"unknown {value!r}, {close}, or path/to/file.py:function")
+    return value
+
+
+def folder_name(value: Any) -> Any:
+    """The name of one folder, not a path."""
+    forbidden = ("", ".", "..")
+    if isinstance(value, str) and (value in forbidden or set(value) & set("/\\\0")):
+        raise ValueError(f"{value!r} is not the name of one folder")
+    return value
+
+
+Count = Annotated[int, BeforeValidator(positive)]
+Natural = Annotated[int, BeforeValidator(partial(at_least, 0, "negative"))]
+PopSize = Annotated[int, BeforeValidator(partial(at_least, 2, "no population"))]
+MaybeCount = Annotated[int | None, BeforeValidator(unless("none", None, positive))]
+Layers = Annotated[tuple[int, ...], BeforeValidator(layers)]
+Share = Annotated[float, BeforeValidator(partial(share, interval="[0, 1]"))]
+QuantileFraction = Annotated[
+    float, BeforeValidator(partial(share, interval="(0, 0.5]"))
+]
+OpenShare = Annotated[float, BeforeValidator(partial(share, interval="(0, 1)"))]
+Frequencies = Annotated[tuple[int, ...], BeforeValidator(frequencies)]
+Seeds = Annotated[tuple[int, ...], BeforeValidator(seeds)]
+MaybeFolderName = Annotated[
+    str | None, BeforeValidator(unless("none", None, folder_name))
+]
+MaybeText = Annotated[str | None, BeforeValidator(unless("none", None, unchanged))]
+TaskName = Annotated[str, BeforeValidator(partial(named_function, setting="task"))]
+StrategyName = Annotated[
+    str, BeforeValidator(partial(named_function, setting="strategy"))
+]

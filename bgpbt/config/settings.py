@@ -1,0 +1,307 @@
+"""The settings of a run, declared once: name, type, default, help and flags."""
+
+from functools import partial
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bgpbt.config import parsers
+from bgpbt.registry import GENERATIONAL
+
+# Steps of the common rollout: the end of the searched range of `unroll_length`.
+LONGEST_UNROLL = 15
+# Valid names whose part of the project is not built yet.
+LATER = {"env_name": ("fetch", "grasp", "ur5e")}
+
+
+class Declaration(NamedTuple):
+    """What the command line knows of a setting."""
+
+    group: str  # heading in the help
+    flags: tuple[str, ...]  # beside `--name`
+    bare: str | None  # what the flag means without a value
+
+
+def _setting(
+    group: str, default: Any, description: str, *flags: str, bare: str | None = None
+) -> Any:
+    """One declaration.
+
+    Args:
+      group: heading in the help.
+      default: where nothing is given.
+      description: one line of help.
+      *flags: flags beside `--name`.
+      bare: what the flag means without a value.
+    """
+    extra: Any = Declaration(group, flags, bare)._asdict()
+    return Field(default, description=description, json_schema_extra=extra)
+
+
+def declaration(name: str) -> Declaration:
+    """How the setting `name` was declared, beside what pydantic knows of it."""
+    extra: Any = Settings.model_fields[name].json_schema_extra
+    return Declaration(**extra)
+
+
+# What a strategy may take; a notice says which of these the chosen one does not.
+METHOD = "how the strategy decides"
+_problem = partial(_setting, "what is trained")
+_search = partial(_setting, "how it is searched")
+_method = partial(_setting, METHOD)
+_budget = partial(_setting, "how long")
+_network = partial(_setting, "member")
+_fitness = partial(_setting, "fitness and report")
+_distil = partial(_setting, "generations (-sm both, nas)")
+_place = partial(_setting, "where and on what it runs")
+
+
+class Settings(BaseModel):
+    """Every setting, and what follows from several of them. Frozen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+
+    task: parsers.TaskName = _problem(
+        "ppo", "what a member is and learns, or path/to/file.py:function", "-t"
+    )
+    problem: parsers.MaybeFolderName = _problem(
+        None, "which of the task's problems; none: its first"
+    )
+    env_name: Literal[
+        "ant",
+        "fast",
+        "fetch",
+        "grasp",
+        "halfcheetah",
+        "hopper",
+        "humanoid",
+        "humanoidstandup",
+        "inverted_double_pendulum",
+        "inverted_pendulum",
+        "pusher",
+        "reacher",
+        "ur5e",
+        "walker2d",
+    ] = _problem("ant", "environment", "-e")
+    backend: Literal["generalized", "positional", "spring", "mjx"] = _problem(
+        "spring", "physics engine", "-b"
+    )
+    alg_name: Literal["ppo", "sgd", "adam"] = _problem(
+        "ppo", "how one member learns: agents by ppo, classifiers by the others", "-a"
+    )
+    data_dir: parsers.MaybeText = _problem(
+        None, "folder of the images that the problem needs; nothing is downloaded"
+    )
+    num_envs: parsers.Count = _problem(
+        2048, "environments of each member, a multiple of 32"
+    )
+    episode_length: parsers.Count = _problem(
+        1000, "steps after which an episode is cut"
+    )
+    action_repeat: parsers.Count = _problem(1, "steps for which an action is held")
+
+    pop_size: parsers.PopSize = _search(8, "members of the population", "-ps")
+    strategy: parsers.StrategyName = _search(
+        "pbt",
+        "what decides between rounds, or path/to/file.py:function",
+        "-o",
+        "--optimizer",
+    )
+    search_mode: Literal["hpo", "nas", "both"] = _search(
+        "hpo", "what is searched: hyperparameters, architectures, both", "-sm"
+    )
+    arch_space: Literal["full", "small"] = _search(
+        "full", "architectures: 1 to 5 layers of 32 to 256, or 1 to 2 of 32 to 64"
+    )
+    freeze: Annotated[
+        Literal["sampled", "default"] | None,
+        parsers.BeforeValidator(parsers.unless("none", None, parsers.unchanged)),
+    ] = _search(
+        None,
+        "control: only weights are copied, configurations stay as sampled or default",
+        bare="sampled",
+    )
+    discounting_scale: Literal["log", "log_complement"] = _search(
+        "log",
+        "discounting is searched in its own logarithm, or in that of 1 - discounting",
+    )
+    n_init: parsers.MaybeCount = _search(
+        None,
+        "candidates of a generation; none: 24 or more for bgpbt, else the population",
+        "-ni",
+    )
+
+    quantile_fraction: parsers.QuantileFraction = _method(
+        0.125, "share of the members replaced after a round", "-qf"
+    )
+    exploit: Literal["truncation", "t_test", "tournament", "best"] = _method(
+        "truncation", "pbt: who copies whom"
+    )
+    inherit: Literal["both", "weights", "hyperparameters"] = _method(
+        "both", "pbt: what is copied"
+    )
+    explore: Literal["perturb", "resample", "both", "noise"] = _method(
+        "perturb", "pbt: how a copied configuration changes"
+    )
+    perturb_scale: parsers.OpenShare = _method(
+        0.2,
+        "factors are 1 - scale and 1 + scale (mfpbt: 1 / (1 - scale)); "
+        "noise: its standard deviation, of the range",
+    )
+    frequencies: parsers.Frequencies = _method(
+        (1, 10, 25, 50), "mfpbt: rounds between two decisions of each sub-population"
+    )
+    eta: parsers.Count = _method(
+        2, "sha: one of so many goes on at a rung, the rungs' lengths grow by it"
+    )
+    mixing: Literal["blocks", "none", "whole"] = _method(
+        "blocks",
+        "pbtnas: blocks of the second parent, of the child itself, "
+        "or everybody's whole networks",
+    )
+    mix_probability: parsers.Share = _method(
+        0.25, "pbtnas: chance of each block to be mixed in"
+    )
+    shrink: parsers.Share = _method(0.4, "pbtnas: factor of weights that are mixed in")
+    perturb: parsers.Share = _method(
+        0.1, "pbtnas: factor of fresh weights added to them"
+    )
+    trust_region: bool = _method(True, "bgpbt: search near the parent's configuration")
+    gp_time: bool = _method(True, "bgpbt: forget old rounds")
+    gp_context: bool = _method(
+        True, "bgpbt: take into account how good a member was before the round"
+    )
+    gp: Literal["jax", "gpytorch"] = _method(
+        "jax", "bgpbt: what does the Gaussian process's inference"
+    )
+    patience: parsers.Count = _method(
+        20,
+        "rounds without improvement that start the bandit anew, or end a generation",
+    )
+
+    t_ready: parsers.Count = _budget(
+        1_000_000, "environment steps of a member in the first round", "-tr"
+    )
+    t_ready_end: parsers.MaybeCount = _budget(
+        None,
+        "steps in the last round, approached linearly; none: always t_ready",
+        "-te",
+    )
+    max_timesteps: parsers.Count = _budget(
+        150_000_000, "environment steps of a member in all", "-mt"
+    )
+
+    policy_layers: parsers.Layers = _network(
+        (32,) * 4, "widths of the policy network, all equal"
+    )
+    value_layers: parsers.Layers = _network(
+        (256,) * 5, "widths of the value network, all equal"
+    )
+    normalize_advantage: bool = _network(
+        True, "normalise advantages in every minibatch"
+    )
+
+    fitness: Literal["evaluation", "training", "concurrent"] = _fitness(
+        "evaluation", "what members are ranked by"
+    )
+    eval_episodes: parsers.Count = _fitness(8, "episodes of one evaluation")
+    report_episodes: parsers.Count = _fitness(
+        128, "fresh episodes of the final report, rounded up to whole evaluations"
+    )
+    render: bool = _fitness(True, "write the best policy as a moving GIF")
+
+    t_distillation: parsers.Count = _distil(
+        30_000_000, "steps of one distillation", "-td"
+    )
+    distill_every: parsers.Count = _distil(
+        40_000_000, "steps after which a generation is forced", "-de"
+    )
+    max_distillation: parsers.Natural = _distil(2, "generations after the first", "-md")
+    arch_policy: Literal["random", "search"] = _distil(
+        "search", "where new architectures come from"
+    )
+
+    seed: parsers.Seeds = _place((0,), "seeds, one run each: 0 1 2 or 0,1,2")
+    save_dir: Annotated[str, Field(min_length=1)] = _place("runs", "folder of all runs")
+    exp_name: parsers.MaybeFolderName = _place(
+        None, "extra folder in the run's path", "-n"
+    )
+    existing_policy: Literal["overwrite", "resume"] = _place(
+        "resume", "what to do with an existing run", "-exist"
+    )
+    devices: parsers.MaybeCount = _place(
+        None, "devices the population is spread over; none: chosen"
+    )
+    max_parallel: Annotated[
+        int | Literal["auto"],
+        parsers.BeforeValidator(parsers.unless("auto", "auto", parsers.positive)),
+    ] = _place("auto", "most members vmapped at once on a device", "-mp")
+    no_cache: bool = _place(False, "keep no compiled programs between runs")
+    verbose: bool = _place(False, "say more", "-v")
+
+    @property
+    def candidates(self) -> int:
+        """Candidates of a generation, beside the best architectures of the past."""
+        if self.n_init:
+            return self.n_init
+        return max(24, self.pop_size) if self.strategy == "bgpbt" else self.pop_size
+
+    @property
+    def generations(self) -> int:
+        """How many generations may follow the first one."""
+        if self.search_mode == "hpo" or self.strategy not in GENERATIONAL:
+            return 0
+        return self.max_distillation
+
+    @property
+    def too_short(self) -> bool:
+        """Whether no distillation could end within `max_timesteps`."""
+
+        def in_updates(steps: int) -> int:
+            return steps // self.update_steps * self.update_steps
+
+        earliest = in_updates(self.t_ready)  # a generation begins after a round
+        if self.candidates > self.pop_size:  # and the first round is the candidates'
+            earliest += in_updates(self.t_ready_at(earliest))
+        end = earliest + in_updates(self.t_distillation)
+        return bool(self.generations) and end >= self.max_timesteps
+
+    @property
+    def method(self) -> str:
+        """The strategy that decides between rounds.
+
+        Without hyperparameters, the bandit has nothing to do.
+        """
+        without = self.strategy == "bgpbt" and self.search_mode == "nas"
+        return "pbt" if without else self.strategy
+
+    @property
+    def run_label(self) -> str:
+        """What is trained, in a word."""
+        if self.task == "ppo":
+            return self.env_name
+        return "_".join(filter(None, [base_name(self.task), self.problem]))
+
+    @property
+    def update_steps(self) -> int:
+        """Steps of one update of a member, the least that a round can do.
+
+        Of other tasks than `ppo` they are known when the task is built.
+        """
+        if self.task != "ppo":
+            return 1
+        return LONGEST_UNROLL * self.num_envs * self.action_repeat
+
+    def t_ready_at(self, timesteps: int) -> int:
+        """Steps of the round that starts at `timesteps`.
+
+        Linear from `t_ready` to `t_ready_end`.
+        """
+        end = self.t_ready if self.t_ready_end is None else self.t_ready_end
+        share = min(timesteps, self.max_timesteps) / self.max_timesteps
+        return int(self.t_ready + (end - self.t_ready) * share)
+
+
+def base_name(word: str) -> str:
+    """A name, or the function's name in `path/to/file.py:function`."""
+    return word.rpartition(":")[2]

@@ -1,0 +1,1 @@
+"""How a population runs on devices: compiled programs, memory, inheritance."""

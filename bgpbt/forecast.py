@@ -1,0 +1,179 @@
+"""What a run would do, without running or compiling anything: `--dry_run`."""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from bgpbt.config.options import Options
+from bgpbt.config.settings import base_name
+from bgpbt.execution.devices import DeviceLayout
+from bgpbt.execution.shapes import member_shapes, num_bytes, num_returns
+from bgpbt.successive_halving import current_rung
+from bgpbt.training.engine import ROUND_PROGRAMS
+from bgpbt.training.generations import first_generation, halving_rungs, should_start
+from bgpbt.training.plan import Plan
+from bgpbt.training.run_state import Generation
+from bgpbt.types import Task
+
+
+class Forecast(NamedTuple):
+    """The size of a run. Steps are of all members together."""
+
+    rounds: int
+    updates: int  # of each member
+    generations: int  # after the first, if none begins before `distill_every`
+    training: int
+    candidates: int  # training of candidates beyond the population's size
+    evaluation: int  # at most: an evaluation ends when its last episode does
+    report: int  # at most; not part of `env_steps_total`; 0 on test data
+    memory_bytes: int
+
+
+class ForecastRound(NamedTuple):
+    """One round of a forecast."""
+
+    generation: int
+    updates: int  # of each member
+    members: int  # who train: the population, or the candidates of a halving
+
+
+def forecast_rounds(plan: Plan, task: Task) -> Iterator[ForecastRound]:
+    """Every round, in order; the last one reaches `max_timesteps`.
+
+    No generation begins for want of patience.
+    """
+    timesteps = 0
+    generation = first_generation(plan, task.space)
+    while timesteps < plan.schedule.max_timesteps or generation.candidates:
+        updates, members = plan.schedule.round_updates(timesteps), plan.pop_size
+        if generation.candidates:
+            rungs = halving_rungs(plan, generation)
+            rung, left = current_rung(rungs, int(generation.updates))
+            updates, members = min(updates, left), rung.candidates
+        yield ForecastRound(int(generation.number), updates, members)
+        timesteps += updates * task.timesteps_per_update
+        generation = _after_round(plan, generation, timesteps, updates)
+
+
+def _after_round(
+    plan: Plan, generation: Generation, timesteps: int, updates: int
+) -> Generation:
+    """The generation in which the next round is."""
+    none = np.array(0)
+    if generation.candidates:
+        rungs = halving_rungs(plan, generation)
+        done = generation.updates + updates
+        if done == sum(rung.updates for rung in rungs):
+            began = np.array(timesteps)
+            return generation._replace(candidates=none, updates=none, began=began)
+        return generation._replace(updates=done)
+    if should_start(plan, generation, timesteps):
+        number = generation.number + 1
+        best = number if plan.rules.arch_policy == "search" else none
+        candidates = plan.candidates + best
+        return generation._replace(number=number, candidates=candidates, updates=none)
+    return generation
+
+
+def make_forecast(plan: Plan, task: Task, device_layout: DeviceLayout) -> Forecast:
+    """Counts rounds and steps and estimates memory. Nothing is compiled."""
+    rounds = list(forecast_rounds(plan, task))
+    pop_size = plan.pop_size
+    steps = task.timesteps_per_update
+    evaluated = plan.candidates
+    if not task.fitness_from_training:
+        evaluated += sum(r.members for r in rounds)
+    calls = 0
+    if task.test_data is None:
+        calls = math.ceil(plan.report_episodes / (pop_size * num_returns(task)))
+    most_members = max(plan.candidates, *(r.members for r in rounds))
+    return Forecast(
+        rounds=len(rounds),
+        updates=sum(r.updates for r in rounds),
+        generations=rounds[-1].generation,
+        training=sum(r.updates for r in rounds) * steps * pop_size,
+        candidates=sum(r.updates * (r.members - pop_size) for r in rounds) * steps,
+        evaluation=evaluated * task.evaluation_steps,
+        report=2 * calls * pop_size * task.evaluation_steps,
+        memory_bytes=estimate_memory(pop_size, task, device_layout, most_members),
+    )
+
+
+def estimate_memory(
+    pop_size: int, task: Task, device_layout: DeviceLayout, members: int
+) -> int:
+    """Bytes that the training program needs.
+
+    Args:
+      pop_size: P, members of a group.
+      task: sizes of a member, of what it holds while it trains, and the data.
+      device_layout: how many train at once.
+      members: of all groups together.
+    """
+    shapes = member_shapes(task)._asdict()
+    state = {field: num_bytes(part) for field, part in shapes.items()}
+    slots = -(-members // pop_size) * pop_size
+    at_once = device_layout.chunk * task.workspace_bytes(state)
+    on_devices = device_layout.devices * (at_once + num_bytes(task.data))
+    return slots * sum(state.values()) + on_devices
+
+
+def describe(
+    options: Options,
+    task: Task,
+    forecast: Forecast,
+    device_layout: DeviceLayout,
+    folders: list[str],
+) -> str:
+    """A forecast in words.
+
+    Args:
+      options: the settings.
+      task: what is trained.
+      forecast: of one seed.
+      device_layout: how the members are spread.
+      folders: what would be done in each seed's folder.
+    """
+    seeds = len(options.seed)
+    title = f"{task.name}, {base_name(options.strategy)}, {options.pop_size} members"
+    if seeds > 1:
+        title += f", {seeds} seeds: figures of one"
+    report = f"at most {forecast.report:,} {task.unit}, not counted in env_steps_total"
+    entries = {
+        "rounds": f"{forecast.rounds:,}, {forecast.updates:,} updates of each member",
+        "training": f"{forecast.training:,} {task.unit}",
+        "generations": _generations(options, forecast),
+        "candidates": f"{forecast.candidates:,} {task.unit} "
+        "beyond the population's own",
+        "evaluation": f"at most {forecast.evaluation:,} {task.unit}",
+        "final report": report if task.test_data is None else "on unseen data",
+        "programs to compile": _programs(task, forecast),
+        "members at once": f"{device_layout.devices} x {device_layout.chunk} "
+        "(devices x vmapped)",
+        "memory (estimate)": f"{forecast.memory_bytes / 1e6:,.0f} MB for training",
+    }
+    lines = [f"{name:27}{text}" for name, text in entries.items() if text]
+    lines += [f"{'folder':27}{folder}" for folder in folders]
+    return "\n".join([title, *lines, "dry run: nothing was compiled or written"])
+
+
+def _generations(options: Options, forecast: Forecast) -> str:
+    """The generations after the first, "" where there are none by the settings."""
+    if not options.generations:
+        return ""
+    if options.too_short:
+        return "0 after the first: no distillation would end within max_timesteps"
+    number = forecast.generations
+    return f"{number} after the first, with a distillation each, if none begins early"
+
+
+def _programs(task: Task, forecast: Forecast) -> str:
+    names = [*ROUND_PROGRAMS, *(["distil"] if forecast.generations else [])]
+    variants = len(task.padding.variants)
+    sizes = f"{variants + 1} padded sizes" if variants else "one padded size"
+    return (
+        f"at most {len(names)} large ({', '.join(names)}) in {sizes} "
+        "and a few small ones, once for all seeds"
+    )

@@ -1,0 +1,47 @@
+"""Everything that has a name, and the function that builds it. It imports nothing.
+
+A new strategy, task or environment is one file and one line in these tables.
+"""
+
+# A strategy is built from (space, blocks); its keyword-only arguments are the settings
+# that it takes.
+STRATEGIES = {
+    "pbt": "bgpbt.strategies.pbt:pbt",
+    "bgpbt": "bgpbt.strategies.bgpbt:bgpbt",
+    "pb2": "bgpbt.strategies.pb2:pb2",
+    "mfpbt": "bgpbt.strategies.mfpbt:mfpbt",
+    "pbtnas": "bgpbt.strategies.pbtnas:pbtnas",
+    "mutation": "bgpbt.strategies.mutation:mutation",
+    "sha": "bgpbt.strategies.sha:sha",
+    "random": "bgpbt.strategies.random_search:random_search",
+}
+# Strategies whose populations hand their networks on to the next generation
+# (-sm both, nas).
+GENERATIONAL = ("pbt", "bgpbt")
+
+# A task is built from the options.
+TASKS = {
+    "ppo": "bgpbt.tasks.ppo.agents:agents",
+    "toy": "bgpbt.tasks.toy:toy",
+    "classification": "bgpbt.tasks.vision.classification:classification",
+}
+
+# An environment is built from its name by a function of a file in the folder `envs`.
+# Brax's `swimmer` is left out: Brax 0.14.2 calls `clip(a_min=...)`, which today's JAX
+# refuses.
+ENVIRONMENTS = dict.fromkeys(
+    (
+        "ant",
+        "fast",
+        "halfcheetah",
+        "hopper",
+        "humanoid",
+        "humanoidstandup",
+        "inverted_double_pendulum",
+        "inverted_pendulum",
+        "pusher",
+        "reacher",
+        "walker2d",
+    ),
+    "brax:make",
+)

@@ -1,0 +1,148 @@
+"""A run as it lies on disk: its records, its report, its policy, its pictures."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+
+from bgpbt import space as spaces
+from bgpbt.config.errors import BadInput
+from bgpbt.config.options import Options
+from bgpbt.config.settings import base_name
+from bgpbt.storage import records
+from bgpbt.training.run_state import RunState
+from bgpbt.types import Task
+
+GIF = "policy.gif"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run, finished or not."""
+
+    options: Options
+    path: Path
+    records: pd.DataFrame  # one row per round and member
+    report: dict[str, Any] | None  # on fresh episodes; None for an unfinished run
+    task: Task
+    load: Callable[[], RunState]  # reads the last checkpoint
+
+    @property
+    def best(self) -> pd.Series:
+        """The record of the reported member: the highest fitness after round 0."""
+        rows = self.records[self.records["round"] > 0]
+        return rows.iloc[int(np.nanargmax(rows["fitness"]))]
+
+    @property
+    def lineage(self) -> pd.DataFrame:
+        """The records that the reported member's weights passed through.
+
+        Oldest first: its hyperparameter schedule.
+        """
+        return records.lineage(self.records, *self._winner)
+
+    @property
+    def _winner(self) -> tuple[int, int]:
+        return int(self.best["round"]), int(self.best["member"])
+
+    @property
+    def has_renderer(self) -> bool:
+        """Whether the task acts in an environment with bodies."""
+        playback = self.task.playback
+        return playback is not None and playback.env.system is not None
+
+    def policy(self) -> Callable[[jax.Array], jax.Array]:
+        """The reported member's deterministic policy.
+
+        Returns:
+          A function of observations `[..., O]` to actions `[..., A]` in [-1, 1].
+        """
+        return jax.jit(self._deterministic_policy(self.load()))
+
+    def _deterministic_policy(
+        self, state: RunState
+    ) -> Callable[[jax.Array], jax.Array]:
+        if self.task.playback is None:
+            raise BadInput(f"{self.task.name}: it has no policy")
+        hyperparams = spaces.decode(self.task.space, state.best.config)
+        return self.task.playback.policy(state.best.state, hyperparams)
+
+    def draw(self) -> list[Path]:
+        """Draws the learning curve and the hyperparameter schedule.
+
+        Returns:
+          The paths of the pictures.
+        """
+        from bgpbt.viz.learning_curve import learning_curve
+        from bgpbt.viz.schedule import hyperparameter_schedule
+
+        title = title_of(self.options, self.path.name.replace("_", " "))
+        curve = self.path / "learning_curve.png"
+        schedule = self.path / "hyperparameter_schedule.png"
+        learning_curve(
+            self.records,
+            curve,
+            title=title,
+            measure=self.task.measure,
+            report=self.report,
+            winner=self._winner,
+        )
+        limits = {name: _axis(dim) for name, dim in self.task.space.items()}
+        hyperparameter_schedule(
+            self.records,
+            schedule,
+            space_limits=limits,
+            title=title,
+            winner=self._winner,
+        )
+        return [curve, schedule]
+
+    def render(self, path: Path | None = None) -> Path:
+        """Writes a moving GIF of one episode of the reported member.
+
+        Args:
+          path: of the GIF; None: `policy.gif` in the run's folder.
+
+        Returns:
+          Its path.
+
+        Raises:
+          BadInput: the environment has no bodies to draw.
+        """
+        playback = self.task.playback
+        if playback is None or not self.has_renderer:
+            raise BadInput(f"{self.task.name}: there are no bodies to draw")
+        from bgpbt.film import film_policy
+
+        state = self.load()
+        path = path or self.path / GIF
+        policy = self._deterministic_policy(state)
+        film_policy(playback.env, policy, int(state.progress.seed), path)
+        return path
+
+
+def title_of(options: Options, which: str) -> str:
+    """What a run is, in a few words."""
+    strategy = base_name(options.strategy)
+    if options.freeze:
+        strategy += f" with {options.freeze} configurations"
+    return f"{options.run_label}, {strategy}, {options.pop_size} members, {which}"
+
+
+def _axis(dim: spaces.Dimension) -> tuple:
+    """Range, whether the axis is logarithmic, and the names of categories.
+
+    0.9 to 0.9999 reads best on a linear axis.
+    """
+    low, high = map(float, spaces.limits(dim))
+    match dim:
+        case spaces.Float():
+            return low, high, dim.log and not dim.complement
+        case spaces.Integer():
+            return low, high, dim.log or dim.doubling
+        case _:
+            return low, high, False, tuple(map(str, dim.choices))

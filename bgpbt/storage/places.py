@@ -1,0 +1,64 @@
+"""Where a run lives, and whether it can be written there."""
+
+import os
+import shutil
+from pathlib import Path
+
+from bgpbt.config.errors import BadInput
+from bgpbt.config.options import Options
+from bgpbt.config.settings import base_name
+
+LEAST_SPACE = 50_000_000  # bytes
+
+
+def run_folder(options: Options, seed: int) -> Path:
+    """The folder of one seed.
+
+    `save_dir/[exp_name/]env_backend_strategy_mode/seed_N`, of other tasks
+    `task_problem_strategy_mode`.
+
+    Raises:
+      BadInput: `save_dir` begins with a user that does not exist.
+    """
+    words = [options.run_label]
+    if options.task == "ppo":
+        words.append(options.backend)
+    words += [base_name(options.strategy), options.search_mode]
+    name = "_".join(words)
+    if options.freeze:
+        name += f"_frozen_{options.freeze}"
+    try:
+        base = Path(options.save_dir).expanduser()
+    except RuntimeError as error:
+        raise BadInput(
+            f"save_dir: {options.save_dir}: {error}, give another folder", "save_dir"
+        ) from None
+    parts = [options.exp_name] if options.exp_name else []
+    return base.joinpath(*parts, name, f"seed_{seed}")
+
+
+def check_writable(path: Path) -> None:
+    """Raises BadInput where nothing can be written in a folder; changes nothing."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        pass  # the nearest folder above answers
+    except (OSError, ValueError) as error:  # too long, a loop of links, a null byte
+        why = getattr(error, "strerror", None) or error
+        raise _refusal(f"{str(path)[:80]!r}: {why}, give another folder") from None
+    broken = [
+        p for p in (path, *path.parents) if os.path.islink(p) and not os.path.exists(p)
+    ]
+    if broken:
+        raise _refusal(f"{broken[0]} is a link to nothing, give a folder")
+    above = next(p for p in (path, *path.resolve().parents) if os.path.exists(p))
+    if not above.is_dir():
+        raise _refusal(f"{above} is a file, give a folder")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise _refusal(f"no permission to write in {above}, give another folder")
+    if shutil.disk_usage(above).free < LEAST_SPACE:
+        raise _refusal(f"less than 50 MB are free in {above}, give another folder")
+
+
+def _refusal(problem: str) -> BadInput:
+    return BadInput(f"save_dir: {problem}", "save_dir")

@@ -1,0 +1,81 @@
+"""What a run is and what its bits depend on, beside the settings."""
+
+import hashlib
+import os
+import platform
+import uuid
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from bgpbt.config.options import Options
+from bgpbt.execution.devices import DeviceLayout
+from bgpbt.space import SearchSpace
+from bgpbt.storage.schema import SCHEMA
+from bgpbt.types import Task
+
+# Packages whose versions change numbers, by task.
+PACKAGES = {"ppo": ("brax",), "classification": ("flax", "sklearn")}
+
+
+def environment(options: Options, device_layout: DeviceLayout) -> dict[str, Any]:
+    """Versions and devices; where they differ, a resumed run has other bits."""
+    names = ["jax", "jaxlib", "optax", "numpy", *PACKAGES.get(options.task, ())]
+    if options.gp == "gpytorch":
+        names += ["torch", "gpytorch"]
+    versions = {name: __import__(name).__version__ for name in names}
+    return {
+        "python": platform.python_version(),
+        **versions,
+        "device": jax.devices()[0].device_kind,
+        **device_layout._asdict(),
+    }
+
+
+def identity(options: Options, task: Task) -> dict[str, Any]:
+    """The content of a new run's `run.json`.
+
+    It says what the run is, so that later versions can tell another run, another space,
+    another file and other numerics from its own.
+    """
+    return {
+        "schema": SCHEMA,
+        "id": uuid.uuid4().hex,
+        "space": describe_space(task.space),
+        "files": file_hashes(options),
+        "numerics": numerics(),
+    }
+
+
+def describe_space(space: SearchSpace) -> list[dict[str, Any]]:
+    """Every dimension in its order, in JSON's words."""
+    return [
+        {"name": name, "kind": type(dim).__name__} | dim._asdict()
+        for name, dim in space.items()
+    ]
+
+
+def file_hashes(options: Options) -> dict[str, str]:
+    """SHA-256 of a person's own files, by setting."""
+    words = {"task": options.task, "strategy": options.strategy}
+    paths = {
+        setting: Path(word.rpartition(":")[0])
+        for setting, word in words.items()
+        if ":" in word
+    }
+    return {
+        setting: hashlib.sha256(path.read_bytes()).hexdigest()
+        for setting, path in paths.items()
+        if path.is_file()
+    }
+
+
+def numerics() -> dict[str, Any]:
+    """What changes numbers beside versions and devices."""
+    config: Any = jax.config
+    return {
+        "x64": bool(config.jax_enable_x64),
+        "matmul_precision": config.jax_default_matmul_precision,
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }

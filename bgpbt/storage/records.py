@@ -1,0 +1,148 @@
+"""Read the records of a run: who descends from whom, who was replaced, who won.
+
+Records hold one row per round and member. While candidates are sorted out (`phase`
+candidates or distillation), the candidates are the members. `parent` says where the
+row's member had been in the round before. This is the member whose weights it took, its
+own number before candidates were sorted out, or its teacher. The history of a row goes
+on with that parent, one round earlier.
+"""
+
+import numpy as np
+import pandas as pd
+
+
+def tidy(records: pd.DataFrame) -> pd.DataFrame:
+    """Sorts and cleans the rows.
+
+    Args:
+      records: one row per round and member, in any order.
+
+    Returns:
+      A copy, by round and member. A fitness that is not finite is NaN. A member without
+      a parent is its own parent.
+    """
+    rows = records.sort_values(["round", "member"]).reset_index(drop=True)
+    fitness = rows["fitness"].astype(float)
+    return rows.assign(
+        fitness=fitness.where(np.isfinite(fitness)),
+        parent=rows["parent"].fillna(rows["member"]).astype(int),
+    )
+
+
+def with_parent(records: pd.DataFrame) -> pd.DataFrame:
+    """Joins each row with its parent's row of the round before.
+
+    Args:
+      records: one row per round and member.
+
+    Returns:
+      The rows that have a round before them. Columns of the parent's row end in
+      `_before`. The column `reinitialised` says that the member began the round with
+      fresh weights: it is no older than the round, and its parent is.
+    """
+    rows = tidy(records)
+    before = rows.add_suffix("_before").assign(
+        round=rows["round"] + 1, parent=rows["member"]
+    )
+    steps = rows.merge(before, on=["round", "parent"])
+    if "age" not in steps:
+        return steps.assign(reinitialised=False)
+    slots = pd.MultiIndex.from_arrays([steps["round"] - 1, steps["member"]])
+    began = rows.set_index(["round", "member"])["timesteps"].reindex(slots).to_numpy()
+    # A student's age begins anew, too, but its history goes on with its teacher.
+    return steps.assign(
+        reinitialised=_between_training_rounds(steps)
+        & (steps["age_before"] > 0)
+        & (steps["age"] == steps["timesteps"] - began)
+    )
+
+
+def _between_training_rounds(steps: pd.DataFrame) -> pd.Series:
+    return (steps["phase"] == "training") & (steps["phase_before"] == "training")
+
+
+def lineage(records: pd.DataFrame, round: int, member: int) -> pd.DataFrame:
+    """Follows the weights of a member back to where they were fresh.
+
+    Args:
+      records: one row per round and member.
+      round: the round that the lineage ends with.
+      member: the member of that round.
+
+    Returns:
+      The rows that the weights passed through, oldest first.
+
+    Raises:
+      KeyError: the records have no such row.
+    """
+    rows = tidy(records)
+    keys = zip(rows["round"], rows["member"], strict=True)
+    index = {key: row for row, key in enumerate(keys)}
+    if (round, member) not in index:
+        raise KeyError(f"no record of member {member} in round {round}")
+    steps = with_parent(records)
+    starts = steps.loc[steps["reinitialised"], ["round", "member"]]
+    starts = set(starts.itertuples(index=False, name=None))
+    path = []
+    while (round, member) in index:
+        path.append(index[round, member])
+        if (round, member) in starts:
+            break
+        round, member = round - 1, rows["parent"].iloc[path[-1]]
+    return rows.iloc[path[::-1]].reset_index(drop=True)
+
+
+def winner_lineage(
+    records: pd.DataFrame, winner: tuple[int, int] | None = None
+) -> pd.DataFrame:
+    """Follows the weights of the winner back to where they were fresh.
+
+    Args:
+      records: one row per round and member.
+      winner: round and member; None: the best member of the last round.
+
+    Returns:
+      The rows that the weights passed through, oldest first. No rows if every member of
+      the last round failed.
+    """
+    if winner is None:
+        member = best_member(records)
+        if member is None:
+            return tidy(records).iloc[:0]
+        winner = (int(records["round"].max()), member)
+    return lineage(records, *winner)
+
+
+def replacements(records: pd.DataFrame) -> pd.DataFrame:
+    """Selects the rows whose member began the round with another member's weights.
+
+    A student is none of them, for its weights are new. Neither is a candidate that
+    survived: only its number has changed.
+
+    Args:
+      records: one row per round and member.
+
+    Returns:
+      Those rows, with the columns of `records`.
+    """
+    steps = with_parent(records)
+    replaced = _between_training_rounds(steps) & (steps["parent"] != steps["member"])
+    return steps.loc[replaced, list(records)].reset_index(drop=True)
+
+
+def best_member(records: pd.DataFrame, round: int | None = None) -> int | None:
+    """Finds the member with the highest fitness of a round.
+
+    Args:
+      records: one row per round and member.
+      round: which round; None: the last one.
+
+    Returns:
+      The member's number; None if every member failed.
+    """
+    rows = tidy(records)
+    round = rows["round"].max() if round is None else round
+    rows = rows[rows["round"] == round].dropna(subset="fitness")
+    if rows.empty:
+        return None
+    return int(rows["member"].iloc[int(rows["fitness"].argmax())])

@@ -1,0 +1,75 @@
+"""Versions of the format of a run folder, and how older ones are read.
+
+1: folders without `run.json`, written until November 2026. Checkpoints name their
+   leaves by the field names of that time.
+2: `run.json` and every checkpoint's `layout.json` say the version.
+"""
+
+import re
+from typing import Any
+
+from bgpbt.config.errors import BadInput
+
+SCHEMA = 2
+
+# From the name of a leaf in schema 2 to its name in schema 1, one after the other.
+_MEMBER = r"^(population\.\d+|best|teacher)\."
+_TO_SCHEMA_1 = (
+    (r"^progress\.paddings$", "progress.sizes"),
+    (r"^best\.padding$", "progress.best_size"),
+    (r"^best\.(fitness|round|member|age|config)$", r"progress.best_\1"),
+    (r"^best\.state\.", "best."),
+    (_MEMBER + r"opt_state\b", r"\1.moments"),
+    (_MEMBER + r"statistics\b", r"\1.shared"),
+    (_MEMBER + r"env_state\.complete$", r"\1.env_state.whole"),
+    (_MEMBER + r"env_state\b", r"\1.world"),
+    (r"^generation\.trigger$", "generation.why"),
+    (r"^generation\.stalled_rounds$", "generation.stalled"),
+    (r"^generation\.architectures\.", "generation.tried."),
+    (r"^strategy\.stalled_rounds$", "strategy.stalled"),
+    (r"^strategy\.raw\.category_weights$", "strategy.raw.overlap"),
+    (r"^strategy\.raw\.mixture_weight$", "strategy.raw.mix"),
+)
+
+
+def leaf_name(name: str, schema: int) -> str:
+    """What a leaf is called in a checkpoint of that schema.
+
+    Args:
+      name: its path by today's field names.
+      schema: of the checkpoint.
+    """
+    if schema == SCHEMA:
+        return name
+    for pattern, old in _TO_SCHEMA_1:
+        name = re.sub(pattern, old, name)
+    return name
+
+
+def upgrade_layout(layout: dict[str, Any]) -> dict[str, Any]:
+    """The layout of a checkpoint in today's words."""
+    if layout.get("schema", 1) == SCHEMA:
+        return layout
+    return {
+        "schema": 1,
+        "paddings": layout["sizes"],
+        "best_padding": layout["best_size"],
+        "teacher": layout["teacher"],
+    }
+
+
+def check_schema(schema: Any, where: str) -> None:
+    """Refuses a format that this version cannot read.
+
+    Args:
+      schema: what `where` says.
+      where: the file that says it.
+
+    Raises:
+      BadInput: it is not known here.
+    """
+    if schema not in range(1, SCHEMA + 1):
+        raise BadInput(
+            f"{where}: schema {schema!r} is not known here (1 to {SCHEMA} are), "
+            "use the version of bgpbt that wrote it"
+        )

@@ -1,0 +1,170 @@
+"""Many environments of one member: clocks, endings, fresh starts, full episodes.
+
+`G` environments; `O` and `A` are the sizes of an observation and of an action.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from bgpbt.environment import Env, EnvState
+from bgpbt.types import Array, Key
+
+
+class EpisodeState(NamedTuple):
+    """Environments and their running episodes."""
+
+    env: EnvState  # [G, ...]
+    clock: Array  # [G] int32, decisions into the episode
+    episode_return: Array  # [G] rewards of the running episode so far
+    complete: Array  # [G] bool, the episode began at clock 0
+
+
+class StepInfo(NamedTuple):
+    """What one decision in every environment gave."""
+
+    reward: Array  # [G]
+    terminated: Array  # [G] 0 or 1
+    truncated: Array  # [G] 0 or 1, never with `terminated`
+    # [G] return of the complete episode that ended at this step, else NaN.
+    finished_return: Array
+
+
+def start(key: Key, env: Env, count: int, *, staggered: bool) -> EpisodeState:
+    """Resets environments.
+
+    Args:
+      key: PRNG key, consumed.
+      env: the environment.
+      count: number of environments G.
+      staggered: spread the clocks evenly, so that no round sees all cut-offs at once.
+    """
+    state = jax.vmap(env.reset)(jax.random.split(key, count))
+    length = env.decisions_per_episode if staggered else 0
+    clock = jnp.arange(count, dtype=jnp.int32) * length // count
+    return EpisodeState(state, clock, jnp.zeros(count, state.reward.dtype), clock == 0)
+
+
+def advance(
+    env: Env, env_state: EpisodeState, action: Array, start_states: EnvState, row: Array
+) -> tuple[EpisodeState, StepInfo]:
+    """Takes one decision everywhere, and restarts environments whose episode ends.
+
+    Args:
+      env: the environment.
+      env_state: before the step.
+      action: in [-1, 1]. Shape `[G, A]`.
+      start_states: any number of them, on the leading axis.
+      row: which start state an environment continues from. Shape `[G]`, int32.
+
+    Returns:
+      The environments after the step, and what the step gave.
+    """
+    state = jax.vmap(env.step)(env_state.env, action)
+    clock = env_state.clock + 1
+    episode_return = env_state.episode_return + state.reward
+    terminated = state.terminated
+    truncated = (clock >= env.decisions_per_episode) & ~terminated
+    done = terminated | truncated
+    info = StepInfo(
+        reward=state.reward,
+        terminated=terminated.astype(state.reward.dtype),
+        truncated=truncated.astype(state.reward.dtype),
+        finished_return=jnp.where(done & env_state.complete, episode_return, jnp.nan),
+    )
+
+    def restart(state: EnvState) -> EnvState:
+        return jax.tree.map(
+            lambda new, old: _select(done, new[row], old), start_states, state
+        )
+
+    # Most decisions end no episode; a chunk of one then skips the gather.
+    state = jax.lax.cond(jnp.any(done), restart, lambda state: state, state)
+    env_state = EpisodeState(
+        env=state._replace(terminated=jnp.zeros_like(terminated)),
+        clock=jnp.where(done, 0, clock),
+        episode_return=jnp.where(done, 0, episode_return),
+        complete=done | env_state.complete,
+    )
+    return env_state, info
+
+
+def _select(mask: Array, x: Array, y: Array) -> Array:
+    return jnp.where(mask.reshape(mask.shape + (1,) * (x.ndim - 1)), x, y)
+
+
+def play(
+    key: Key, env: Env, policy: Callable[[Array], Array], count: int
+) -> tuple[Array, Array]:
+    """Plays complete episodes from fresh starts.
+
+    Args:
+      key: PRNG key, consumed.
+      env: the environment.
+      policy: observations `[E, O]` to actions `[E, A]`.
+      count: number of episodes E.
+
+    Returns:
+      Returns, shape `[E]`, and the environment steps simulated, shape `[]`, int32.
+    """
+    env_state = start(key, env, count, staggered=False)
+
+    def running(carry: tuple) -> Array:
+        _, _, alive, clock = carry
+        return (clock < env.decisions_per_episode) & jnp.any(alive)
+
+    def body(carry: tuple) -> tuple:
+        state, total, alive, clock = carry
+        state = jax.vmap(env.step)(state, policy(state.obs))
+        total = total + jnp.where(alive, state.reward, 0)
+        return state, total, alive & ~state.terminated, clock + 1
+
+    carry = (
+        env_state.env,
+        env_state.episode_return,
+        jnp.ones(count, bool),
+        jnp.zeros((), jnp.int32),
+    )
+    _, total, _, clock = jax.lax.while_loop(running, body, carry)
+    return total, clock * (count * env.action_repeat)
+
+
+def record_poses(
+    key: Key,
+    env: Env,
+    policy: Callable[[Array], Array],
+    num_frames: int,
+    decisions_per_frame: int,
+) -> tuple[Array, Array]:
+    """Records the poses of one episode, for drawing.
+
+    An episode that ends early starts again.
+
+    Args:
+      key: PRNG key, consumed.
+      env: an environment with bodies.
+      policy: an observation `[O]` to an action `[A]`.
+      num_frames: number of frames T.
+      decisions_per_frame: actions between two frames.
+
+    Returns:
+      Positions `[T, L, 3]` and rotations `[T, L, 4]` of the L bodies.
+    """
+
+    pose_of = env.pose
+    if pose_of is None:
+        raise ValueError(f"{env.name} has no bodies")
+
+    def decide(_: Array, state: EnvState) -> EnvState:
+        return env.step(state, policy(state.obs))
+
+    def frame(state: EnvState, key: Key) -> tuple[EnvState, tuple[Array, Array]]:
+        pose = pose_of(state)
+        state = jax.lax.fori_loop(0, decisions_per_frame, decide, state)
+        state = jax.lax.cond(state.terminated, lambda: env.reset(key), lambda: state)
+        return state, pose
+
+    keys = jax.random.split(key, num_frames + 1)
+    return jax.lax.scan(frame, env.reset(keys[0]), keys[1:])[1]

@@ -1,0 +1,180 @@
+"""A member that learns by PPO: how it begins, trains and is evaluated.
+
+It acts in many environments. An update plays `ROLLOUT_LENGTH` decisions in all of them,
+whatever the member's `unroll_length`, which cuts the rollout into segments when
+advantages are estimated (`bgpbt.tasks.ppo.batch`).
+"""
+
+from functools import partial
+
+import jax
+
+from bgpbt import space as spaces
+from bgpbt.tasks import distillation
+from bgpbt.tasks.ppo import (
+    actor_critic,
+    episodes,
+    learner,
+    normalizer,
+    rollout,
+    statistics,
+)
+from bgpbt.tasks.ppo.batch import estimate
+from bgpbt.tasks.ppo.rollout import RoundInputs
+from bgpbt.tasks.ppo.settings import Settings
+from bgpbt.tasks.ppo.statistics import RoundStatistics
+from bgpbt.types import Array, Distillation, Hyperparams, Key, Metrics, TrainState
+
+
+def init(settings: Settings, key: Key, hyperparams: Hyperparams) -> TrainState:
+    """Draws an untrained member, as `bgpbt.types.Init`.
+
+    Args:
+      settings: what is static.
+      key: PRNG key, consumed.
+      hyperparams: searched values by name.
+    """
+    key_env, key_weights = jax.random.split(key)
+    params, opt_state = actor_critic.init(
+        key_weights, settings.networks, settings.fixed | hyperparams
+    )
+    obs_statistics = normalizer.init(settings.env.observation_size)
+    env_state = rollout.start(settings, key_env)
+    return TrainState(params, opt_state, obs_statistics, env_state)
+
+
+def refresh(settings: Settings, key: Key, state: TrainState) -> TrainState:
+    """Resets a member's environments, as `bgpbt.types.Refresh`.
+
+    Args:
+      settings: what is static.
+      key: PRNG key, consumed.
+      state: the member.
+    """
+    return state._replace(env_state=rollout.start(settings, key))
+
+
+def evaluate(
+    settings: Settings, key: Key, state: TrainState, hyperparams: Hyperparams
+) -> tuple[Array, Array]:
+    """Plays fresh deterministic episodes, as `bgpbt.types.Evaluate`.
+
+    Args:
+      settings: what is static.
+      key: PRNG key, consumed.
+      state: the member.
+      hyperparams: searched values by name.
+    """
+    policy = rollout.deterministic_policy(settings, state, hyperparams)
+    return episodes.play(key, settings.env, policy, settings.eval_episodes)
+
+
+def train(
+    settings: Settings,
+    key: Key,
+    state: TrainState,
+    hyperparams: Hyperparams,
+    updates: Array,
+    extra: Distillation | tuple[()],
+) -> tuple[TrainState, Metrics]:
+    """Trains a member for a round, as `bgpbt.types.Train`.
+
+    Args:
+      settings: what is static.
+      key: PRNG key, consumed.
+      state: the member.
+      hyperparams: searched values by name.
+      updates: how many. Shape `[]`, int32.
+      extra: what a student learns from, or `()`.
+
+    Returns:
+      The trained member and its metrics.
+    """
+    hyperparams = settings.fixed | hyperparams
+    teacher_policy = None
+    if extra:
+        hyperparams = hyperparams | distillation.HYPERPARAMS
+        teacher_policy = rollout.stochastic_policy(
+            settings, extra.teacher, spaces.decode(settings.space, extra.teacher_config)
+        )
+    key_starts, key_updates = jax.random.split(key)
+    inputs = RoundInputs(
+        start_states=jax.vmap(settings.env.reset)(
+            jax.random.split(key_starts, settings.num_envs)
+        ),
+        eval_policy=(
+            rollout.deterministic_policy(settings, state, hyperparams)
+            if settings.num_eval_envs
+            else None
+        ),
+        teacher_policy=teacher_policy,
+    )
+
+    def body(index: Array, carry: tuple) -> tuple[TrainState, RoundStatistics]:
+        weight = {}
+        if extra:
+            steps = index * settings.transitions * settings.env.action_repeat
+            weight["distillation"] = distillation.weight(extra, steps)
+        key_update = jax.random.fold_in(key_updates, index)
+        state, so_far = carry
+        return update(settings, key_update, state, so_far, hyperparams | weight, inputs)
+
+    carry = (state, statistics.init(state.env_state))
+    state, round_statistics = jax.lax.fori_loop(0, updates, body, carry)
+    returns = statistics.episode_returns(settings, round_statistics, updates)
+    metrics = {
+        "loss": round_statistics.loss,
+        "env_steps": updates * settings.steps_per_update,
+        "episode_returns": returns,
+    }
+    return state, metrics
+
+
+def update(
+    settings: Settings,
+    key: Key,
+    state: TrainState,
+    round_statistics: RoundStatistics,
+    hyperparams: Hyperparams,
+    inputs: RoundInputs,
+) -> tuple[TrainState, RoundStatistics]:
+    """Plays one rollout and learns from it.
+
+    The observation statistics take in the rollout before it is learnt from; the
+    log-probabilities of its actions stay as they were when it acted.
+
+    Args:
+      settings: what is static.
+      key: PRNG key, consumed.
+      state: the member.
+      round_statistics: of the round so far.
+      hyperparams: natural values by name.
+      inputs: what all rollouts of the round share.
+    """
+    key_rollout, key_learn = jax.random.split(key)
+    layers, _ = actor_critic.normalised_layers(
+        state.params, state.opt_state, hyperparams
+    )
+    env_state, experience, info = rollout.rollout(
+        settings, key_rollout, state, layers, hyperparams, inputs
+    )
+    obs = experience.obs.reshape(settings.transitions, -1)
+    obs_statistics = normalizer.update(state.statistics, obs)
+    normalise = partial(normalizer.normalise, obs_statistics)
+    batch = estimate(layers, normalise, experience, hyperparams)
+    if inputs.teacher_policy:
+        teacher = jax.tree.map(
+            lambda x: x.reshape(settings.transitions, -1),
+            inputs.teacher_policy(experience.obs),
+        )
+        batch = batch._replace(teacher=teacher)
+    params, opt_state, loss = learner.learn(
+        key_learn,
+        state.params,
+        state.opt_state,
+        batch,
+        hyperparams,
+        normalize_advantage=settings.normalize_advantage,
+    )
+    state = TrainState(params, opt_state, obs_statistics, env_state)
+    return state, statistics.update(round_statistics, info, loss)

@@ -1,0 +1,158 @@
+"""Rollouts: a member's policy acts in its environments, and episodes are counted.
+
+Shapes: `T` decisions of a rollout, `G` environments that a member learns from, `E`
+environments that only measure; `O` and `A` are the sizes of an observation and of an
+action.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from bgpbt.environment import EnvState
+from bgpbt.tasks.ppo import actor_critic, distribution, episodes, normalizer
+from bgpbt.tasks.ppo.distribution import TanhNormal
+from bgpbt.tasks.ppo.episodes import EpisodeState, StepInfo
+from bgpbt.tasks.ppo.settings import Settings
+from bgpbt.tasks.ppo.spaces import ROLLOUT_LENGTH
+from bgpbt.types import Array, Hyperparams, Key, PyTree, TrainState
+
+
+class Experience(NamedTuple):
+    """A rollout in the order of time."""
+
+    obs: Array  # [T, G, O] not normalised: a teacher normalises differently
+    raw_action: Array  # [T, G, A] before tanh
+    log_prob: Array  # [T, G] under the policy that acted
+    reward: Array  # [T, G]
+    terminated: Array  # [T, G] 0 or 1
+    truncated: Array  # [T, G] 0 or 1
+    last_obs: Array  # [G, O] after the last decision
+
+
+class RoundInputs(NamedTuple):
+    """What all rollouts of a round share."""
+
+    start_states: EnvState  # [G, ...] where new episodes start
+    # Observations [E, O] to actions [E, A]; None: no environments only measure.
+    eval_policy: Callable[[Array], Array] | None
+    # Observations [T, G, O] to a teacher's distributions; None: no teacher.
+    teacher_policy: Callable[[Array], TanhNormal] | None
+
+
+def stochastic_policy(
+    settings: Settings, state: TrainState, hyperparams: Hyperparams
+) -> Callable[[Array], TanhNormal]:
+    """A member's policy.
+
+    Args:
+      settings: what is static.
+      state: the member.
+      hyperparams: natural values by name, fixed ones or not.
+
+    Returns:
+      A function of observations `[..., O]` to distributions over actions `[..., A]`.
+    """
+    hyperparams = settings.fixed | hyperparams
+    layers, _ = actor_critic.normalised_layers(
+        state.params, state.opt_state, hyperparams
+    )
+    return lambda obs: actor_critic.policy(
+        layers, normalizer.normalise(state.statistics, obs), hyperparams
+    )
+
+
+def deterministic_policy(
+    settings: Settings, state: TrainState, hyperparams: Hyperparams
+) -> Callable[[Array], Array]:
+    """A member's policy without noise.
+
+    Args:
+      settings: what is static.
+      state: the member.
+      hyperparams: natural values by name, fixed ones or not.
+
+    Returns:
+      A function of observations `[..., O]` to actions `[..., A]`.
+    """
+    policy = stochastic_policy(settings, state, hyperparams)
+    return lambda obs: jnp.tanh(policy(obs).loc)
+
+
+def start(settings: Settings, key: Key) -> EpisodeState:
+    """Resets a member's environments; those that only measure come last.
+
+    Args:
+      settings: what is static.
+      key: PRNG key, consumed.
+    """
+    key_train, key_eval = jax.random.split(key)
+    env = settings.env
+    env_state = episodes.start(key_train, env, settings.num_envs, staggered=True)
+    if not settings.num_eval_envs:
+        return env_state
+    eval_state = episodes.start(key_eval, env, settings.num_eval_envs, staggered=False)
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts), env_state, eval_state)
+
+
+def rollout(
+    settings: Settings,
+    key: Key,
+    state: TrainState,
+    layers: PyTree,
+    hyperparams: Hyperparams,
+    inputs: RoundInputs,
+) -> tuple[EpisodeState, Experience, StepInfo]:
+    """Plays `ROLLOUT_LENGTH` decisions in all environments.
+
+    Args:
+      settings: what is static.
+      key: PRNG key, consumed.
+      state: the member.
+      layers: of `actor_critic.normalised_layers`.
+      hyperparams: natural values by name.
+      inputs: what all rollouts of the round share.
+
+    Returns:
+      The environments afterwards, what to learn from, and what each step gave,
+      `[T, G + E]`.
+    """
+    env = settings.env
+    num_envs = settings.num_envs
+    key_noise, key_rows = jax.random.split(key)
+    noise = jax.random.normal(key_noise, (ROLLOUT_LENGTH, num_envs, env.action_size))
+    rows_shape = (ROLLOUT_LENGTH, num_envs + settings.num_eval_envs)
+    rows = jax.random.randint(key_rows, rows_shape, 0, num_envs)
+
+    def decide(env_state: EpisodeState, drawn: tuple) -> tuple[EpisodeState, tuple]:
+        noise, row = drawn
+        obs = env_state.env.obs[:num_envs]
+        dist = actor_critic.policy(
+            layers, normalizer.normalise(state.statistics, obs), hyperparams
+        )
+        raw_action = dist.loc + dist.scale * noise
+        action = jnp.tanh(raw_action)
+        if inputs.eval_policy:
+            eval_action = inputs.eval_policy(env_state.env.obs[num_envs:])
+            action = jnp.concatenate([action, eval_action])
+        env_state, info = episodes.advance(
+            env, env_state, action, inputs.start_states, row
+        )
+        log_prob = distribution.log_prob(dist, raw_action)
+        return env_state, (obs, raw_action, log_prob, info)
+
+    env_state, (obs, raw_action, log_prob, info) = jax.lax.scan(
+        decide, state.env_state, (noise, rows)
+    )
+    experience = Experience(
+        obs=obs,
+        raw_action=raw_action,
+        log_prob=log_prob,
+        reward=info.reward[:, :num_envs],
+        terminated=info.terminated[:, :num_envs],
+        truncated=info.truncated[:, :num_envs],
+        last_obs=env_state.env.obs[:num_envs],
+    )
+    return env_state, experience, info

@@ -1,0 +1,115 @@
+"""Proximal policy optimisation (Schulman et al., 2017) as a `Task`."""
+
+from functools import partial
+
+import numpy as np
+
+from bgpbt import space as spaces
+from bgpbt.environment import Env
+from bgpbt.networks.mlp import MLP
+from bgpbt.space import SearchSpace
+from bgpbt.tasks.ppo import member, rollout
+from bgpbt.tasks.ppo.actor_critic import BLOCKS
+from bgpbt.tasks.ppo.settings import Settings
+from bgpbt.types import Padding, Playback, Task
+
+FLOAT_BYTES = 4
+
+
+def ppo(
+    env: Env,
+    *,
+    num_envs: int,
+    space: SearchSpace,
+    fixed: dict[str, float],
+    policy: MLP,
+    value: MLP,
+    fitness: str = "evaluation",
+    eval_episodes: int = 8,
+    normalize_advantage: bool = True,
+) -> Task:
+    """Builds the task.
+
+    Args:
+      env: a single environment; the task steps many of them.
+      num_envs: environments that a member learns from, a multiple of 32.
+      space: the searched dimensions.
+      fixed: natural values of the dimensions that are not searched.
+      policy: static sizes of the policy network; its output holds location and scale.
+      value: static sizes of the value network.
+      fitness: where the fitness comes from. "evaluation": separate deterministic
+        episodes after the round. "training": episodes of the training environments that
+        ended in the round. "concurrent": deterministic episodes of the round's *first*
+        policy, stepped beside the training environments.
+      eval_episodes: episodes of an evaluation, or environments of a concurrent one.
+      normalize_advantage: per minibatch, as Brax does.
+    """
+    settings = Settings(
+        env=env,
+        networks={"policy": policy, "value": value},
+        num_envs=num_envs,
+        space=space,
+        fixed=fixed,
+        fitness=fitness,
+        eval_episodes=eval_episodes,
+        normalize_advantage=normalize_advantage,
+    )
+    return Task(
+        name=f"ppo on {env.name}, {num_envs} environments each",
+        space=space,
+        blocks=BLOCKS,
+        timesteps_per_update=settings.transitions * env.action_repeat,
+        init=partial(member.init, settings),
+        train=partial(member.train, settings),
+        evaluate=partial(member.evaluate, settings),
+        refresh=partial(member.refresh, settings),
+        fitness_from_training=fitness != "evaluation",
+        unit="environment steps",
+        measure="episode return",
+        evaluation_steps=eval_episodes * env.decisions_per_episode * env.action_repeat,
+        workspace_bytes=partial(workspace_bytes, settings),
+        playback=Playback(env, partial(rollout.deterministic_policy, settings)),
+        padding=Padding(supports=partial(supports, settings)),
+    )
+
+
+def supports(settings: Settings, config: np.ndarray) -> np.ndarray:
+    """Which configurations have networks that this padding holds.
+
+    Args:
+      settings: what is static.
+      config: in the unit cube. Shape `[M, D]`.
+
+    Returns:
+      Shape `[M]`, bool.
+    """
+    supported = np.ones(len(config), bool)
+    columns = list(settings.space)
+    for block in BLOCKS:
+        if (name := f"{block}_width") in columns:
+            width = spaces.value_at(
+                settings.space[name], config[:, columns.index(name)]
+            )
+            supported &= width <= settings.networks[block].width
+    return supported
+
+
+def workspace_bytes(settings: Settings, size: dict[str, int]) -> int:
+    """Bytes of a member that trains, within a factor of 2 of XLA's own analysis.
+
+    They hold a rollout (observations three times: as received, normalised, shuffled),
+    the start states of new episodes, gradients beside weights, and the activations of
+    the largest minibatch, half a rollout, three times (before and after the activation
+    function, and in the backward pass).
+
+    Args:
+      settings: what is static.
+      size: bytes of the fields of the member's state.
+    """
+    env = settings.env
+    numbers = 3 * env.observation_size + 4 * env.action_size + 8
+    rollout_bytes = settings.transitions * numbers * FLOAT_BYTES
+    units = sum(mlp.depth * mlp.width for mlp in settings.networks.values())
+    activation_bytes = 3 * settings.transitions // 2 * units * FLOAT_BYTES
+    state_bytes = 2 * size["env_state"] + 3 * size["params"]
+    return rollout_bytes + activation_bytes + state_bytes

@@ -1,0 +1,162 @@
+"""What follows a round: the strategy decides, a rung ends, or a generation begins."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bgpbt import space as spaces
+from bgpbt.execution.streams import Stream, fold
+from bgpbt.successive_halving import select_survivors
+from bgpbt.training.decision_check import check_decision
+from bgpbt.training.engine import Engine
+from bgpbt.training.evaluation import Evaluation
+from bgpbt.training.generations import halving_rungs, should_start
+from bgpbt.training.run_state import Best, Progress, RunState, Trigger
+from bgpbt.training.state import outcome_of
+from bgpbt.types import Decision, PyTree, Source, Task
+
+# The types that programs are compiled for; a strategy may answer in others.
+DTYPES = Decision(
+    config=np.float32,
+    parents=np.int32,
+    shrink=np.float32,
+    perturb=np.float32,
+    active=np.bool_,
+    source=np.int32,
+    mutate=np.bool_,
+)
+
+
+class KeepAll(NamedTuple):
+    """Everyone goes on as it is: within a rung, and at the end."""
+
+
+class Exchange(NamedTuple):
+    """Members inherit as the strategy decided."""
+
+    decision: Decision
+    strategy: PyTree  # its state after the decision
+
+
+class Promotion(NamedTuple):
+    """A rung has ended."""
+
+    survivors: np.ndarray  # slots, ascending
+    candidates: int  # how many trained
+    last: bool  # the successive halving has ended
+
+
+class NewGeneration(NamedTuple):
+    """The best member becomes a teacher of new networks."""
+
+    trigger: Trigger
+
+
+NextStep = KeepAll | Exchange | Promotion | NewGeneration
+
+
+def decide(engine: Engine, state: RunState, evaluation: Evaluation) -> NextStep:
+    """Decides what follows a round.
+
+    Args:
+      engine: strategy and rules.
+      state: after the round's counters.
+      evaluation: of the round.
+    """
+    if state.generation.candidates:
+        return _end_of_rung(engine, state)
+    timesteps = int(state.progress.timesteps.max())
+    if trigger := should_start(engine.plan, state.generation, timesteps):
+        return NewGeneration(trigger)
+    if finished(engine, state):
+        return KeepAll()
+    return _ask_strategy(engine, state, evaluation)
+
+
+def finished(engine: Engine, state: RunState) -> bool:
+    """Whether every member has trained `max_timesteps`."""
+    trained = state.progress.timesteps >= engine.plan.schedule.max_timesteps
+    return bool(np.all(trained)) and not state.generation.candidates
+
+
+def _end_of_rung(engine: Engine, state: RunState) -> NextStep:
+    rungs = halving_rungs(engine.plan, state.generation)
+    done = int(state.generation.updates)
+    ended = 0
+    for number, rung in enumerate(rungs):
+        ended += rung.updates
+        if done == ended:
+            progress = state.progress
+            survivors = select_survivors(
+                progress.fitness, progress.active, rung.survivors
+            )
+            return Promotion(survivors, rung.candidates, number == len(rungs) - 1)
+    return KeepAll()
+
+
+def _ask_strategy(engine: Engine, state: RunState, evaluation: Evaluation) -> Exchange:
+    progress = state.progress
+    key = fold(int(progress.seed), int(Stream.decide), int(progress.round))
+    outcome = outcome_of(progress, evaluation)
+    strategy, decision = engine.strategy.step(key, state.strategy, outcome)
+    check_decision(
+        f"round {progress.round}",
+        decision,
+        engine.task,
+        len(outcome.fitness),
+        engine.strategy.mutates,
+    )
+    fields: dict[str, Any] = DTYPES._asdict()
+    for name, dtype in fields.items():
+        fields[name] = np.asarray(getattr(decision, name), dtype)
+    decision = Decision(**fields)
+    decision = reinitialise_changed(engine.task, progress, state.best, decision)
+    return Exchange(decision, strategy)
+
+
+def reinitialise_changed(
+    task: Task, progress: Progress, best: Best, decision: Decision
+) -> Decision:
+    """A block whose architecture is not its parent's cannot use its weights.
+
+    It starts from fresh ones, whatever the strategy says.
+    """
+    configs = np.concatenate([progress.config, best.config[None]])
+    shrink, perturb = decision.shrink.copy(), decision.perturb.copy()
+    for b, block in enumerate(task.blocks):
+        mask = spaces.group_mask(task.space, block)
+        inherited = configs[decision.parents[:, b]]
+        changed = (decision.config[:, mask] != inherited[:, mask]).any(axis=1)
+        shrink[changed, b] = 0
+        perturb[changed, b] = 1
+    return decision._replace(shrink=shrink, perturb=perturb)
+
+
+def describe_changes(step: NextStep, pop_size: int) -> list[str]:
+    """What follows a round, one phrase for each change."""
+    if isinstance(step, Promotion):
+        return [f"{len(step.survivors)} of {step.candidates} candidates go on"]
+    if not isinstance(step, Exchange):
+        return []
+    members = range(len(step.decision.parents))
+    phrases = (_describe_member(step.decision, member, pop_size) for member in members)
+    return [phrase for phrase in phrases if phrase]
+
+
+def _describe_member(decision: Decision, member: int, pop_size: int) -> str:
+    parents = decision.parents[member]
+    source = Source(int(decision.source[member]))
+    fresh_part = bool((decision.perturb[member] > 0).any())
+    if (parents != member).any():
+        names = [
+            "the saved best" if parent == pop_size else f"member {parent}"
+            for parent in dict.fromkeys(parents.tolist())
+        ]
+        return f"member {member} <- {' and '.join(names)}, {source.name}"
+    if fresh_part and (decision.shrink[member] == 0).all():
+        return f"member {member} starts afresh, {source.name}"
+    if fresh_part:
+        return f"member {member} is blended with fresh weights, {source.name}"
+    if source != Source.previous:
+        return f"member {member} takes a configuration, {source.name}"
+    return ""

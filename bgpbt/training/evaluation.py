@@ -1,0 +1,276 @@
+"""Training and evaluation of all groups, and their figures on the host.
+
+`P` members, `M` slots in groups of P, `D` dimensions, `E` episodes.
+"""
+
+import time
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+
+from bgpbt.execution.streams import Stream
+from bgpbt.training.engine import Engine
+from bgpbt.training.groups import Groups, each_group
+from bgpbt.training.observer import Observer
+from bgpbt.training.run_state import Progress
+from bgpbt.types import Distillation, PyTree, TrainState
+
+
+class Training(NamedTuple):
+    """What the training of one group gave, on the host."""
+
+    metrics: dict[str, np.ndarray]  # by name: each [P] or [P, E]
+    seconds: float
+
+
+class Evaluation(NamedTuple):
+    """The figures of a round, or of the untrained population."""
+
+    returns: np.ndarray  # [M, E], NaN-padded
+    fitness: np.ndarray  # [M], NaN = failed
+    failures: list[str]  # why each member failed, in words; "" where it did not
+    env_steps: int  # simulated in training and evaluation
+    seconds: float  # of training and evaluation
+    train_seconds: float
+
+
+def train(
+    engine: Engine,
+    progress: Progress,
+    groups: Groups,
+    updates: int,
+    teaching: Distillation | tuple[()],
+    observer: Observer,
+) -> tuple[Groups, list[Training]]:
+    """Trains the groups for the round to come, one after the other.
+
+    Args:
+      engine: the programs.
+      progress: seed, round, paddings, who is active, configurations.
+      groups: the population, or the candidates of a successive halving. Donated.
+      updates: of each member.
+      teaching: what students learn from, or `()`.
+      observer: told what happens.
+    """
+    trained, trainings = [], []
+    phase = "distilling" if teaching else "training"
+    for padding, slots, group in each_group(engine, progress.paddings, groups):
+        where = f"round {int(progress.round) + 1}"
+        if len(groups) > 1:
+            where += f", group {len(trained) + 1} of {len(groups)}"
+        observer.phase(phase, where)
+        group, training = _train_group(
+            engine, progress, padding, slots, group, updates, teaching
+        )
+        trained.append(group)
+        trainings.append(training)
+    return tuple(trained), trainings
+
+
+def _train_group(
+    engine: Engine,
+    progress: Progress,
+    padding: int,
+    slots: np.ndarray,
+    group: TrainState,
+    updates: int,
+    teaching: Distillation | tuple[()],
+) -> tuple[TrainState, Training]:
+    began = time.monotonic()
+    programs = engine.programs[padding]
+    arguments = (
+        np.uint32(int(progress.seed)),
+        np.int32(int(progress.round) + 1),
+        np.int32(updates),
+        slots.astype(np.int32),
+        progress.active[slots],
+        group,
+        progress.config[slots],
+        engine.data,
+    )
+    if teaching:
+        group, metrics = programs.distil(*arguments, teaching)
+    else:
+        group, metrics = programs.train(*arguments)
+    metrics = {name: np.asarray(x) for name, x in metrics.items()}
+    return group, Training(metrics, time.monotonic() - began)
+
+
+def evaluate(
+    engine: Engine,
+    progress: Progress,
+    groups: Groups,
+    trainings: list[Training],
+    observer: Observer,
+) -> Evaluation:
+    """Judges the groups after their training.
+
+    Args:
+      engine: the programs.
+      progress: as in the training.
+      groups: the trained ones.
+      trainings: what their training gave.
+      observer: told what happens.
+    """
+    parts = []
+    for (padding, slots, group), training in zip(
+        each_group(engine, progress.paddings, groups), trainings, strict=True
+    ):
+        began = time.monotonic()
+        metrics = training.metrics
+        active = progress.active[slots]
+        env_steps = int(metrics["env_steps"].sum(dtype=np.int64))
+        if engine.task.fitness_from_training:
+            returns = metrics["episode_returns"].astype(np.float64)
+            finite = metrics["weights_finite"]
+            valid = returns_valid(returns, some=True)
+        else:
+            observer.phase("evaluating", f"round {int(progress.round) + 1}")
+            returns, steps, finite = evaluate_group(
+                engine,
+                padding,
+                int(progress.seed),
+                int(progress.round) + 1,
+                active,
+                group,
+                progress.config[slots],
+            )
+            valid = returns_valid(returns)
+            env_steps += steps
+        checks: dict[str, np.ndarray] = {
+            "weights": finite,
+            "loss": np.asarray(np.isfinite(metrics["loss"])),
+            "environments": metrics["env_finite"],
+            "returns": valid,
+        }
+        seconds = training.seconds + time.monotonic() - began
+        parts.append(
+            _judge(returns, checks, active, env_steps, seconds, training.seconds)
+        )
+    return _join(parts)
+
+
+def evaluate_untrained(
+    engine: Engine,
+    seed: int,
+    paddings: np.ndarray,
+    active: np.ndarray,
+    groups: Groups,
+    config: np.ndarray,
+) -> Evaluation:
+    """Judges untrained groups; only active members `[M]` play."""
+    parts = []
+    for padding, slots, group in each_group(engine, paddings, groups):
+        began = time.monotonic()
+        returns, steps, finite = evaluate_group(
+            engine, padding, seed, 0, active[slots], group, config[slots]
+        )
+        checks = {"weights": finite, "returns": returns_valid(returns)}
+        seconds = time.monotonic() - began
+        parts.append(_judge(returns, checks, active[slots], steps, seconds, 0.0))
+    return _join(parts)
+
+
+def evaluate_group(
+    engine: Engine,
+    padding: int,
+    seed: int,
+    round_: int,
+    active: np.ndarray,
+    group: TrainState,
+    config: np.ndarray,
+    stream: Stream = Stream.evaluate,
+    test_data: PyTree = None,
+) -> tuple[np.ndarray, int, np.ndarray]:
+    """Evaluates one group.
+
+    In a round all members meet the same start states, which takes the luck of the start
+    out of the ranking. A report has its own for each.
+
+    Args:
+      engine: the programs.
+      padding: of the group.
+      seed: of the run.
+      round_: its number, or that of the call in a report.
+      active: who plays. Shape `[P]`, bool.
+      group: shape `[P, ...]`.
+      config: shape `[P, D]`.
+      stream: which random stream the episodes are drawn from.
+      test_data: data in the place of the task's own.
+
+    Returns:
+      Returns `[P, E]`, simulated steps, and whose weights are finite `[P]`.
+    """
+    draws = np.arange(len(config), dtype=np.int32) * (stream == Stream.report)
+    scalars = np.uint32(seed), np.int32(round_), np.int32(stream)
+    arguments = (*scalars, draws, active, group, config)
+    programs = engine.programs[padding]
+    if test_data is None:
+        out = programs.evaluate(*arguments, engine.data)
+    else:
+        out = programs.evaluate_test(*arguments, test_data)
+    returns, steps, finite = (np.asarray(x) for x in out)
+    return returns.astype(np.float64), int(steps.sum(dtype=np.int64)), finite
+
+
+def returns_valid(returns: np.ndarray, *, some: bool = False) -> np.ndarray:
+    """Members whose returns can be ranked. Shape `[P]`, bool.
+
+    Args:
+      returns: shape `[P, E]`.
+      some: False: all of a member's returns must be finite. True: one must be, and
+        the others may be NaN, as where no episode ended.
+    """
+    finite = np.isfinite(returns)
+    if not some:
+        return np.asarray(finite.all(axis=1))
+    or_nan = finite | np.isnan(returns)
+    return np.asarray(finite.any(axis=1) & or_nan.all(axis=1))
+
+
+def _judge(
+    returns: np.ndarray,
+    checks: dict[str, np.ndarray],
+    active: np.ndarray,
+    env_steps: int,
+    seconds: float,
+    train_seconds: float,
+) -> Evaluation:
+    """Fitness is the mean of the returns.
+
+    A member that fails a check has none, and an idle one fails none.
+    """
+    failures = [
+        " and ".join(name for name, good in checks.items() if active[i] and not good[i])
+        for i in range(len(returns))
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nothing
+        mean = np.nanmean(returns, axis=1)
+    fitness = np.where([not failure for failure in failures], mean, np.nan)
+    return Evaluation(returns, fitness, failures, env_steps, seconds, train_seconds)
+
+
+def _join(parts: list[Evaluation]) -> Evaluation:
+    """The figures of several groups as one."""
+    return Evaluation(
+        returns=np.concatenate([part.returns for part in parts]),
+        fitness=np.concatenate([part.fitness for part in parts]),
+        failures=[failure for part in parts for failure in part.failures],
+        env_steps=sum(part.env_steps for part in parts),
+        seconds=sum(part.seconds for part in parts),
+        train_seconds=sum(part.train_seconds for part in parts),
+    )
+
+
+def argbest(fitness: np.ndarray) -> int:
+    """The slot with the highest fitness; NaN = failed is last."""
+    return int(np.argmax(np.where(np.isnan(fitness), -np.inf, fitness)))
+
+
+def slice_evaluation(evaluation: Evaluation, slots: np.ndarray | slice) -> Evaluation:
+    """Returns and fitness of some slots; the other figures stay."""
+    return evaluation._replace(
+        returns=evaluation.returns[slots], fitness=evaluation.fitness[slots]
+    )

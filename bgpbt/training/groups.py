@@ -1,0 +1,145 @@
+"""Members in groups: P members of one padding go through the same programs.
+
+`M` slots, a multiple of P, in groups of P; `D` dimensions.
+"""
+
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+
+from bgpbt import space as spaces
+from bgpbt.execution.padding import regroup, resize_padding
+from bgpbt.execution.shapes import member_shapes
+from bgpbt.execution.streams import Stream, fold
+from bgpbt.training.engine import Engine
+from bgpbt.types import TrainState
+
+Groups = tuple[TrainState, ...]
+
+
+def padding_index(engine: Engine, config: np.ndarray) -> np.ndarray:
+    """The smallest padding that holds each configuration `[M, D]`. Shape `[M]`."""
+    supports = [task.padding.supports(config) for task in engine.tasks]
+    return np.argmax(supports, axis=0)
+
+
+def group_by_padding(
+    engine: Engine, config: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sorts configurations by padding and fills the last group up.
+
+    Args:
+      engine: has the paddings.
+      config: shape `[m, D]`.
+
+    Returns:
+      The order of the configurations, shape `[M]`, in which copies of the last one fill
+      the last group; the padding of each group, shape `[M / P]`; which slots are
+      active, shape `[M]`: the copies are not.
+    """
+    pop_size = engine.plan.pop_size
+    paddings = padding_index(engine, config)
+    order = np.argsort(paddings, kind="stable")
+    order = np.append(order, np.repeat(order[-1:], -len(order) % pop_size))
+    group_paddings = paddings[order].reshape(-1, pop_size).max(axis=1)
+    return order, group_paddings, np.arange(len(order)) < len(config)
+
+
+def draw_configs(engine: Engine, seed: int, number: int) -> np.ndarray:
+    """At least `number` random configurations. Shape `[n * P, D]`.
+
+    Architectures lie at the centres of their bins.
+    """
+    pop_size = engine.plan.pop_size
+    slots = np.arange(-(-number // pop_size) * pop_size, dtype=np.int32)
+    drawn = [
+        np.asarray(engine.largest.configure(np.uint32(seed), members))
+        for members in slots.reshape(-1, pop_size)
+    ]
+    return spaces.snap_architectures(engine.task.space, np.concatenate(drawn))
+
+
+def first_configs(
+    engine: Engine, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The initial candidates in groups.
+
+    Returns:
+      Configurations `[M, D]`, paddings `[M / P]`, which slots are active `[M]`.
+    """
+    plan, task = engine.plan, engine.task
+    config = draw_configs(engine, seed, plan.candidates)[: plan.candidates]
+    key = fold(seed, Stream.configure)
+    config = np.asarray(engine.strategy.draw(key, config), np.float32)
+    if task.initial_configs is not None:
+        config = np.resize(task.initial_configs, config.shape).astype(np.float32)
+    if plan.default_configs:
+        default = spaces.encode(task.space, spaces.defaults(task.space))
+        config = np.tile(np.asarray(default, np.float32), (len(config), 1))
+    order, paddings, active = group_by_padding(engine, config)
+    return config[order], paddings, active
+
+
+def initialise(
+    engine: Engine, seed: int, round_: int, paddings: np.ndarray, config: np.ndarray
+) -> Groups:
+    """Untrained members in groups of the given paddings.
+
+    Args:
+      engine: has the programs.
+      seed: of the run.
+      round_: when they begin.
+      paddings: of each group. Shape `[M / P]`.
+      config: shape `[M, D]`.
+    """
+    slots = np.split(np.arange(len(config), dtype=np.int32), len(paddings))
+    scalars = np.uint32(seed), np.int32(round_)
+    return tuple(
+        engine.programs[padding].init(*scalars, members, config[members])
+        for padding, members in zip(paddings, slots, strict=True)
+    )
+
+
+def each_group(
+    engine: Engine, paddings: np.ndarray, groups: Groups
+) -> Iterator[tuple[int, np.ndarray, TrainState]]:
+    """Padding, slots `[P]` and state of every group."""
+    slots = np.arange(len(paddings) * engine.plan.pop_size)
+    members = np.split(slots, len(paddings))
+    return zip(paddings.tolist(), members, groups, strict=True)
+
+
+def pick(engine: Engine, groups: Groups, member: int) -> TrainState:
+    """One member without its env_state, in the padding of its group."""
+    group, slot = divmod(member, engine.plan.pop_size)
+    return engine.programs[0].pick(groups[group], np.int32(slot))
+
+
+def with_padding(engine: Engine, member: TrainState, padding: int) -> TrainState:
+    """A member without its env_state, in another padding that holds its networks."""
+    like = member_shapes(engine.tasks[padding])._replace(env_state=())
+    same = jax.tree.map(lambda x, y: x.shape == y.shape, member, like)
+    if jax.tree.all(same):
+        return member
+    resized = resize_padding(jax.device_get(member), like)
+    return jax.tree.map(lambda x, old: jax.device_put(x, old.sharding), resized, member)
+
+
+def regrouped(
+    engine: Engine, groups: Groups, members: np.ndarray, paddings: np.ndarray
+) -> Groups:
+    """New groups of chosen members.
+
+    Args:
+      engine: has the tasks.
+      groups: where the members are.
+      members: who is chosen, counted through `groups`. Shape `[M]`.
+      paddings: of the new groups. Shape `[M / P]`.
+    """
+    return tuple(
+        regroup(groups, rows, engine.tasks[padding], engine.device_layout)
+        for rows, padding in zip(
+            np.split(members, len(paddings)), paddings, strict=True
+        )
+    )

@@ -1,0 +1,219 @@
+"""The loop: train, evaluate, decide, inherit, save, round after round.
+
+The strategy is not traced into the programs of a round: what it gets and gives is a few
+kilobytes on the host, so it may use another precision, another engine, or plain Python.
+"""
+
+import numpy as np
+import pandas as pd
+
+from bgpbt.config.errors import PopulationLost
+from bgpbt.storage.store import RunStore
+from bgpbt.successive_halving import current_rung
+from bgpbt.training import generations
+from bgpbt.training.decision import (
+    KeepAll,
+    NewGeneration,
+    NextStep,
+    Promotion,
+    decide,
+    describe_changes,
+    finished,
+)
+from bgpbt.training.engine import ROUND_PROGRAMS, Engine, compile_for
+from bgpbt.training.evaluation import Evaluation, argbest, evaluate, train
+from bgpbt.training.groups import first_configs, pick
+from bgpbt.training.inheritance import inherit
+from bgpbt.training.observer import Observer
+from bgpbt.training.round_records import round_records
+from bgpbt.training.run_state import RunState
+from bgpbt.training.state import begin, layout_of, state_template
+from bgpbt.training.transition import (
+    DISTILLATION_PROGRAMS,
+    distillation_progress,
+)
+
+
+def train_population(
+    engine: Engine, seed: int, store: RunStore, observer: Observer
+) -> RunState:
+    """Trains one population to the end, or on to the end from its last round.
+
+    Raises:
+      PopulationLost: every member failed in the same round; the checkpoint before it
+        stays.
+    """
+    state = _resume(engine, seed, store, observer)
+    if state is None:
+        paddings = first_configs(engine, seed)[1]
+        compile_for(engine, paddings, ROUND_PROGRAMS, observer)
+        observer.phase("evaluating", "the untrained population")
+        state, rows = begin(engine, seed, observer)
+        store.save(state, rows, layout_of(state))
+    if state.generation.number < engine.plan.rules.most:
+        # Needed later, but for the same paddings, as far as anybody can know.
+        for padding in set(state.progress.paddings.tolist()):
+            engine.programs[padding].distil.begin()
+    observer.start(int(state.progress.timesteps.max()))
+    while not finished(engine, state):
+        state = play_round(engine, state, store, observer)
+    return state
+
+
+def play_round(
+    engine: Engine, state: RunState, store: RunStore, observer: Observer
+) -> RunState:
+    """One round: train, evaluate, decide, inherit, save.
+
+    The same five steps serve a population whose members inherit and the candidates of a
+    successive halving, whose better half goes on.
+    """
+    state, updates = _next_round(engine, state, observer)
+    teaching = distillation_progress(engine, state)
+
+    population, trainings = train(
+        engine, state.progress, state.population, updates, teaching, observer
+    )
+    evaluation = evaluate(engine, state.progress, population, trainings, observer)
+    state = state._replace(population=population)
+    state, evaluation = _count(engine, state, evaluation, updates)
+    rows = round_records(engine, state, evaluation)
+    state = _keep_best(engine, state, evaluation, updates)
+
+    step = decide(engine, state, evaluation)
+    _tell(observer, engine, state, evaluation, rows, updates, step)
+    state = inherit(engine, state, step, evaluation, observer)
+
+    observer.phase("saving")
+    store.save(state, rows, layout_of(state))
+    return state
+
+
+def _resume(
+    engine: Engine, seed: int, store: RunStore, observer: Observer
+) -> RunState | None:
+    """The state of the last undamaged checkpoint, None where there is none."""
+    if not store.rounds():
+        return None
+    number, damaged = store.last_undamaged()
+    for bad in damaged:
+        observer.notice(
+            f"the checkpoint of round {bad} is damaged: the one before is used"
+        )
+    if number is None:
+        store.discard_after(None)
+        observer.notice("resume: continuing afresh: no checkpoint could be read")
+        return None
+    layout = store.layout(number)
+    names = DISTILLATION_PROGRAMS if layout["teacher"] else ROUND_PROGRAMS
+    compile_for(engine, np.array(layout["paddings"]), names, observer)
+    observer.phase("resuming")
+    state = store.read(number, state_template(engine, seed, layout))
+    store.discard_after(number)
+    observer.notice(f"resume: continuing after round {number}")
+    return state
+
+
+def _next_round(
+    engine: Engine, state: RunState, observer: Observer
+) -> tuple[RunState, int]:
+    """Who trains in the round to come, and for how many updates."""
+    plan, progress = engine.plan, state.progress
+    updates = plan.schedule.round_updates(int(progress.timesteps.max()))
+    if not state.generation.candidates:
+        trains = progress.timesteps < plan.schedule.max_timesteps
+        progress = progress._replace(active=progress.active & trains)
+        return state._replace(progress=progress), updates
+    rungs = generations.halving_rungs(plan, state.generation)
+    _, left = current_rung(rungs, int(state.generation.updates))
+    training = "distil" if state.teacher else "train"
+    compile_for(engine, progress.paddings, (training, "evaluate"), observer)
+    return state, min(updates, left)
+
+
+def _count(
+    engine: Engine, state: RunState, evaluation: Evaluation, updates: int
+) -> tuple[RunState, Evaluation]:
+    """Counts rounds and steps. An idle member keeps its fitness."""
+    progress = state.progress
+    steps = updates * engine.task.timesteps_per_update
+    trained = np.where(progress.active, steps, 0)
+    fitness = np.where(progress.active, evaluation.fitness, progress.fitness)
+    progress = progress._replace(
+        round=np.array(int(progress.round) + 1),
+        timesteps=progress.timesteps + trained,
+        age=progress.age + trained,
+        fitness=fitness,
+        env_steps_total=progress.env_steps_total + evaluation.env_steps,
+    )
+    return state._replace(progress=progress), evaluation._replace(fitness=fitness)
+
+
+def _keep_best(
+    engine: Engine, state: RunState, evaluation: Evaluation, updates: int
+) -> RunState:
+    """Remembers the best member, and what became of architectures.
+
+    Raises:
+      PopulationLost: every active member failed.
+    """
+    progress = state.progress
+    if np.isnan(progress.fitness[progress.active]).all():
+        why = ", ".join(sorted({f for f in evaluation.failures if f}))
+        raise PopulationLost(
+            f"all members failed in round {int(progress.round)} (not finite: {why}); "
+            "the last complete round stays saved"
+        )
+    space = engine.task.space
+    generation = generations.observe(state.generation, space, progress, updates)
+    state = state._replace(generation=generation)
+    member = argbest(np.where(progress.active, progress.fitness, np.nan))
+    if not progress.fitness[member] > state.best.fitness:
+        return state
+    best = state.best._replace(
+        state=pick(engine, state.population, member),
+        fitness=progress.fitness[member],
+        round=progress.round,
+        member=np.array(member),
+        age=progress.age[member],
+        config=progress.config[member],
+        padding=progress.paddings[member // engine.plan.pop_size],
+    )
+    return state._replace(best=best)
+
+
+def _tell(
+    observer: Observer,
+    engine: Engine,
+    state: RunState,
+    evaluation: Evaluation,
+    rows: pd.DataFrame,
+    updates: int,
+    step: NextStep,
+) -> None:
+    """Tells the figures of the round."""
+    steps = updates * engine.task.timesteps_per_update * len(rows)
+    fate = _fate_of_failed(step)
+    observer.round(
+        round=int(state.progress.round),
+        timesteps=int(state.progress.timesteps.max()),
+        steps_per_second=float(steps / max(evaluation.train_seconds, 1e-9)),
+        best=float(rows["fitness"].max()),
+        median=float(rows["fitness"].median()),
+        best_so_far=float(state.best.fitness),
+        replacements=describe_changes(step, engine.plan.pop_size),
+        failures=[
+            f"member {i} failed, {why} not finite{fate}"
+            for i, why in enumerate(evaluation.failures)
+            if why
+        ],
+    )
+
+
+def _fate_of_failed(step: NextStep) -> str:
+    """What becomes of failed members, in words."""
+    if isinstance(step, Promotion):
+        return ": left out"
+    if isinstance(step, NewGeneration):
+        return ": left behind"
+    return "" if isinstance(step, KeepAll) else ": replaced"

@@ -1,0 +1,61 @@
+"""What the training loop tells whoever watches it."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+
+class Observer(Protocol):
+    """Sees a run go on, such as `bgpbt.viz.display.Display`.
+
+    Nothing that it does changes what a run computes.
+    """
+
+    def start(self, timesteps: int) -> None:
+        """Hears where this process begins.
+
+        Args:
+          timesteps: of one member, done before.
+        """
+        ...
+
+    def notice(self, text: str) -> None:
+        """Hears one line for the user."""
+        ...
+
+    def phase(self, name: str, note: str = "") -> None:
+        """Hears that a phase begins, which ends the one before.
+
+        Args:
+          name: such as compiling, training, evaluating, saving, resuming.
+          note: what is done in it.
+        """
+        ...
+
+    def untrained(self, best: float, median: float) -> None:
+        """Hears the fitness of the best and of the median untrained member."""
+        ...
+
+    def round(
+        self,
+        round: int,
+        timesteps: int,
+        steps_per_second: float | None,
+        best: float | None,
+        median: float | None,
+        best_so_far: float | None,
+        replacements: Iterable[str] = (),
+        failures: Iterable[str] = (),
+    ) -> None:
+        """Hears the figures of a round that just ended.
+
+        Args:
+          round: its number.
+          timesteps: of one member so far.
+          steps_per_second: of the whole population, while it trained.
+          best: fitness of the round's best member.
+          median: fitness of the round's median member.
+          best_so_far: highest fitness of the run.
+          replacements: who was replaced by whom, in words.
+          failures: who failed, in words.
+        """
+        ...

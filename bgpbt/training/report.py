@@ -1,0 +1,98 @@
+"""The final report: what the saved best is worth on episodes no selection has seen."""
+
+from typing import Any
+
+import numpy as np
+
+from bgpbt.execution.devices import replicate
+from bgpbt.execution.streams import Stream
+from bgpbt.training.engine import Engine
+from bgpbt.training.evaluation import evaluate_group
+from bgpbt.training.groups import first_configs, initialise, pick
+from bgpbt.training.run_state import Best, RunState
+from bgpbt.types import PyTree, TrainState
+
+
+def make_report(engine: Engine, state: RunState) -> dict[str, Any]:
+    """Returns of the saved best and of the best untrained member, in JSON's words.
+
+    The episodes are deterministic and drawn from keys that no selection has seen; at
+    least `report_episodes` of them, in whole calls. Where the task has test data, its
+    parts are the episodes.
+    """
+    task, best = engine.task, state.best
+    seed = int(state.progress.seed)
+    test_data = None
+    if task.test_data is not None:
+        test_data = replicate(task.test_data(), engine.device_layout)
+    trained = _returns(
+        engine, seed, best.state, best.config, int(best.padding), test_data
+    )
+    untrained = _returns(
+        engine, seed, *_best_untrained(engine, state), test_data=test_data
+    )
+    return {
+        "seed": seed,
+        "member": int(best.member),
+        "round": int(best.round),
+        "fitness": float(best.fitness),
+        "mean": float(trained.mean()),
+        "sd": float(trained.std(ddof=1)),
+        "episodes": len(trained),
+        "unseen": test_data is not None,
+        "untrained_mean": float(untrained.mean()),
+        "untrained_sd": float(untrained.std(ddof=1)),
+        "timesteps": int(state.progress.timesteps.max()),
+        "env_steps_total": int(state.progress.env_steps_total),
+        "hyperparameters": _natural(engine, best),
+    }
+
+
+def _best_untrained(
+    engine: Engine, state: RunState
+) -> tuple[TrainState, np.ndarray, int]:
+    """The candidate that was best before training, its configuration and padding."""
+    seed = int(state.progress.seed)
+    member = int(state.progress.untrained)
+    configs, paddings, _ = first_configs(engine, seed)
+    untrained = pick(engine, initialise(engine, seed, 0, paddings, configs), member)
+    padding = int(paddings[member // engine.plan.pop_size])
+    return untrained, configs[member], padding
+
+
+def _natural(engine: Engine, best: Best) -> dict[str, float]:
+    """The natural values of the saved best's configuration."""
+    configs = np.tile(best.config, (engine.plan.pop_size, 1))
+    values = engine.largest.hyperparams(configs)
+    return {name: np.asarray(value)[0].item() for name, value in values.items()}
+
+
+def _returns(
+    engine: Engine,
+    seed: int,
+    member: TrainState,
+    config: np.ndarray,
+    padding: int,
+    test_data: PyTree,
+) -> np.ndarray:
+    """Returns of one member on fresh episodes, or once on test data. Shape `[E]`."""
+    number = engine.plan.pop_size
+    configs = np.tile(config, (number, 1))
+    groups = initialise(engine, seed, 0, np.array([padding]), configs)
+    copies = engine.programs[padding].repeat(member, *groups)
+    if test_data is not None:  # one copy suffices: the data are the same for all
+        playing = np.arange(number) == 0
+        returns, _, _ = evaluate_group(
+            engine, padding, seed, 0, playing, copies, configs, Stream.report, test_data
+        )
+        return returns[playing].ravel()
+    returns = np.array([])
+    call = 0
+    everyone = np.ones(number, bool)
+    while len(returns) < engine.plan.report_episodes:
+        out, _, _ = evaluate_group(
+            engine, padding, seed, call, everyone, copies, configs, Stream.report
+        )
+        returns = np.append(returns, out.ravel())
+        call += 1
+    return returns

@@ -1,0 +1,58 @@
+"""The records of a round: a row for each member, or candidate of a halving."""
+
+import numpy as np
+import pandas as pd
+
+from bgpbt.training.engine import Engine
+from bgpbt.training.evaluation import Evaluation
+from bgpbt.training.run_state import RunState, Trigger
+from bgpbt.types import Source
+
+
+def round_records(
+    engine: Engine, state: RunState, evaluation: Evaluation
+) -> pd.DataFrame:
+    """The configurations of a round, and where they and the weights came from.
+
+    Args:
+      engine: the programs.
+      state: after the round's counters, before the next decision.
+      evaluation: of the round.
+    """
+    progress, generation = state.progress, state.generation
+    columns = {
+        "round": int(progress.round),
+        "generation": int(generation.number),
+        "why": Trigger(int(generation.trigger)).name,
+        "phase": _phase(state),
+        "member": np.arange(len(progress.config)),
+        "parent": progress.parents[:, 0],
+        "source": [Source(int(s)).name for s in progress.source],
+        "fitness": evaluation.fitness,
+        "timesteps": progress.timesteps,
+        "age": progress.age,
+        "env_steps_total": int(progress.env_steps_total),
+        "seconds": round(evaluation.seconds, 3),
+    }
+    diagnostics = engine.strategy.diagnostics(state.strategy)
+    if generation.candidates:  # the strategy waits
+        diagnostics = dict.fromkeys(diagnostics, np.nan)
+    natural = natural_values(engine, progress.config)
+    rows = pd.DataFrame(columns | natural | diagnostics)
+    return rows[progress.active] if generation.candidates else rows
+
+
+def _phase(state: RunState) -> str:
+    if not state.generation.candidates:
+        return "training"
+    return "distillation" if state.generation.number else "candidates"
+
+
+def natural_values(engine: Engine, config: np.ndarray) -> dict[str, np.ndarray]:
+    """The natural values of configurations `[M, D]` by name, each `[M]`."""
+    groups = np.split(config, len(config) // engine.plan.pop_size)
+    values = [engine.largest.hyperparams(group) for group in groups]
+    return {
+        name: np.concatenate([np.asarray(group[name]) for group in values])
+        for name in engine.task.space
+    }

@@ -1,0 +1,150 @@
+"""Draw the learning curve of a run as a PNG file."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+
+from bgpbt.storage.records import tidy, winner_lineage, with_parent
+from bgpbt.viz.style import (
+    BEST,
+    MEDIAN,
+    MEMBER,
+    SMALL,
+    TEXT,
+    WINNER,
+    add_title_and_legend,
+    style_axes,
+    write_png,
+)
+
+
+def learning_curve(
+    records: pd.DataFrame,
+    path: str | Path,
+    *,
+    title: str,
+    measure: str = "episode return",
+    report: dict | None = None,
+    winner: tuple[int, int] | None = None,
+) -> Figure:
+    """Draws fitness against timesteps.
+
+    It shows every member, the population's spread and best, and the winner's lineage.
+
+    Args:
+      records: one row per round and member.
+      path: of the PNG file.
+      title: of the figure.
+      measure: what the fitness is the mean of.
+      report: adds the returns of the reported member and of the best untrained member
+        on fresh episodes or unseen data. Keys `mean`, `sd`, `episodes`,
+        `untrained_mean`, and `unseen` if the data are unseen.
+      winner: round and member; None: the best member of the last round.
+
+    Returns:
+      The figure that was written.
+    """
+    rows = tidy(records)
+    figure = Figure(figsize=(8, 4.8), layout="constrained")
+    widths = [12, 1] if report else [1]
+    panels = figure.subplots(
+        1, len(widths), sharey=True, squeeze=False, width_ratios=widths
+    )[0]
+    axes = panels[0]
+    _draw_family_tree(axes, with_parent(records), rows)
+    _draw_failed(axes, rows)
+    _draw_population(axes, rows)
+    _draw_untrained(axes, rows)
+    _draw_lineage(axes, winner_lineage(rows, winner))
+    style_axes(axes, rows)
+    axes.set(xlabel="timesteps per member", ylabel=f"fitness (mean {measure})")
+    if report:
+        _draw_report(panels[1], report)
+    add_title_and_legend(figure, title)
+    write_png(figure, path)
+    return figure
+
+
+def _draw_family_tree(axes: Axes, steps: pd.DataFrame, rows: pd.DataFrame) -> None:
+    """Each step leads from the parent's fitness to the child's.
+
+    The tree ends where weights were dropped.
+    """
+    steps = steps[~steps["reinitialised"]]
+    alpha = min(0.8, 12 / rows["member"].nunique())
+    known = steps.dropna(subset=["fitness", "fitness_before"])
+    start = known[["timesteps_before", "fitness_before"]].to_numpy()
+    end = known[["timesteps", "fitness"]].to_numpy()
+    segments = list(zip(start, end, strict=True))
+    style = {"colors": MEMBER, "linewidths": 0.7, "alpha": alpha}
+    axes.add_collection(LineCollection(segments, **style, label="members"))
+    style = {"ls": "", "marker": "o", "ms": 1.6, "mew": 0, "color": MEMBER}
+    axes.plot(rows["timesteps"], rows["fitness"], **style, alpha=alpha)
+    _draw_replaced(axes, steps, rows)
+
+
+def _draw_replaced(axes: Axes, steps: pd.DataFrame, rows: pd.DataFrame) -> None:
+    inherited = pd.MultiIndex.from_frame(steps[["round_before", "member_before"]])
+    childless = ~pd.MultiIndex.from_frame(rows[["round", "member"]]).isin(inherited)
+    replaced = rows[childless & (rows["round"] < rows["round"].max())]
+    style: dict[str, Any] = {"ls": "", "marker": "o", "ms": 3.5, "mew": 0.8}
+    style |= {"mfc": "white", "mec": MEMBER, "zorder": 3, "label": "replaced"}
+    if len(replaced):
+        axes.plot(replaced["timesteps"], replaced["fitness"], **style)
+
+
+def _draw_failed(axes: Axes, rows: pd.DataFrame) -> None:
+    """Crosses at the bottom, for there is no fitness to draw them at."""
+    failed = rows[rows["fitness"].isna()]
+    style = {"ls": "", "marker": "x", "ms": 5, "color": MEDIAN, "label": "failed"}
+    if len(failed):
+        height = [0.03] * len(failed)
+        transform = axes.get_xaxis_transform()
+        axes.plot(failed["timesteps"], height, **style, transform=transform)
+
+
+def _draw_population(axes: Axes, rows: pd.DataFrame) -> None:
+    by_round = rows.groupby("round")
+    time = by_round["timesteps"].max()
+    fitness = by_round["fitness"]
+    band = {"color": MEDIAN, "alpha": 0.18, "lw": 0, "zorder": 2.5, "label": "25–75%"}
+    axes.fill_between(time, fitness.quantile(0.25), fitness.quantile(0.75), **band)
+    style = {"color": BEST, "lw": 3.6, "marker": "o", "ms": 3.6, "mew": 0, "zorder": 4}
+    axes.plot(time, fitness.max(), **style, label="best")
+    style = {"color": MEDIAN, "lw": 1.6, "marker": "o", "ms": 1.6, "zorder": 5}
+    axes.plot(time, fitness.median(), **style, label="median")
+
+
+def _draw_untrained(axes: Axes, rows: pd.DataFrame) -> None:
+    untrained = rows.loc[rows["timesteps"] == 0, "fitness"].median()
+    if rows["fitness"].isna().all():
+        axes.set_yticks([])
+        style = {"ha": "center", "color": TEXT, "transform": axes.transAxes}
+        axes.text(0.5, 0.5, "every fitness is NaN", **style)
+    elif pd.notna(untrained):
+        style = {"color": MEDIAN, "lw": 0.9, "ls": (0, (1, 2))}
+        axes.axhline(untrained, **style, label="untrained")
+
+
+def _draw_lineage(axes: Axes, lineage: pd.DataFrame) -> None:
+    style = {"color": WINNER, "lw": 1.8, "marker": "o", "ms": 2.5, "zorder": 6}
+    label = "winner's lineage"
+    axes.plot(lineage["timesteps"], lineage["fitness"], **style, label=label)
+
+
+def _draw_report(axes: Axes, report: dict) -> None:
+    style = {"fmt": "D", "ms": 6, "capsize": 4, "color": WINNER}
+    label = "reported member"
+    axes.errorbar([0], [report["mean"]], yerr=[report["sd"]], **style, label=label)
+    style = {"ls": "", "marker": "D", "ms": 6, "mfc": "white", "mec": MEDIAN}
+    axes.plot([0], [report["untrained_mean"]], **style, label="best untrained member")
+    axes.set_xlim(-1, 1)
+    fresh = f"{report['episodes']} fresh\nepisodes"
+    source = "unseen\ndata" if report.get("unseen") else fresh
+    axes.set_xticks([0], [f"{source}\n(± sd)"])
+    axes.tick_params(left=False, labelleft=False, bottom=False, labelsize=SMALL)
+    axes.spines[["top", "right", "bottom", "left"]].set_visible(False)

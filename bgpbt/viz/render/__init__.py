@@ -1,0 +1,10 @@
+"""Moving pictures of a Brax rollout from a small analytic ray caster in JAX.
+
+They need neither OpenGL nor ffmpeg nor a display.
+"""
+
+from bgpbt.viz.render.frames import render_frames
+from bgpbt.viz.render.gif import save_gif
+from bgpbt.viz.render.scene import Scene, scene
+
+__all__ = ["Scene", "render_frames", "save_gif", "scene"]

@@ -1,0 +1,66 @@
+"""Means over seeds with their bootstrap intervals, and how they are drawn."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from scipy import stats
+
+from bgpbt.viz.style import MEMBER, WINNER
+
+DRAWS = 10_000
+
+
+def mean(values: np.ndarray) -> np.ndarray:
+    """The mean along the last axis."""
+    return values.mean(axis=-1)
+
+
+def iqm(values: np.ndarray) -> np.ndarray:
+    """Interquartile mean (Agarwal et al., 2021) along the last axis."""
+    return stats.trim_mean(values, 0.25, axis=-1)
+
+
+def interval(
+    values: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray] = mean
+) -> tuple[float, float]:
+    """95 % bootstrap interval of a statistic over seeds, whose draws are always equal.
+
+    Args:
+      values: one for each seed; of pairs, their differences. Shape `[S]`.
+      statistic: of draws `[N, S]`, along the last axis.
+    """
+    drawn = np.random.default_rng(0).choice(values, (DRAWS, len(values)))
+    low, high = np.quantile(statistic(drawn), [0.025, 0.975])
+    return low, high
+
+
+class Row(NamedTuple):
+    """One row of a figure."""
+
+    value: float
+    low: float
+    high: float
+    points: np.ndarray | tuple[()] = ()  # one for each seed
+
+
+def draw_rows(axes: Axes, rows: dict[str, Row]) -> None:
+    """Draws a row for each name: its seeds, the value, the interval.
+
+    Args:
+      axes: where to draw.
+      rows: from top to bottom.
+    """
+    for place, row in enumerate(rows.values()):
+        if len(row.points):
+            places = np.full(len(row.points), place)
+            axes.plot(row.points, places, "|", color=MEMBER, ms=9)
+        ends = [row.low, row.high]
+        line = {"color": WINNER, "lw": 3, "solid_capstyle": "butt"}
+        axes.plot(ends, [place, place], **line)
+        axes.plot(row.value, place, "o", color=WINNER, ms=6)
+    axes.set(
+        ylim=(len(rows) - 0.5, -0.5), yticks=range(len(rows)), yticklabels=list(rows)
+    )
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,1 @@
+"""Parts of the studies: what one script would be too long for."""

@@ -1,0 +1,172 @@
+"""What the scores of `compare_strategies.py` come to over seeds and problems.
+
+`S` seeds, `K` problems of a group.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from scripts.benchmarks.figures import Figure
+from scripts.benchmarks.intervals import Row, interval
+from scripts.studies.strategy_problems import GROUPS
+
+DRAWS = 2_000
+# The order of columns.
+STRATEGIES = (
+    "bgpbt",
+    "pb2",
+    "pbt",
+    "mfpbt",
+    "sha",
+    "random",
+    "pbtnas",
+    "mutation",
+)
+
+
+def scores_of(rows: pd.DataFrame, group: str) -> dict[str, np.ndarray]:
+    """Scores by strategy, `[S, K]`, of the group's problems that were run."""
+    strategies, problems = GROUPS[group]
+    own = rows[rows["problem"].isin(problems) & rows["strategy"].isin(strategies)]
+    wide = own.pivot(index="seed", columns=["strategy", "problem"], values="score")
+    return {name: wide[name].to_numpy() for name in strategies if name in wide}
+
+
+def scaled(scores: np.ndarray, rival: np.ndarray) -> np.ndarray:
+    """Of every problem 0 is the rival's mean over seeds and 1 the best there is.
+
+    Args:
+      scores: shape `[..., S, K]`.
+      rival: its scores, shape `[..., S, K]`.
+    """
+    floor = rival.mean(axis=-2, keepdims=True)
+    return (scores - floor) / (1 - floor)
+
+
+def iqm(scores: np.ndarray, rival: np.ndarray) -> np.ndarray:
+    """Interquartile mean over seeds and problems of scaled scores.
+
+    Args:
+      scores: shape `[..., S, K]`.
+      rival: its scores, shape `[..., S, K]`.
+    """
+    values = scaled(scores, rival)
+    return stats.trim_mean(values.reshape(*values.shape[:-2], -1), 0.25, axis=-1)
+
+
+def improvement(scores: np.ndarray, rival: np.ndarray) -> np.ndarray:
+    """Chance that a seed is above a seed of the rival, ties being half.
+
+    Args:
+      scores: shape `[..., S, K]`.
+      rival: its scores, shape `[..., S, K]`.
+
+    Returns:
+      The mean over problems. Shape `[...]`.
+    """
+    difference = scores[..., :, None, :] - rival[..., None, :, :]
+    return ((difference > 0) + (difference == 0) / 2).mean(axis=(-3, -2, -1))
+
+
+def stratified(statistic: Callable, *scores: np.ndarray) -> tuple[float, float]:
+    """95 % bootstrap interval of a statistic.
+
+    Of every problem, seeds are drawn by themselves.
+
+    Args:
+      statistic: of draws of the scores, `[N, S, K]` each.
+      *scores: shape `[S, K]` each.
+    """
+    rng = np.random.default_rng(0)
+    drawn = [
+        x[rng.integers(len(x), size=(DRAWS, *x.shape)), np.arange(x.shape[1])]
+        for x in scores
+    ]
+    low, high = np.quantile(statistic(*drawn), [0.025, 0.975])
+    return low, high
+
+
+def means_of(rows: pd.DataFrame, group: str) -> dict[str, Row]:
+    """Interquartile means of a group by strategy, with their intervals."""
+    scores = scores_of(rows, group)
+    rival = scores.get("random")
+    means = {}
+    for name, own in scores.items():
+        if name == "random":
+            ends = stratified(lambda x: iqm(x, x), own)
+        else:
+            ends = stratified(iqm, own, rival)
+        means[name] = Row(float(iqm(own, rival)), *ends)
+    return means
+
+
+def summarise(rows: pd.DataFrame) -> list[Figure]:
+    """The figures of every group.
+
+    They are interquartile means; improvement on random search; paired differences to
+    it, and of `bgpbt` to the others. In the end, the steps that were taken.
+    """
+    figures = []
+    for group in GROUPS:
+        for name, mean in means_of(rows, group).items():
+            note = f"{mean.low:.3f} to {mean.high:.3f}"
+            what = f"{group}, {name}: interquartile mean"
+            figures.append(Figure(what, mean.value, "", note=note))
+        scores = scores_of(rows, group)
+        figures += _improvements(group, scores)
+        figures += _differences(group, scores)
+    return figures + _steps(rows)
+
+
+def _improvements(group: str, scores: dict[str, np.ndarray]) -> list[Figure]:
+    figures = []
+    for name, own in scores.items():
+        if name == "random":
+            continue
+        rival = scores["random"]
+        low, high = stratified(improvement, own, rival)
+        value, note = float(improvement(own, rival)), f"{low:.2f} to {high:.2f}"
+        what = f"{group}, {name}: better than random with probability"
+        figures.append(Figure(what, value, "", note=note))
+    return figures
+
+
+def _differences(group: str, scores: dict[str, np.ndarray]) -> list[Figure]:
+    """Paired differences to random search, and of `bgpbt` to the others."""
+    pairs = [(name, "random") for name in scores if name != "random"]
+    if "bgpbt" in scores:
+        others = (name for name in scores if name not in ("bgpbt", "random"))
+        pairs += [("bgpbt", name) for name in others]
+    figures = []
+    for name, other in pairs:
+        rival = scores["random"]
+        ours, theirs = (scaled(scores[key], rival) for key in (name, other))
+        difference = (ours - theirs).mean(axis=1)
+        low, high = interval(difference)
+        value, note = float(difference.mean()), f"{low:+.3f} to {high:+.3f}"
+        what = f"{group}, {name} less {other}: mean of pairs"
+        repeats = tuple(difference)
+        figures.append(Figure(what, value, "", note=note, repeats=repeats))
+    return figures
+
+
+def _steps(rows: pd.DataFrame) -> list[Figure]:
+    """The most and the fewest steps of a strategy."""
+    steps = rows.pivot(index=["problem", "seed"], columns="strategy", values="steps")
+    ratios = steps.div(steps["random"], axis=0)
+    most, fewest = float(ratios.max().max()), float(ratios.min().min())
+    return [
+        Figure("most steps that a strategy took, of random's", most, "x"),
+        Figure("fewest", fewest, "x"),
+    ]
+
+
+def table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Mean score over seeds, by problem and strategy."""
+    means = rows.pivot_table(
+        index="problem", columns="strategy", values="score", sort=False
+    )
+    return means[[name for name in STRATEGIES if name in means]]

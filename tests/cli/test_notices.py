@@ -1,0 +1,110 @@
+"""Settings that were given and have no effect are told, and only those."""
+
+import pytest
+
+from bgpbt.cli.notices import notices
+from bgpbt.config.options import Options
+
+
+@pytest.mark.parametrize(
+    ("values", "silent"),
+    [
+        ({"t_distillation": 1}, {}),
+        ({"distill_every": 1}, {"distill_every": 1, "search_mode": "both"}),
+        ({"distill_every": 1, "search_mode": "both", "max_distillation": 0}, {}),
+        (
+            {
+                "t_distillation": 307_200,
+                "search_mode": "both",
+                "t_ready": 307_200,
+                "max_timesteps": 614_400,
+            },
+            {
+                "t_distillation": 307_199,
+                "search_mode": "both",
+                "t_ready": 307_200,
+                "max_timesteps": 614_400,
+            },  # an update less
+        ),
+        ({"arch_space": "small"}, {"arch_space": "small", "search_mode": "nas"}),
+        (
+            {"arch_policy": "random", "search_mode": "nas", "strategy": "pbtnas"},
+            {"arch_policy": "random", "search_mode": "nas"},
+        ),
+        (
+            {"max_distillation": 1, "search_mode": "nas", "strategy": "sha"},
+            {"max_distillation": 1, "search_mode": "nas"},
+        ),
+        ({"exploit": "best", "strategy": "bgpbt"}, {"exploit": "best"}),
+        ({"quantile_fraction": 0.25, "exploit": "best"}, {"quantile_fraction": 0.25}),
+        ({"frequencies": "1,2"}, {"frequencies": "1,2", "strategy": "mfpbt"}),
+        (
+            {"shrink": 0.5, "strategy": "mutation"},
+            {"shrink": 0.5, "strategy": "pbtnas"},
+        ),
+        ({"num_envs": 64, "task": "toy"}, {"num_envs": 64}),
+        ({"problem": "deceptive"}, {"problem": "deceptive", "task": "toy"}),
+        (
+            {"data_dir": "x", "task": "classification"},
+            {"data_dir": "x", "task": "classification", "problem": "mnist"},
+        ),
+        ({"data_dir": "x", "task": "toy"}, {"data_dir": "x", "task": "mine.py:task"}),
+        ({"data_dir": "x"}, {}),
+        ({"policy_layers": "8,8", "search_mode": "both"}, {"policy_layers": "8,8"}),
+        ({"gp_time": False, "strategy": "bgpbt", "search_mode": "nas"}, {}),
+        (
+            {"perturb_scale": 0.1, "search_mode": "nas"},
+            {"perturb_scale": 0.1, "search_mode": "both"},
+        ),
+        (
+            {"gp": "gpytorch", "search_mode": "both", "arch_policy": "random"},
+            {"gp": "gpytorch", "search_mode": "both"},
+        ),
+        ({"patience": 1}, {"patience": 1, "search_mode": "both"}),
+        ({"patience": 1}, {"patience": 1, "strategy": "bgpbt"}),
+        ({"gp": "gpytorch"}, {"gp": "gpytorch", "strategy": "bgpbt"}),
+        (
+            {"gp": "gpytorch", "strategy": "bgpbt", "freeze": "sampled"},
+            {"gp": "gpytorch", "strategy": "bgpbt"},
+        ),
+        ({"trust_region": False}, {"trust_region": False, "strategy": "bgpbt"}),
+        ({"gp_time": False}, {"gp_time": False, "strategy": "bgpbt"}),
+        ({"gp_context": False}, {"gp_context": False, "strategy": "bgpbt"}),
+        ({"explore": "resample", "strategy": "bgpbt"}, {"explore": "resample"}),
+        ({"max_distillation": 1}, {}),
+        ({"arch_policy": "random"}, {}),
+        (
+            {"perturb_scale": 0.1, "explore": "resample"},
+            {"perturb_scale": 0.1, "explore": "perturb"},
+        ),
+        ({"perturb_scale": 0.1, "strategy": "random"}, {"perturb_scale": 0.1}),
+        (
+            {"quantile_fraction": 0.25, "strategy": "random"},
+            {"quantile_fraction": 0.25},
+        ),
+        ({"explore": "resample", "strategy": "random"}, {"explore": "resample"}),
+        ({"explore": "resample", "freeze": "sampled"}, {"explore": "resample"}),
+        (
+            {"freeze": "sampled", "strategy": "random"},
+            {"freeze": "default", "strategy": "random"},
+        ),
+        ({"t_ready_end": 1_000_000}, {"t_ready_end": 900_000}),
+        (
+            {"eval_episodes": 4, "fitness": "training"},
+            {"eval_episodes": 4, "fitness": "concurrent"},
+        ),
+    ],
+)
+def test_notices(values, silent):
+    name = next(iter(values))
+    (notice,) = notices(Options(**values), {name})
+    assert notice.startswith(f"{name} has no effect with ")
+    assert notices(Options(**values), set()) == []
+    assert notices(Options(**silent), set(silent)) == []
+
+
+def test_one_notice_for_each_setting():
+    options = Options(strategy="random", freeze="sampled", explore="resample")
+    assert (
+        len(notices(options, {"strategy", "freeze", "explore", "perturb_scale"})) == 3
+    )

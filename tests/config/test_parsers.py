@@ -1,0 +1,181 @@
+"""From text to values: what a setting may hold, and what is said where it may not."""
+
+import math
+
+import pytest
+from refusals import refusal_of
+
+from bgpbt.config.errors import nearest
+from bgpbt.config.options import Options
+
+
+@pytest.mark.parametrize(
+    "value",
+    [2_000_000, "2000000", "2_000_000", "2e6", "2E+6", 2e6, "2000000.0", " 2e6 "],
+)
+def test_whole_numbers(value):
+    t_ready = Options(t_ready=value).t_ready
+    assert t_ready == 2_000_000 and type(t_ready) is int
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("1.5", "not a whole number"),
+        (1.5, "not a whole number"),
+        ("1e6x", "not a number"),
+        ("", "not a number"),
+        (True, "not a number"),
+        (None, "not a number"),
+        ([8], "not a number"),
+        (0, "0 is no population, give at least 2"),
+        (1, "1 is no population, give at least 2"),
+        ("-8", "'-8' is no population, give at least 2"),
+        ("nan", "not a finite number"),
+        (math.inf, "not a finite number"),
+        ("1e30", "too large"),
+        (10**400, "not a number"),
+    ],
+)
+def test_refused_whole_numbers(value, problem):
+    error = refusal_of(pop_size=value)
+    assert (
+        str(error).startswith("pop_size: ")
+        and problem in str(error)
+        and error.field == "pop_size"
+    )
+
+
+@pytest.mark.parametrize("value", [0, "-8"])
+def test_refused_counts(value):
+    message = f"num_envs: {value!r} is not positive, give at least 1"
+    assert str(refusal_of(num_envs=value)) == message
+
+
+NUMBERS = [
+    name
+    for name, field in Options.model_fields.items()
+    if type(field.default) in (int, float)
+]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", [-1, "-0.5", "nan", "-inf", "many"])
+def test_no_number_is_negative_or_endless(name, value):
+    assert str(refusal_of(**{name: value})).startswith(f"{name}: ")
+
+
+MAY_BE_ZERO = ("max_distillation", "mix_probability", "shrink", "perturb")
+
+
+@pytest.mark.parametrize("name", [name for name in NUMBERS if name not in MAY_BE_ZERO])
+def test_few_numbers_are_zero(name, value=0):
+    assert str(refusal_of(**{name: value})).startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize("name", ["n_init", "t_ready_end", "devices", "max_parallel"])
+def test_optional_counts(name):
+    word = "auto" if name == "max_parallel" else "none"
+    assert getattr(Options(**{name: word}), name) == Options.model_fields[name].default
+    assert getattr(Options(num_envs=32, pop_size=500, **{name: "5e2"}), name) == 500
+    refusal_of(**{name: "0"})
+    refusal_of(**{name: "most"})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ["0", "1", "2"],
+        "0,1,2",
+        "{0,1,2}",
+        ["{0,1,2}"],
+        "0 1 2",
+        [0, 1, 2],
+        ["0,", "1,2"],
+    ],
+)
+def test_seeds(value):
+    assert Options(seed=value).seed == (0, 1, 2)
+
+
+def test_one_seed():
+    assert Options(seed=7).seed == Options(seed="7").seed == (7,)
+    assert Options(seed=2**32 - 1).seed == (2**32 - 1,)
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("0,1,0", "0 is given twice"),
+        ("1,1e0", "1 is given twice"),
+        ("", "no seed"),
+        ("{}", "no seed"),
+        ("-1", "outside"),
+        (2**32, "outside"),
+        ("0,x", "'x' is not a number"),
+        ({0: None}, "not a number"),
+    ],
+)
+def test_refused_seeds(value, problem):
+    assert problem in str(refusal_of(seed=value))
+
+
+@pytest.mark.parametrize("value", ["64,64", ["64", "64"], [64, 64], "64 64", ["64,64"]])
+@pytest.mark.parametrize("name", ["policy_layers", "value_layers"])
+def test_layers(name, value):
+    assert getattr(Options(**{name: value}), name) == (64, 64)
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [("64,32", "as in 64,64"), ("", "no layer"), ("64,0", "not positive")],
+)
+@pytest.mark.parametrize("name", ["policy_layers", "value_layers"])
+def test_refused_layers(name, value, problem):
+    assert problem in str(refusal_of(**{name: value}))
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"pop_siz": 8}, "unknown setting 'pop_siz', nearest: pop_size"),
+        ({"env_name": "hoper"}, "env_name: unknown 'hoper', nearest: hopper"),
+        ({"env_name": "swimmer"}, "unknown 'swimmer'"),
+        ({"env_name": ["ant"]}, "unknown ['ant']"),
+        ({"backend": "Spring"}, "backend: unknown 'Spring', nearest: spring"),
+        ({"backend": "native"}, "known: generalized, positional, spring, mjx"),
+        ({"strategy": "pbtt"}, "strategy: unknown 'pbtt', nearest: pbt"),
+        ({"strategy": "mine.py"}, "or path/to/file.py:function"),
+        ({"strategy": "mine.txt:f"}, "or path/to/file.py:function"),
+        ({"task": "mine.py:"}, "or path/to/file.py:function"),
+        ({"task": "toys"}, "task: unknown 'toys', nearest: toy"),
+        ({"frequencies": "1,1"}, "does not rise strictly"),
+        ({"frequencies": ""}, "does not rise strictly"),
+        ({"shrink": -0.1}, "outside [0, 1]"),
+        ({"freeze": "all"}, "known: sampled, default"),
+        ({"verbose": "maybe"}, "verbose: "),
+        ({"quantile_fraction": 0.51}, "outside (0, 0.5]"),
+        ({"perturb_scale": 1}, "outside (0, 1)"),
+        ({"exp_name": "../up"}, "not the name of one folder"),
+        ({"exp_name": ".."}, "not the name of one folder"),
+        ({"exp_name": ""}, "not the name of one folder"),
+        ({"save_dir": ""}, "save_dir: "),
+        ({"exp_name": "two\nlines/"}, "exp_name: "),
+    ],
+)
+def test_refused_values(values, problem):
+    assert problem in str(refusal_of(**values))
+
+
+def test_numbers_are_names_too():
+    assert Options(exp_name=5).exp_name == "5"
+
+
+def test_ends_of_ranges_are_accepted():
+    assert Options(quantile_fraction=0.5).quantile_fraction == 0.5
+    assert Options(perturb_scale="0.99").perturb_scale == 0.99
+
+
+def test_nearest_falls_back():
+    assert nearest("zzz", ("ant", "hopper")) == "known: ant, hopper"
+    assert nearest("zzz", ("ant",), otherwise="ask") == "ask"

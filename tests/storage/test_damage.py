@@ -1,0 +1,121 @@
+"""A damaged checkpoint is noticed and said, and the one before is used."""
+
+import contextlib
+import gc
+import shutil
+from pathlib import Path
+
+import pytest
+from stored_runs import assert_records, restore, rows, state
+from toys import same_bits
+
+from bgpbt.storage import checkpoints
+
+
+def files(checkpoint: Path) -> list[Path]:
+    """The files that are not empty, the largest first."""
+    filled = [p for p in checkpoint.rglob("*") if p.is_file() and p.stat().st_size]
+    return sorted(filled, key=lambda p: -p.stat().st_size)
+
+
+def halve(data: bytes) -> bytes:
+    """The first half."""
+    return data[: len(data) // 2]
+
+
+DAMAGES = {
+    "truncated": halve,
+    "emptied": lambda data: b"",
+    "zeroed": lambda data: bytes(len(data)),
+    "garbled": lambda data: bytes(byte ^ 0x5A for byte in data),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_last_checkpoint_is_said_and_the_one_before_used(stored_run, damage):
+    last = stored_run.checkpoints / "round_000003"
+    for path in files(last):
+        path.write_bytes(damage(path.read_bytes()))
+    restored, damaged = restore(stored_run)
+    assert same_bits(restored, state(2))
+    assert damaged == [3]
+    assert stored_run.rounds() == [2]
+    assert_records(stored_run, range(3))
+    stored_run.save(state(3), rows(3), {})
+    assert_records(stored_run, range(4))
+
+
+@pytest.mark.parametrize("damage", ["truncated", "garbled"])
+@pytest.mark.parametrize(
+    "which",
+    ["rows.csv", "state/state/_METADATA", "state/state/manifest.ocdbt", "largest"],
+)
+def test_one_damaged_file_is_enough(stored_run, which, damage):
+    last = stored_run.checkpoints / "round_000003"
+    path = files(last / "state")[0] if which == "largest" else last / which
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    restored, damaged = restore(stored_run)
+    assert damaged == [3]
+    assert same_bits(restored, state(2))
+    assert_records(stored_run, range(3))
+
+
+@pytest.mark.parametrize(
+    "which",
+    ["rows.csv", "state", "state/state", "state/state/d", "state/state/_METADATA"],
+)
+def test_a_missing_part_is_damage(stored_run, which):
+    path = stored_run.checkpoints / "round_000003" / which
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    restored, damaged = restore(stored_run)
+    assert damaged == [3] and same_bits(restored, state(2))
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7, 0.9])
+def test_a_single_wrong_bit_is_noticed(stored_run, share):
+    """Somewhere in the largest file, which holds the numbers."""
+    path = files(stored_run.checkpoints / "round_000003" / "state")[0]
+    data = bytearray(path.read_bytes())
+    data[int(share * len(data))] ^= 1
+    path.write_bytes(data)
+    restored, damaged = restore(stored_run)
+    assert damaged == [3] and same_bits(restored, state(2))
+
+
+def test_damage_is_said_in_one_line_and_nothing_else(stored_run, caplog, capfd):
+    """No traceback of a library's, neither at once nor when its tasks are collected."""
+    for path in files(stored_run.checkpoints / "round_000003"):
+        path.write_bytes(halve(path.read_bytes()))
+    with caplog.at_level("ERROR"):
+        restore(stored_run)
+        gc.collect()
+    assert [(r.name, r.getMessage()[:80]) for r in caplog.records] == []
+    assert capfd.readouterr().err == ""
+
+
+def test_where_all_checkpoints_are_damaged_the_run_starts_afresh(stored_run):
+    """Its records too: those of the lost run would be appended to."""
+    for number in stored_run.rounds():
+        for path in files(stored_run.checkpoints / f"round_{number:06d}"):
+            path.write_bytes(b"")
+    restored, damaged = restore(stored_run)
+    assert restored is None and damaged == [3, 2]
+    stored_run.save(state(0), rows(0), {})
+    assert_records(stored_run, [0])
+
+
+def test_a_failure_that_is_no_damage_removes_nothing(stored_run, monkeypatch):
+    """No memory, or an Orbax that cannot be imported: the checkpoints stay."""
+
+    class Broken:
+        @staticmethod
+        def load(*args):
+            raise MemoryError
+
+    broken = contextlib.nullcontext(Broken)
+    monkeypatch.setattr(checkpoints, "_quiet_orbax", lambda: broken)
+    try:
+        restore(stored_run)
+    except MemoryError:
+        pass
+    assert stored_run.rounds() == [2, 3]

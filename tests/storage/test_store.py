@@ -1,0 +1,119 @@
+"""A run folder: which one is refused, what opening does, what is kept."""
+
+import json
+
+from stored_runs import IDENTITY, assert_records, refusal, restore
+
+from bgpbt.config.loading import load_options
+from bgpbt.config.options import Options
+from bgpbt.storage.store import RunStore
+
+
+def test_only_runs_are_overwritten(tmp_path):
+    (tmp_path / "mine.txt").write_text("kept")
+    assert "no run" in refusal(RunStore(tmp_path), Options(existing_policy="overwrite"))
+    assert (tmp_path / "mine.txt").read_text() == "kept"
+
+
+def test_checkpoints_of_unknown_settings_are_refused(stored_run):
+    (stored_run.path / "options.yaml").unlink()
+    assert "no options.yaml" in refusal(stored_run, Options(num_envs=64))
+
+
+def test_saved_settings_remove_nothing_when_they_are_used_again(tmp_path):
+    store = RunStore(tmp_path / "run")
+    store.open(Options(existing_policy="overwrite"), IDENTITY)
+    assert load_options({}, store.path / "options.yaml").existing_policy == "resume"
+
+
+def test_a_run_of_other_settings_is_refused_and_the_settings_are_named(tmp_path):
+    store = RunStore(tmp_path / "run")
+    store.open(Options(num_envs=64), IDENTITY)
+    before = (store.path / "options.yaml").read_text()
+    text = refusal(store, Options(num_envs=128, pop_size=16))
+    assert (
+        "num_envs 64 there, 128 here" in text
+        and "pop_size 8 there, 16 here" in text
+        and "explore" not in text
+    )
+    store.check(Options(num_envs=128, existing_policy="overwrite"))
+    assert (store.path / "options.yaml").read_text() == before
+
+
+def test_what_changes_no_member_may_differ(tmp_path):
+    store = RunStore(tmp_path / "run")
+    store.open(Options(), IDENTITY)
+    store.check(
+        Options(
+            verbose=True,
+            no_cache=True,
+            render=False,
+            report_episodes=5,
+            seed=(3,),
+            save_dir="elsewhere",
+            exp_name="x",
+        )
+    )
+
+
+def test_resume_in_an_empty_place_starts_afresh_and_says_so(tmp_path):
+    store = RunStore(tmp_path / "run")
+    line = store.open(Options(num_envs=64), IDENTITY)
+    assert "nothing to resume" in line and str(store.path) in line
+    assert store.rounds() == [] and restore(store) == (None, [])
+    assert load_options({}, store.path / "options.yaml") == Options(num_envs=64)
+
+
+def test_resume_keeps_everything(stored_run):
+    before = sorted(stored_run.path.rglob("*"))
+    line = stored_run.open(Options(num_envs=64), IDENTITY)
+    assert line == f"resume: the run in {stored_run.path} (round 3)"
+    assert sorted(stored_run.path.rglob("*")) == before
+
+
+def test_overwrite_says_what_it_removes(stored_run):
+    (stored_run.path / "policy.gif").write_text("old")
+    line = stored_run.open(Options(num_envs=32, existing_policy="overwrite"), IDENTITY)
+    assert "removed" in line and str(stored_run.path) in line and "round 3" in line
+    assert sorted(p.name for p in stored_run.path.iterdir()) == [
+        ".lock",
+        "checkpoints",
+        "options.yaml",
+        "run.json",
+    ]
+    assert stored_run.rounds() == []
+    assert load_options({}, stored_run.path / "options.yaml").num_envs == 32
+
+
+def test_overwrite_in_an_empty_place_removes_nothing(tmp_path):
+    store = RunStore(tmp_path / "run")
+    line = store.open(Options(existing_policy="overwrite"), IDENTITY)
+    assert "removed" not in line
+
+
+def test_another_environment_is_told(tmp_path):
+    store = RunStore(tmp_path)
+    assert store.record_environment({"jax": "0.10.2", "devices": 2}) == []
+    assert store.record_environment({"jax": "0.10.2", "devices": 2}) == []
+    (line,) = store.record_environment({"jax": "0.11.0", "devices": 2})
+    assert "jax was 0.10.2 and is 0.11.0" in line
+    assert json.loads((tmp_path / "environment.json").read_text())["jax"] == "0.10.2"
+
+
+def test_json(tmp_path):
+    store = RunStore(tmp_path)
+    assert store.read_json("report.json") is None
+    store.write_json("report.json", {"mean": 1 / 3})
+    assert store.read_json("report.json") == {"mean": 1 / 3}
+    assert [p.name for p in tmp_path.iterdir()] == ["report.json"]
+    (tmp_path / "report.json").write_text("{")
+    assert store.read_json("report.json") is None
+
+
+def test_only_two_checkpoints_are_kept_and_all_records(stored_run):
+    assert stored_run.rounds() == [2, 3]
+    assert sorted(p.name for p in stored_run.checkpoints.iterdir()) == [
+        "round_000002",
+        "round_000003",
+    ]
+    assert_records(stored_run, range(4))

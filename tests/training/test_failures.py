@@ -1,0 +1,200 @@
+"""Members that break: who replaces them, what is said, when a run is lost."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from toy_runs import run_options, watch
+from toys import (
+    Program,
+    final_state,
+    play,
+    quadratic,
+    same_bits,
+    same_records,
+    with_programs,
+)
+
+import bgpbt
+from bgpbt import api
+from bgpbt.assembly import parts
+from bgpbt.cli.command import main
+from bgpbt.config.errors import PopulationLost
+from bgpbt.execution.streams import Stream
+
+
+def poison(monkeypatch, when: dict):
+    """Spoils members before they are trained.
+
+    `when` maps a round to (member, field): that field of the member becomes NaN.
+    """
+    start_engine = api.start_engine
+
+    def poisoned(*args, **settings):
+        engine = start_engine(*args, **settings)
+        program = engine.programs[0].train
+
+        def train(seed, round_, updates, members, active, population, config, data):
+            if int(round_) in when:
+                population = spoil(population, *when[int(round_)])
+            return program(
+                seed, round_, updates, members, active, population, config, data
+            )
+
+        return with_programs(engine, train=Program(program, train))
+
+    monkeypatch.setattr(api, "start_engine", poisoned)
+
+
+def spoil(population, member, field: str):
+    """NaN in a field of one member, of several, or of all (None)."""
+    rows = slice(None) if member is None else jnp.array(member)
+
+    def leaf(x):
+        floating = jnp.issubdtype(x.dtype, jnp.floating)
+        return x.at[rows].set(jnp.nan) if floating else x
+
+    return population._replace(
+        **{field: jax.tree.map(leaf, getattr(population, field))}
+    )
+
+
+def replace_evaluate(monkeypatch, change):
+    """`change(round, stream, returns)` gives what evaluations return instead."""
+    start_engine = api.start_engine
+
+    def changed(*args, **settings):
+        engine = start_engine(*args, **settings)
+        program = engine.programs[0].evaluate
+
+        def evaluate(seed, round_, stream, *others):
+            returns, steps, finite = program(seed, round_, stream, *others)
+            return change(int(round_), int(stream), returns), steps, finite
+
+        return with_programs(engine, evaluate=Program(program, evaluate))
+
+    monkeypatch.setattr(api, "start_engine", changed)
+
+
+FIELDS = [
+    ("params", "weights"),
+    ("opt_state", "weights"),
+    ("statistics", "weights"),
+    ("env_state", "environments"),
+]
+
+
+@pytest.mark.usefixtures("compile_once")
+@pytest.mark.parametrize(("field", "words"), FIELDS)
+def test_a_broken_member_is_replaced_in_its_round_and_reported(
+    tmp_path, monkeypatch, printed, after_save, field, words
+):
+    """Member 2 breaks before round 2.
+
+    It is last, and inherits beside the one that the quantile names.
+    """
+    poison(monkeypatch, {2: (2, field)})
+    outcomes = []
+    settings = run_options(tmp_path)
+    strategy = watch(api.make_strategy(settings, quadratic()), outcomes)
+    result = play(settings, strategy=strategy)
+    rows = result.records
+    fitness = outcomes[2].fitness
+    assert np.isnan(fitness[2]) and np.isfinite(np.delete(fitness, 2)).all()
+    best = int(np.nanargmax(fitness))
+    after = rows[rows["round"] == 3].set_index("member")
+    assert after.loc[2, "parent"] == best != 2 and after.loc[2, "source"] == "perturbed"
+    failed = rows[(rows["round"] == 2) & (rows["member"] == 2)]
+    assert np.isnan(failed["fitness"].item())
+    assert np.isfinite(rows.loc[rows["round"] >= 3, "fitness"]).all()
+    lines = printed.getvalue().splitlines()
+    line = next(line for line in lines if "round 2 " in line)
+    assert "member 2 failed" in line and words in line and "replaced" in line
+    state = final_state(result)
+    leaves = jax.tree.leaves((state.population, state.best))
+    assert all(np.isfinite(x).all() for x in leaves if x.dtype.kind == "f")
+    assert np.isfinite(result.report["mean"])
+
+
+@pytest.mark.usefixtures("compile_once")
+def test_three_of_four_broken_at_once_all_inherit_from_the_fourth(
+    tmp_path, monkeypatch
+):
+    poison(monkeypatch, {2: ([0, 1, 3], "params")})
+    rows = play(run_options(tmp_path)).records
+    assert list(rows.loc[rows["round"] == 3, "parent"]) == [2, 2, 2, 2]
+    assert np.isfinite(rows.loc[rows["round"] >= 3, "fitness"]).all()
+
+
+@pytest.mark.usefixtures("compile_once")
+def test_a_broken_member_never_becomes_the_saved_best(tmp_path, monkeypatch):
+    """Not even one whose returns are finite and large while its weights are not."""
+
+    def boast(round_, stream, returns):
+        if round_ == 2 and stream == Stream.evaluate:
+            return jnp.nan_to_num(returns).at[1].set(1e6)
+        return returns
+
+    replace_evaluate(monkeypatch, boast)
+    poison(monkeypatch, {2: (1, "params")})
+    result = play(run_options(tmp_path))
+    assert result.best["fitness"] < 1e5 and result.report["fitness"] < 1e5
+    assert math.isfinite(result.report["mean"])
+
+
+@pytest.mark.usefixtures("compile_once")
+def test_of_equally_good_members_the_earliest_stays_the_saved_best(
+    tmp_path, monkeypatch
+):
+    replace_evaluate(monkeypatch, lambda _, __, returns: jnp.ones_like(returns))
+    result = play(run_options(tmp_path))
+    best = final_state(result).best
+    assert (int(best.round), int(best.member)) == (1, 0)
+    assert (result.best["round"], result.best["member"]) == (1, 0)
+
+
+@pytest.mark.usefixtures("compile_once")
+def test_random_search_gives_a_broken_member_a_fresh_start(tmp_path, monkeypatch):
+    poison(monkeypatch, {2: (1, "params")})
+    rows = play(run_options(tmp_path, strategy="random")).records
+    after = rows[rows["round"] == 3].set_index("member")
+    assert list(after.index[after["source"] == "random"]) == [1]
+    assert np.isfinite(rows.loc[rows["round"] >= 3, "fitness"]).all()
+
+
+@pytest.mark.usefixtures("compile_once")
+def test_a_population_lost_leaves_a_checkpoint_that_goes_on_to_the_same_bits(
+    tmp_path, monkeypatch, unbroken
+):
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(PopulationLost, match="all members failed in round 3") as lost,
+    ):
+        poison(patch, {3: (None, "params")})
+        play(run_options(tmp_path))
+    assert "\n" not in str(lost.value)
+    path = next(tmp_path.rglob("options.yaml")).parent
+    opened = bgpbt.open_run(path, quadratic())
+    assert opened.report is None
+    assert opened.records["round"].max() == int(opened.load().progress.round) == 2
+    result = play(run_options(tmp_path))
+    assert same_bits(final_state(result), unbroken[1])
+    same_records(result.records, unbroken[0].records)
+
+
+@pytest.mark.usefixtures("compile_once")
+def test_main_ends_with_three_when_the_population_is_lost(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "4")
+    monkeypatch.setattr(parts, "make_task", lambda options: quadratic())
+    poison(monkeypatch, {2: (None, "params")})
+    words = (
+        "-e inverted_pendulum --num_envs 32 -ps 4 -qf 0.25 -tr 480 -mt 2400 "
+        f"--devices 2 --no_cache --save_dir {tmp_path}"
+    )
+    assert main(words.split()) == 3
+    error = capsys.readouterr().err.strip()
+    assert error.count("\n") == 0 and "all members failed in round 2" in error

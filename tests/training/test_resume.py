@@ -1,0 +1,197 @@
+"""A run that was killed goes on to the same bits, wherever it was killed."""
+
+import os
+
+import pandas as pd
+import pytest
+from toy_runs import ROUND, kill_run, run_options
+from toys import Killed, final_state, play, quadratic, same_bits, same_records
+
+import bgpbt
+from bgpbt import api
+
+
+@pytest.mark.usefixtures("compile_once")
+@pytest.mark.parametrize("number", range(5))
+def test_a_run_killed_after_any_round_continues_to_the_same_bits(
+    tmp_path, after_save, unbroken, number
+):
+    kill_run(after_save, number, lambda: play(run_options(tmp_path)))
+    result = play(run_options(tmp_path))
+    assert same_bits(final_state(result), unbroken[1])
+    same_records(result.records, unbroken[0].records)
+    assert result.report == unbroken[0].report
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("compile_once")
+def test_a_bandit_killed_between_suggestions_continues_to_the_same_bits(
+    tmp_path, after_save
+):
+    """History, fitted parameters, trust region and counters come back.
+
+    The records hold what it predicted.
+    """
+    # With a restart on the way.
+    settings = {"strategy": "bgpbt", "n_init": 6, "patience": 3}
+    in_one_go = play(run_options(tmp_path / "in_one_go", **settings))
+    killed = run_options(tmp_path / "killed", **settings)
+    kill_run(after_save, 3, lambda: play(killed))
+    result = play(killed)
+    assert same_bits(final_state(result), final_state(in_one_go))
+    assert result.report == in_one_go.report
+    same_records(result.records, in_one_go.records)
+    a, b = (
+        pd.read_csv(r.path / "records.csv", dtype=str, keep_default_na=False)
+        for r in (result, in_one_go)
+    )
+    # They are spelt alike, too.
+    pd.testing.assert_frame_equal(a.drop(columns="seconds"), b.drop(columns="seconds"))
+    rows = result.records
+    assert (rows["source"] == "gp").any()
+    assert rows.loc[rows["round"] > 1, "gp_fitness"].notna().any()
+
+
+def die_at_commit(monkeypatch, number: int, *, committed: bool) -> None:
+    """The process dies at the commit of a round, after or before it."""
+    replace = os.replace
+
+    def dying(source, target):
+        dies = str(target).endswith(f"round_{number:06d}")
+        if committed or not dies:
+            replace(source, target)
+        if dies:
+            raise Killed
+
+    monkeypatch.setattr(os, "replace", dying)
+
+
+@pytest.mark.usefixtures("compile_once")
+@pytest.mark.parametrize("number", [0, 1, 3, 5])
+def test_a_kill_between_the_commit_and_the_records_loses_nothing(
+    tmp_path, monkeypatch, unbroken, number
+):
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        die_at_commit(patch, number, committed=True)
+        play(run_options(tmp_path))
+    result = play(run_options(tmp_path))
+    assert same_bits(final_state(result), unbroken[1])
+    same_records(result.records, unbroken[0].records)
+
+
+@pytest.mark.usefixtures("compile_once")
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_kill_before_the_commit_repeats_the_round(
+    tmp_path, monkeypatch, unbroken, number
+):
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        die_at_commit(patch, number, committed=False)
+        play(run_options(tmp_path))
+    result = play(run_options(tmp_path))
+    assert same_bits(final_state(result), unbroken[1])
+    same_records(result.records, unbroken[0].records)
+
+
+@pytest.mark.usefixtures("compile_once")
+def test_a_kill_during_the_report_costs_only_the_report(
+    tmp_path, monkeypatch, unbroken
+):
+    def dying(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(api, "make_report", dying)
+        play(run_options(tmp_path))
+    assert play(run_options(tmp_path)).report == unbroken[0].report
+
+
+def test_nothing_compiles_after_the_first_full_round_also_after_a_resume(
+    tmp_path, after_save, compilations
+):
+    """From the second full round of a process on.
+
+    `make_engine` compiles anew each time, as a new process does.
+    """
+    counted = {}
+
+    def hook(round_):
+        counted[round_] = len(compilations)
+        if round_ == 4:
+            raise Killed
+
+    after_save.hook = hook
+    with pytest.raises(Killed):
+        play(run_options(tmp_path, max_timesteps=8 * ROUND))
+    assert counted[1] > 4
+    assert [counted[r] - counted[1] for r in (2, 3, 4)] == [0, 0, 0]
+    after_save.hook = lambda round_: counted.update({round_: len(compilations)})
+    result = play(run_options(tmp_path, max_timesteps=8 * ROUND))
+    assert [counted[r] - counted[5] for r in (6, 7, 8)] == [0, 0, 0]
+    for rounds in ((2, 3, 4), (6, 7, 8)):
+        rows = result.records[result.records["round"].isin(rounds)]
+        assert (rows["parent"] != rows["member"]).any()
+        assert (rows["source"] == "perturbed").any()
+
+
+@pytest.mark.usefixtures("compile_once")
+def test_resume_says_where_it_starts(tmp_path, after_save, printed):
+    kill_run(after_save, 2, lambda: play(run_options(tmp_path)))
+    assert "nothing to resume, new run in" in printed.getvalue()
+    play(run_options(tmp_path))
+    assert "resume: continuing after round 2" in printed.getvalue()
+
+
+@pytest.mark.usefixtures("compile_once")
+def test_a_finished_run_given_again_is_only_drawn(tmp_path, monkeypatch, printed):
+    first = play(run_options(tmp_path))
+    monkeypatch.delattr(api, "train_population")
+    again = play(run_options(tmp_path))
+    line = f"finished: the run in {first.path} (round 5) is only drawn again"
+    assert line in printed.getvalue()
+    assert again.report == first.report is not None
+    pd.testing.assert_frame_equal(again.records, first.records, check_exact=True)
+    assert same_bits(final_state(again), final_state(first))
+
+
+@pytest.mark.usefixtures("compile_once")
+def test_overwrite_says_what_it_removes_and_starts_at_round_zero(
+    tmp_path, printed, unbroken
+):
+    first = play(run_options(tmp_path, perturb_scale=0.5))
+    again = play(run_options(tmp_path, existing_policy="overwrite"))
+    line = f"overwrite: the run in {first.path} (round 5) is removed"
+    assert line in printed.getvalue()
+    same_records(again.records, unbroken[0].records)
+
+
+@pytest.mark.usefixtures("compile_once")
+def test_after_a_damaged_last_checkpoint_the_round_before_is_used_to_the_same_bits(
+    tmp_path, after_save, printed, unbroken
+):
+    kill_run(after_save, 3, lambda: play(run_options(tmp_path)))
+    damaged = next(tmp_path.rglob("round_000003"))
+    for file in (damaged / "state").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"")
+    opened = bgpbt.open_run(damaged.parents[1], quadratic())
+    with pytest.warns(
+        UserWarning, match=r"round 3 is damaged, that of round 2 is read"
+    ):
+        assert int(opened.load().progress.round) == 2
+    result = play(run_options(tmp_path))
+    assert "the checkpoint of round 3 is damaged" in printed.getvalue()
+    assert "resume: continuing after round 2" in printed.getvalue()
+    assert same_bits(final_state(result), unbroken[1])
+    same_records(result.records, unbroken[0].records)
+
+
+@pytest.mark.usefixtures("compile_once")
+def test_where_every_checkpoint_is_damaged_the_run_starts_afresh_with_clean_records(
+    tmp_path, after_save, printed, unbroken
+):
+    kill_run(after_save, 3, lambda: play(run_options(tmp_path)))
+    for file in tmp_path.rglob("rows.csv"):
+        file.unlink()
+    result = play(run_options(tmp_path))
+    assert "afresh" in printed.getvalue()
+    same_records(result.records, unbroken[0].records)
