@@ -1,0 +1,36 @@
+"""What `run.json` says of a run, so that later versions can tell it from another."""
+
+import hashlib
+import json
+
+from toys import quadratic
+
+from bgpbt.config.options import Options
+from bgpbt.storage.provenance import describe_space, file_hashes, identity, numerics
+from bgpbt.storage.schema import SCHEMA
+
+
+def test_every_run_has_its_own_identity():
+    one, other = (identity(Options(), quadratic()) for _ in range(2))
+    assert one["schema"] == SCHEMA and one["id"] != other["id"]
+    assert one | {"id": ""} == other | {"id": ""}
+    assert json.loads(json.dumps(one))["numerics"] == numerics()
+
+
+def test_a_space_is_described_in_its_order():
+    rate, *_, first_width = describe_space(quadratic().space)
+    assert (rate["name"], rate["kind"]) == ("rate", "Float")
+    assert (rate["low"], rate["high"], rate["log"]) == (1e-3, 0.5, True)
+    assert (first_width["name"], first_width["kind"]) == ("first_width", "Integer")
+    assert first_width["group"] == "first"
+
+
+def test_a_persons_own_files_are_told_by_their_content(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text("strategy = 1\n")
+    options = Options(strategy=f"{path}:strategy")
+    before = file_hashes(options)
+    assert before == {"strategy": hashlib.sha256(b"strategy = 1\n").hexdigest()}
+    path.write_text("strategy = 2\n")
+    assert file_hashes(options) != before
+    assert file_hashes(Options()) == {}
