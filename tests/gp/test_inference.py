@@ -25,34 +25,15 @@ def test_without_gpytorch_one_line_says_how_to_install_it(monkeypatch):
 
 def test_a_run_that_lacks_it_ends_with_two_and_creates_nothing(tmp_path):
     code = (
-        "import sys, main; sys.modules['gpytorch'] = None;"
-        " sys.exit(main.main(sys.argv[1:]))"
+        "import sys; from bgpbt.cli.command import main;"
+        " sys.modules['gpytorch'] = None; sys.exit(main(sys.argv[1:]))"
     )
-    words = [
-        "-o",
-        "bgpbt",
-        "--gp",
-        "gpytorch",
-        "-e",
-        "fast",
-        "--num_envs",
-        "32",
-        "-tr",
-        "1000",
-        "-mt",
-        "1000",
-        "--no_cache",
-    ]
-    command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-c",
-        code,
-        *words,
-        "--save_dir",
-        str(tmp_path / "runs"),
-    ]
+    words = (
+        "-o bgpbt --gp gpytorch -e fast --num_envs 32 -tr 1000 -mt 1000 --no_cache"
+        " --save_dir"
+    ).split()
+    folder = str(tmp_path / "runs")
+    command = [sys.executable, "-W", "ignore", "-c", code, *words, folder]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2 and done.stdout == "", done.stderr
     assert (
