@@ -52,13 +52,9 @@ NAN = float("nan")
 
 def make(name: str, setting: str, space) -> Strategy:
     function = resolve("strategy", name, STRATEGIES)
-    return function(
-        space,
-        BLOCKS,
-        **kwargs_from(
-            function, Options(strategy=name, pop_size=SIZE, **BASE | SETTINGS[setting])
-        ),
-    )
+    values = BASE | SETTINGS[setting]
+    options = Options(strategy=name, pop_size=SIZE, **values)
+    return function(space, BLOCKS, **kwargs_from(options, function))
 
 
 @functools.cache  # so that each is compiled once
