@@ -58,7 +58,7 @@ def start_engine(parts: Parts, *, background: bool = True) -> Engine:
     propose = None
     if parts.gp is not None:
         space = architecture_space(parts.task.space)
-        propose = architectures.searched(space, gp=parts.gp)
+        propose = architectures.make_architecture_search(space, gp=parts.gp)
     return make_engine(
         parts.plan,
         parts.task,

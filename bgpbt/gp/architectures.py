@@ -170,8 +170,3 @@ class _Search:
 
         start = empty, taken, jnp.zeros(number, jnp.int32)
         return jax.lax.fori_loop(0, number, choose_next, start)[2]
-
-
-# Old names, until their users have followed. To be removed.
-every = all_architectures
-searched = make_architecture_search

@@ -96,7 +96,7 @@ def _prepared_search(propose: Propose, space: SearchSpace, number: int) -> Propo
     """The search over architectures, being compiled by an imagined proposal."""
 
     def make():
-        some = architectures.every(space)[:1]
+        some = architectures.all_architectures(space)[:1]
         propose(jax.random.PRNGKey(0), some, np.zeros(1), number)
         return propose
 
