@@ -34,7 +34,7 @@ test-long: setup
 
 # What needs more than the requirements: a wheel in an empty environment, GPyTorch.
 test-extras: setup
-	$(PIP) torch gpytorch --retries 1 --extra-index-url https://download.pytorch.org/whl/cpu
+	$(PIP) "torch==2.13.0" gpytorch --retries 1 --extra-index-url https://download.pytorch.org/whl/cpu
 	$(BIN)/python -m pytest -m "gpytorch or package"
 
 test-full: setup lint
