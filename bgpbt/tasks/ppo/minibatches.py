@@ -102,5 +102,8 @@ def sweep(num_pieces: int, step: Callable, carry: PyTree, data: PyTree) -> PyTre
       The carry of the last step.
     """
     pieces = jax.tree.map(lambda x: x.reshape(num_pieces, -1, *x.shape[1:]), data)
-    body = lambda carry, piece: (step(carry, *piece), None)  # noqa: E731
+
+    def body(carry: PyTree, piece: PyTree) -> tuple[PyTree, None]:
+        return step(carry, *piece), None
+
     return jax.lax.scan(body, carry, (jnp.arange(num_pieces), pieces))[0]
