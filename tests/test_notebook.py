@@ -38,6 +38,7 @@ def run_folder(tmp_path_factory):
         return bgpbt.run(options).path
 
 
+@pytest.mark.long
 def test_notebook_shows_curve_schedule_and_policy(run_folder, monkeypatch):
     monkeypatch.setenv("BGPBT_RUN", str(run_folder))
     notebook = nbformat.read(NOTEBOOK, as_version=4)

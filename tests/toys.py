@@ -13,6 +13,8 @@ import pandas as pd
 import bgpbt
 from bgpbt import space as spaces
 from bgpbt.assembly import parts
+from bgpbt.assembly.lookup import kwargs_from, resolve
+from bgpbt.registry import STRATEGIES
 from bgpbt.space import Categorical, Float, Integer, SearchSpace
 from bgpbt.tasks import distillation
 from bgpbt.types import Outcome, Padding, Task, TrainState
@@ -225,11 +227,12 @@ def play(options, task=None, strategy=None):
 
 
 def share(monkeypatch, engines: dict) -> None:
-    """Lets runs of the same task and device layout share programs.
+    """Lets runs share what is compiled.
 
-    Strategies and plans stay their own.
+    Programs, where task and device layout are the same. Strategies, where their
+    settings are: they are pure functions. Plans stay their own.
     """
-    make = parts.make_engine
+    make, make_strategy = parts.make_engine, parts.make_strategy
 
     def cached(plan, task, strategy, device_layout, propose, **_):
         key = (task.name, plan.pop_size, device_layout)
@@ -239,7 +242,16 @@ def share(monkeypatch, engines: dict) -> None:
             plan=plan, task=task, strategy=strategy, propose=propose
         )
 
+    def cached_strategy(options, task):
+        function = resolve("strategy", options.method, STRATEGIES)
+        settings = kwargs_from(options, function)
+        key = (options.strategy, options.freeze, task.name, repr(settings))
+        if key not in engines:
+            engines[key] = make_strategy(options, task)
+        return engines[key]
+
     monkeypatch.setattr(parts, "make_engine", cached)
+    monkeypatch.setattr(parts, "make_strategy", cached_strategy)
 
 
 @contextlib.contextmanager

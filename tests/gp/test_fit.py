@@ -127,6 +127,7 @@ def fitted():
     return jax.jit(lambda key, d: fit.natural(fit.fit(key, warm(d), d)[0]))
 
 
+@pytest.mark.long
 def test_relevant_and_irrelevant_dimensions(fitted):
     true, found = np.array([0.3, 0.5, 1e6]), []
     for seed in range(10):
@@ -142,6 +143,7 @@ def test_relevant_and_irrelevant_dimensions(fitted):
     assert (found[:, 2] >= 3 * found[:, :2].max(axis=1)).all(), found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("eps", [0.05, 0.3])
 def test_forgetting_is_recovered_where_time_matters(fitted, eps):
     data = [

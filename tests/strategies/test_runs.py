@@ -11,7 +11,6 @@ from toys import (
     same_records,
 )
 
-from bgpbt.api import make_strategy
 from bgpbt.config.options import Options
 from bgpbt.registry import STRATEGIES
 
@@ -48,8 +47,7 @@ NAMES = [
 
 
 def run(folder, name: str):
-    options = Options(**SETTINGS, strategy=name, save_dir=str(folder))
-    return play(options, TASK, make_strategy(options, TASK))
+    return play(Options(**SETTINGS, strategy=name, save_dir=str(folder)), TASK)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -10,6 +10,8 @@ from bgpbt.strategies.pbt import pbt
 # 5) and 5 for 1,800 (6 to 9); then training.
 STEPS = [0, 480, 960, 1440, 1920, 2040, 2520, 3000, 3480, 3840, 4320, 4800, 5280]
 CANDIDATES = [10, 10, 4, 4, 10, 10, 5, 5, 5, 5, 4, 4, 4]
+# One without a Gaussian process, which takes long to compile.
+STRATEGY = pbt(SPACE, ("first", "second"), quantile_fraction=0.25)
 
 
 def generation_options(folder=".", **changes) -> Options:
@@ -27,6 +29,4 @@ def generation_options(folder=".", **changes) -> Options:
 
 
 def play_generations(folder, **changes):
-    """With a strategy without a Gaussian process, which takes long to compile."""
-    strategy = pbt(SPACE, ("first", "second"), quantile_fraction=0.25)
-    return play(generation_options(folder, **changes), quadratic(4, (2,)), strategy)
+    return play(generation_options(folder, **changes), quadratic(4, (2,)), STRATEGY)
