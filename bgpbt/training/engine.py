@@ -81,19 +81,21 @@ def make_engine(
 
 
 def _prepared(strategy: Strategy, pop_size: int) -> Strategy:
-    """The strategy, being prepared in the background: its first step waits for that."""
+    """The strategy, which is prepared in the background once its step is begun.
+
+    A step waits for that.
+    """
 
     def make():
         strategy.prepare(pop_size)
         return strategy.step
 
     step: Any = BackgroundCompile(make)
-    step.begin()
     return strategy._replace(step=step)
 
 
 def _prepared_search(propose: Propose, space: SearchSpace, number: int) -> Propose:
-    """The search over architectures, being compiled by an imagined proposal."""
+    """The search over architectures, which an imagined proposal compiles."""
 
     def make():
         some = architectures.all_architectures(space)[:1]
@@ -101,7 +103,6 @@ def _prepared_search(propose: Propose, space: SearchSpace, number: int) -> Propo
         return propose
 
     prepared: Any = BackgroundCompile(make)
-    prepared.begin()
     return prepared
 
 
@@ -109,6 +110,8 @@ def compile_for(
     engine: Engine, paddings: np.ndarray, names: tuple[str, ...], observer: Observer
 ) -> None:
     """Waits until programs of some paddings are compiled, on all cores.
+
+    Behind them the strategy is compiled, which the end of a round needs.
 
     Args:
       engine: has the programs.
@@ -126,5 +129,24 @@ def compile_for(
         observer.phase("compiling", f"{len(missing)} programs")
     for program in missing:
         program.begin()
+    _begin(engine.strategy.step)
     for program in missing:
         program.wait()
+
+
+def compile_for_generations(engine: Engine, paddings: np.ndarray) -> None:
+    """Begins to compile what a new generation needs. Nothing waits for it.
+
+    Args:
+      engine: has the programs.
+      paddings: of the population: its students will have the same, as far as anybody
+        can know.
+    """
+    _begin(engine.propose)
+    for padding in sorted(set(paddings.tolist())):
+        _begin(engine.programs[padding].distil)
+
+
+def _begin(function: Any) -> None:
+    if isinstance(function, BackgroundCompile):
+        function.begin()

@@ -20,7 +20,12 @@ from bgpbt.training.decision import (
     describe_changes,
     finished,
 )
-from bgpbt.training.engine import ROUND_PROGRAMS, Engine, compile_for
+from bgpbt.training.engine import (
+    ROUND_PROGRAMS,
+    Engine,
+    compile_for,
+    compile_for_generations,
+)
 from bgpbt.training.evaluation import Evaluation, argbest, evaluate, train
 from bgpbt.training.groups import first_configs, pick
 from bgpbt.training.inheritance import inherit
@@ -50,12 +55,13 @@ def train_population(
         observer.phase("evaluating", "the untrained population")
         state, rows = begin(engine, seed, observer)
         store.save(state, rows, layout_of(state))
-    if state.generation.number < engine.plan.rules.most:
-        # Needed later, but for the same paddings, as far as anybody can know.
-        for padding in set(state.progress.paddings.tolist()):
-            engine.programs[padding].distil.begin()
     observer.start(int(state.progress.timesteps.max()))
     while not finished(engine, state):
+        # Later than the first round, which would wait for a core.
+        if state.progress.round > 0 and (
+            state.generation.number < engine.plan.rules.most
+        ):
+            compile_for_generations(engine, state.progress.paddings)
         state = play_round(engine, state, store, observer)
     return state
 
