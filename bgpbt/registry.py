@@ -1,6 +1,8 @@
-"""Everything that has a name, and the function that builds it. It imports nothing.
+"""The names of strategies, tasks and environments, and where the function of each lies.
 
-A new strategy, task or environment is one file and one line in these tables.
+It imports nothing.
+
+A new one is a file and a line here; CONTRIBUTING.md says what belongs to it.
 """
 
 # A strategy is built from (space, blocks); its keyword-only arguments are the settings

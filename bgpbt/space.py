@@ -1,4 +1,4 @@
-"""Search spaces as data, and their coding in the unit cube (Wan et al., 2022).
+"""Search spaces as data, and their encoding in the unit cube (Wan et al., 2022).
 
 A float is linear, or linear in its logarithm or in that of 1 - value. A whole number
 with n values has n equal bins with centres (k + 0.5) / n; a logarithmic one takes ln of

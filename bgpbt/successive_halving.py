@@ -1,8 +1,8 @@
 """Successive halving: candidates train, the better half goes on, P are left.
 
-Karnin et al. (2013), as BG-PBT uses it at the begin of a generation (Wan et al., 2022,
-Section 3.3): 25 candidates of a population of 8 become 12 after a quarter of the steps,
-and those become 8 after the rest. `M` slots.
+Karnin et al. (2013), as BG-PBT uses it at the beginning of a generation (Wan et al.,
+2022, Section 3.3): 25 candidates of a population of 8 become 12 after a quarter of the
+steps, and those become 8 after the rest. `M` slots.
 """
 
 import math

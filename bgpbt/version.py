@@ -1,3 +1,3 @@
-"""The version, here and nowhere else."""
+"""The only place of the version."""
 
 __version__ = "0.2.0"

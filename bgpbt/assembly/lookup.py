@@ -1,4 +1,4 @@
-"""Functions by name: the product's own from a table, or one in a person's file."""
+"""Functions by name: the product's own from a table, or one in a user's file."""
 
 import inspect
 import sys

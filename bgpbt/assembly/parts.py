@@ -1,4 +1,4 @@
-"""The door: settings become a task, a strategy, a plan, a place on the devices."""
+"""Settings become a task, a strategy, a plan, a place on the devices."""
 
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from bgpbt.types import NEEDS, Strategy, Task
 
 
 class Parts(NamedTuple):
-    """What the rooms further in get in the place of the settings."""
+    """What all later code gets in place of the settings."""
 
     task: Task
     strategy: Strategy

@@ -1,4 +1,4 @@
-"""From a function of one member to a function of all members."""
+"""Maps a function of one member over the population."""
 
 from collections.abc import Callable
 from functools import partial

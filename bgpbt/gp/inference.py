@@ -1,4 +1,4 @@
-"""What does the inference: this package in JAX, or GPyTorch.
+"""Inference of the Gaussian process: this package in JAX, or GPyTorch.
 
 GPyTorch is imported only when it is asked for.
 """

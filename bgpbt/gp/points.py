@@ -1,4 +1,4 @@
-"""How the process sees a configuration."""
+"""Encodes configurations as inputs of a Gaussian process."""
 
 import jax.numpy as jnp
 

@@ -1,1 +1,1 @@
-"""Networks whose architecture is data."""
+"""Masked networks, whose sizes are traced values."""

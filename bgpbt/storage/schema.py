@@ -12,24 +12,27 @@ from bgpbt.config.errors import BadInput
 
 SCHEMA = 2
 
-# From the name of a leaf in schema 2 to its name in schema 1, one after the other.
 _MEMBER = r"^(population\.\d+|best|teacher)\."
-_TO_SCHEMA_1 = (
-    (r"^progress\.paddings$", "progress.sizes"),
-    (r"^best\.padding$", "progress.best_size"),
-    (r"^best\.(fitness|round|member|age|config)$", r"progress.best_\1"),
-    (r"^best\.state\.", "best."),
-    (_MEMBER + r"opt_state\b", r"\1.moments"),
-    (_MEMBER + r"statistics\b", r"\1.shared"),
-    (_MEMBER + r"env_state\.complete$", r"\1.env_state.whole"),
-    (_MEMBER + r"env_state\b", r"\1.world"),
-    (r"^generation\.trigger$", "generation.why"),
-    (r"^generation\.stalled_rounds$", "generation.stalled"),
-    (r"^generation\.architectures\.", "generation.tried."),
-    (r"^strategy\.stalled_rounds$", "strategy.stalled"),
-    (r"^strategy\.raw\.category_weights$", "strategy.raw.overlap"),
-    (r"^strategy\.raw\.mixture_weight$", "strategy.raw.mix"),
-)
+# To the name of a leaf in a schema, from its name in the next one; the patterns of a
+# schema one after the other.
+_RENAMED_TO = {
+    1: (
+        (r"^progress\.paddings$", "progress.sizes"),
+        (r"^best\.padding$", "progress.best_size"),
+        (r"^best\.(fitness|round|member|age|config)$", r"progress.best_\1"),
+        (r"^best\.state\.", "best."),
+        (_MEMBER + r"opt_state\b", r"\1.moments"),
+        (_MEMBER + r"statistics\b", r"\1.shared"),
+        (_MEMBER + r"env_state\.complete$", r"\1.env_state.whole"),
+        (_MEMBER + r"env_state\b", r"\1.world"),
+        (r"^generation\.trigger$", "generation.why"),
+        (r"^generation\.stalled_rounds$", "generation.stalled"),
+        (r"^generation\.architectures\.", "generation.tried."),
+        (r"^strategy\.stalled_rounds$", "strategy.stalled"),
+        (r"^strategy\.raw\.category_weights$", "strategy.raw.overlap"),
+        (r"^strategy\.raw\.mixture_weight$", "strategy.raw.mix"),
+    ),
+}
 
 
 def leaf_name(name: str, schema: int) -> str:
@@ -39,19 +42,19 @@ def leaf_name(name: str, schema: int) -> str:
       name: its path by today's field names.
       schema: of the checkpoint.
     """
-    if schema == SCHEMA:
-        return name
-    for pattern, old in _TO_SCHEMA_1:
-        name = re.sub(pattern, old, name)
+    for earlier in range(SCHEMA - 1, schema - 1, -1):
+        for pattern, old in _RENAMED_TO[earlier]:
+            name = re.sub(pattern, old, name)
     return name
 
 
 def upgrade_layout(layout: dict[str, Any]) -> dict[str, Any]:
     """The layout of a checkpoint in today's words."""
-    if layout.get("schema", 1) == SCHEMA:
+    schema = layout.get("schema", 1)
+    if schema > 1:
         return layout
     return {
-        "schema": 1,
+        "schema": schema,
         "paddings": layout["sizes"],
         "best_padding": layout["best_size"],
         "teacher": layout["teacher"],

@@ -1,4 +1,4 @@
-"""What the training loop tells whoever watches it."""
+"""The calls by which the training loop reports its progress."""
 
 from collections.abc import Iterable
 from typing import Protocol

@@ -16,7 +16,13 @@ from bgpbt.strategies.pbtnas import validate_parents
 from bgpbt.tasks.ppo.spaces import hyperparameter_space
 
 
-@pytest.mark.parametrize("name", sorted(ENVIRONMENTS))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in ("ant", "fast") else [pytest.mark.long])
+        for name in sorted(ENVIRONMENTS)
+    ],
+)
 def test_every_environment_has_a_task(tmp_path, name):
     """Shapes only: nothing is compiled."""
     settings = run_options(

@@ -11,7 +11,7 @@ import bgpbt
 from bgpbt.cli import command
 from bgpbt.config.errors import BadInput
 from bgpbt.config.options import Options
-from bgpbt.storage import checkpoints
+from bgpbt.storage import checkpoints, schema
 from bgpbt.storage.places import run_folder
 from bgpbt.storage.schema import SCHEMA, leaf_name, upgrade_layout
 from bgpbt.storage.store import RunStore
@@ -165,3 +165,14 @@ def edit_layout(store: RunStore, edit) -> None:
     edit(layout)
     (path / "layout.json").write_text(json.dumps(layout))
     (path / "checksums.json").write_text(json.dumps(checkpoints._checksums(path)))
+
+
+def test_each_version_is_reached_through_the_ones_between(monkeypatch):
+    """Where a later version renames what an earlier one had renamed before."""
+    later = {SCHEMA: ((r"^best\.slot$", "best.padding"),)}
+    monkeypatch.setattr(schema, "SCHEMA", LATER)
+    monkeypatch.setattr(schema, "_RENAMED_TO", schema._RENAMED_TO | later)
+    names = [leaf_name("best.slot", version) for version in (LATER, SCHEMA, 1)]
+    assert names == ["best.slot", "best.padding", "progress.best_size"]
+    layout = {"schema": SCHEMA, "paddings": [0]}
+    assert upgrade_layout(layout) == layout
