@@ -245,7 +245,8 @@ def share(monkeypatch, engines: dict) -> None:
     def cached_strategy(options, task):
         function = resolve("strategy", options.method, STRATEGIES)
         settings = kwargs_from(options, function)
-        key = (options.strategy, options.freeze, task.name, repr(settings))
+        chosen = (options.strategy, options.pop_size, options.freeze)
+        key = (task.name, *chosen, repr(settings))
         if key not in engines:
             engines[key] = make_strategy(options, task)
         return engines[key]

@@ -129,24 +129,16 @@ def compile_for(
         observer.phase("compiling", f"{len(missing)} programs")
     for program in missing:
         program.begin()
-    _begin(engine.strategy.step)
+    begin_compiling(engine.strategy.step)
     for program in missing:
         program.wait()
 
 
-def compile_for_generations(engine: Engine, paddings: np.ndarray) -> None:
-    """Begins to compile what a new generation needs. Nothing waits for it.
+def begin_compiling(function: Any) -> None:
+    """Begins to make what is made in the background. Nothing waits for it.
 
     Args:
-      engine: has the programs.
-      paddings: of the population: its students will have the same, as far as anybody
-        can know.
+      function: of an engine; anything else is left alone.
     """
-    _begin(engine.propose)
-    for padding in sorted(set(paddings.tolist())):
-        _begin(engine.programs[padding].distil)
-
-
-def _begin(function: Any) -> None:
     if isinstance(function, BackgroundCompile):
         function.begin()

@@ -20,12 +20,7 @@ from bgpbt.training.decision import (
     describe_changes,
     finished,
 )
-from bgpbt.training.engine import (
-    ROUND_PROGRAMS,
-    Engine,
-    compile_for,
-    compile_for_generations,
-)
+from bgpbt.training.engine import ROUND_PROGRAMS, Engine, compile_for
 from bgpbt.training.evaluation import Evaluation, argbest, evaluate, train
 from bgpbt.training.groups import first_configs, pick
 from bgpbt.training.inheritance import inherit
@@ -36,6 +31,7 @@ from bgpbt.training.state import begin, layout_of, state_template
 from bgpbt.training.transition import (
     DISTILLATION_PROGRAMS,
     distillation_progress,
+    foresee_generation,
 )
 
 
@@ -57,11 +53,7 @@ def train_population(
         store.save(state, rows, layout_of(state))
     observer.start(int(state.progress.timesteps.max()))
     while not finished(engine, state):
-        # Later than the first round, which would wait for a core.
-        if state.progress.round > 0 and (
-            state.generation.number < engine.plan.rules.most
-        ):
-            compile_for_generations(engine, state.progress.paddings)
+        foresee_generation(engine, state)
         state = play_round(engine, state, store, observer)
     return state
 

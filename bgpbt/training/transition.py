@@ -5,7 +5,12 @@ import numpy as np
 
 from bgpbt.execution.streams import Stream, fold
 from bgpbt.training.decision import Promotion
-from bgpbt.training.engine import ROUND_PROGRAMS, Engine, compile_for
+from bgpbt.training.engine import (
+    ROUND_PROGRAMS,
+    Engine,
+    begin_compiling,
+    compile_for,
+)
 from bgpbt.training.evaluation import Evaluation, argbest, slice_evaluation
 from bgpbt.training.generations import (
     REASONS,
@@ -27,6 +32,20 @@ from bgpbt.training.state import fresh_strategy
 from bgpbt.types import Distillation, Source
 
 DISTILLATION_PROGRAMS = ("init", "distil", "evaluate")
+
+
+def foresee_generation(engine: Engine, state: RunState) -> None:
+    """Begins to compile what the next generation needs. Nothing waits for it.
+
+    Not before the first round is over, which would wait for a core. Paddings are those
+    of the population: nobody can know those of its students.
+    """
+    progress = state.progress
+    if progress.round == 0 or state.generation.number >= engine.plan.rules.most:
+        return
+    begin_compiling(engine.propose)
+    for padding in set(progress.paddings.tolist()):
+        begin_compiling(engine.programs[padding].distil)
 
 
 def begin_generation(

@@ -65,7 +65,7 @@ def test_in_float64_all_device_layouts_agree():
     variables = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}
     variables |= {
         "XLA_FLAGS": flags,
-        "PYTHONPATH": str(SCRIPT.parent.parent),
+        "PYTHONPATH": str(SCRIPT.parents[3]),
         "JAX_ENABLE_X64": "1",
     }
     done = subprocess.run(

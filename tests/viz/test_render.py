@@ -470,5 +470,5 @@ def test_importing_starts_no_backend():
         "import bgpbt.viz.render; from jax._src import xla_bridge; "
         "assert not xla_bridge.backends_are_initialized()"
     )
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     subprocess.run([sys.executable, "-c", code], check=True, cwd=root)
