@@ -140,14 +140,16 @@ def describe(
     title = f"{task.name}, {base_name(options.strategy)}, {options.pop_size} members"
     if seeds > 1:
         title += f", {seeds} seeds: figures of one"
-    report = f"at most {forecast.report:,} {task.unit}, not counted in env_steps_total"
+    report = (
+        f"at most {forecast.report:,} {task.step_unit}, not counted in env_steps_total"
+    )
     entries = {
         "rounds": f"{forecast.rounds:,}, {forecast.updates:,} updates of each member",
-        "training": f"{forecast.training:,} {task.unit}",
+        "training": f"{forecast.training:,} {task.step_unit}",
         "generations": _generations(options, forecast),
-        "candidates": f"{forecast.candidates:,} {task.unit} "
+        "candidates": f"{forecast.candidates:,} {task.step_unit} "
         "beyond the population's own",
-        "evaluation": f"at most {forecast.evaluation:,} {task.unit}",
+        "evaluation": f"at most {forecast.evaluation:,} {task.step_unit}",
         "final report": report if task.test_data is None else "on unseen data",
         "programs to compile": _programs(task, forecast),
         "members at once": f"{device_layout.devices} x {device_layout.chunk} "

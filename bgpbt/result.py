@@ -87,7 +87,7 @@ class Result:
             self.records,
             curve,
             title=title,
-            measure=self.task.measure,
+            return_label=self.task.return_label,
             report=self.report,
             winner=self._winner,
         )

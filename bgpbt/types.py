@@ -4,7 +4,7 @@ Everything here is data or the shape of a function; nothing here computes.
 
 Shapes: `P` members, `D` search dimensions, `B` blocks of weights, `E` episodes. A task
 is written for one member, so its arrays have no axis `P`. Keys are consumed: a function
-never uses a key that it was given twice.
+uses each of its keys once.
 """
 
 import enum
@@ -78,7 +78,7 @@ class Train(Protocol):
         state: TrainState,
         hyperparams: Hyperparams,
         updates: Array,
-        extra: Distillation | tuple[()],
+        teaching: Distillation | tuple[()],
     ) -> tuple[TrainState, Metrics]:
         """Trains one member.
 
@@ -89,7 +89,7 @@ class Train(Protocol):
           state: the member; the result has the same tree, shapes and dtypes.
           hyperparams: natural values by name, each `[]`, traced.
           updates: how many. Shape `[]`, int32.
-          extra: what a student learns from, or `()`.
+          teaching: what a student learns from, or `()`.
 
         Returns:
           The trained member, and metrics: `loss` `[]`; `env_steps` `[]` int32, what was
@@ -176,8 +176,8 @@ class Task(NamedTuple):
     test_data: Callable[[], PyTree] | None = None
     # [P, D] configurations that a population begins with; None: drawn.
     initial_configs: np.ndarray | None = None
-    unit: str = "steps"  # what `env_steps_total` counts
-    measure: str = "return"  # what a return is, for figures
+    step_unit: str = "steps"  # what `env_steps_total` counts
+    return_label: str = "return"  # what a return is, on axes
     evaluation_steps: int = 1  # of one evaluation of a member, at most
     # Bytes that a member holds while it trains beside its state, from the bytes of the
     # state's fields.
@@ -229,8 +229,8 @@ class Decision(NamedTuple):
     # [P, B] int32, the member each block is inherited from; own index = keep,
     # P = the saved best.
     parents: Array
-    shrink: Array  # [P, B] 1 = keep the inherited weights, 0 = a fresh start
-    perturb: Array  # [P, B] how much of a fresh initialisation is added, 0 = none
+    shrink: Array  # [P, B] factor of the inherited weights, 1 = keep them
+    perturb: Array  # [P, B] factor of the fresh weights that are added, 0 = none
     active: Array  # [P] bool, False: idle in the next round, spends no steps
     source: Array  # [P] int32, a `Source`
     # [P] bool, whose inherited weights are mutated; only of a strategy that `mutates`.

@@ -126,7 +126,7 @@ def test_retraining_begins_with_the_roots_weights_and_stretches_the_schedule(
     _, training, task = setting
     lineage, seen = schedule_of(runs["truncation"]), []
 
-    def train(key, state, hyperparams, updates, extra, *, data):
+    def train(key, state, hyperparams, updates, teaching, *, data):
         jax.debug.callback(
             lambda *x: seen.append(tuple(map(float, x))),
             hyperparams["learning_rate"],
@@ -160,7 +160,7 @@ def test_a_lineage_that_began_afresh_is_retrained_from_the_weights_of_its_beginn
     """
     task, lineage = setting[2], schedule_of(runs["random"])
 
-    def train(key, state, hyperparams, updates, extra, *, data):
+    def train(key, state, hyperparams, updates, teaching, *, data):
         return state, {}
 
     idle = task._replace(train=train)

@@ -103,16 +103,16 @@ def quadratic(size: int = 4, padded_variants: tuple[int, ...] = ()) -> Task:
             {"noise": noise, "clock": state.env_state["clock"] + 1},
         )
 
-    def train(key, state, h, updates, extra):
+    def train(key, state, h, updates, teaching):
         steps = updates * h["repeat"]
         shock = jax.random.normal(key, (4,))
         state = jax.lax.fori_loop(0, steps, lambda _, s: update(shock, s, h), state)
-        if extra:
-            share = distillation.alpha(extra.steps_done, extra.steps_total)
+        if teaching:
+            share = distillation.alpha(teaching.steps_done, teaching.steps_total)
             second = jax.tree.map(
                 lambda x, t: x + share * (t - x),
                 state.params["second"],
-                extra.teacher.params["second"],
+                teaching.teacher.params["second"],
             )
             state = state._replace(params=state.params | {"second": second})
         loss = objective(state.params)

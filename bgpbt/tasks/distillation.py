@@ -32,14 +32,14 @@ def alpha(steps_done: Array, steps_total: Array) -> Array:
     return ALPHA_START + (ALPHA_END - ALPHA_START) * progress
 
 
-def weight(extra: Distillation, steps: Array) -> Array:
+def weight(teaching: Distillation, steps: Array) -> Array:
     """Weight of the divergence in a student's loss.
 
     Args:
-      extra: what the student learns from.
+      teaching: what the student learns from.
       steps: into its round. Shape `[]`.
 
     Returns:
       Shape `[]`.
     """
-    return KL_COST * alpha(extra.steps_done + steps, extra.steps_total)
+    return KL_COST * alpha(teaching.steps_done + steps, teaching.steps_total)

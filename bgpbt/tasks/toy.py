@@ -105,9 +105,9 @@ def _toy(
         state: TrainState,
         hyperparams: Hyperparams,
         updates: Array,
-        extra: Distillation | tuple[()],
+        teaching: Distillation | tuple[()],
     ) -> tuple[TrainState, Metrics]:
-        del key, extra
+        del key, teaching
         x = jax.lax.fori_loop(
             0, updates, lambda _, x: step(x, hyperparams), state.params["x"]
         )

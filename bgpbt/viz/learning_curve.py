@@ -27,7 +27,7 @@ def learning_curve(
     path: str | Path,
     *,
     title: str,
-    measure: str = "episode return",
+    return_label: str = "episode return",
     report: dict | None = None,
     winner: tuple[int, int] | None = None,
 ) -> Figure:
@@ -39,7 +39,7 @@ def learning_curve(
       records: one row per round and member.
       path: of the PNG file.
       title: of the figure.
-      measure: what the fitness is the mean of.
+      return_label: what the fitness is the mean of.
       report: adds the returns of the reported member and of the best untrained member
         on fresh episodes or unseen data. Keys `mean`, `sd`, `episodes`,
         `untrained_mean`, and `unseen` if the data are unseen.
@@ -61,7 +61,7 @@ def learning_curve(
     _draw_untrained(axes, rows)
     _draw_lineage(axes, winner_lineage(rows, winner))
     style_axes(axes, rows)
-    axes.set(xlabel="timesteps per member", ylabel=f"fitness (mean {measure})")
+    axes.set(xlabel="timesteps per member", ylabel=f"fitness (mean {return_label})")
     if report:
         _draw_report(panels[1], report)
     add_title_and_legend(figure, title)

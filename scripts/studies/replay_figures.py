@@ -73,7 +73,7 @@ def draw(ways: Ways, path: Path) -> None:
         times, best = rounds["timesteps"].max(), rounds["fitness"].max()
         axes.plot(times, best, color=color, lw=1.8, label=f"{way}, best member")
     axes.set(
-        xlabel="timesteps of a member", ylabel=f"fitness (mean {run.task.measure})"
+        xlabel="timesteps of a member", ylabel=f"fitness (mean {run.task.return_label})"
     )
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.spines[["top", "right"]].set_visible(False)

@@ -20,7 +20,7 @@ def task(**changes) -> Task:
         init=lambda key, h: TrainState(
             {"w": jnp.zeros(2)}, {"w": jnp.zeros(2)}, (), ()
         ),
-        train=lambda key, state, h, updates, extra: (
+        train=lambda key, state, h, updates, teaching: (
             state,
             {"loss": h["rate"], "env_steps": 4 * updates},
         ),

@@ -23,7 +23,7 @@ def test_what_keeps_the_contract_passes():
     # Of NumPy, and taken at a place that is traced.
     data = np.arange(4.0, dtype=np.float32)
 
-    def train(key, state, h, updates, extra, *, data):
+    def train(key, state, h, updates, teaching, *, data):
         return state, {"loss": data[updates], "env_steps": updates}
 
     def evaluate(key, state, h, *, data):
@@ -78,7 +78,7 @@ BROKEN_TASKS = {
         "train": lambda *_: (STATE._replace(statistics=[]), METRICS)
     },
     "train raises TracerIntegerConversionError": {
-        "train": lambda key, state, h, updates, extra: (
+        "train": lambda key, state, h, updates, teaching: (
             state,
             METRICS | {"loss": 1.0 * sum(range(updates))},
         )
@@ -143,7 +143,7 @@ def test_one_array_of_data_and_of_unseen_data(tmp_path):
         "max_timesteps": 3,
     }
 
-    def train(key, state, h, updates, extra, *, data):
+    def train(key, state, h, updates, teaching, *, data):
         return state, {"loss": data.sum(), "env_steps": updates}
 
     def evaluate(key, state, h, *, data):

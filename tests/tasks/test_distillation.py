@@ -91,9 +91,9 @@ def learn(teacher):
 
     @jax.jit
     def train(steps_done, steps_total, teacher):
-        extra = Distillation(teacher, jnp.array(TEACHER), steps_done, steps_total)
+        teaching = Distillation(teacher, jnp.array(TEACHER), steps_done, steps_total)
         h = {name: jnp.asarray(x) for name, x in natural(STUDENT).items()}
-        return task.train(jax.random.PRNGKey(1), student, h, 60, extra)[0]
+        return task.train(jax.random.PRNGKey(1), student, h, 60, teaching)[0]
 
     return student, lambda steps_done, steps_total: train(
         jnp.float32(steps_done), jnp.float32(steps_total), teacher
@@ -137,5 +137,7 @@ def test_alpha_falls_over_the_first_four_fifths():
 
 
 def test_the_weight_goes_on_where_the_last_round_stopped():
-    extra = Distillation((), (), 300.0, 1000.0)
-    np.testing.assert_allclose(distillation.weight(extra, 100.0), 5 * 0.525, rtol=1e-6)
+    teaching = Distillation((), (), 300.0, 1000.0)
+    np.testing.assert_allclose(
+        distillation.weight(teaching, 100.0), 5 * 0.525, rtol=1e-6
+    )

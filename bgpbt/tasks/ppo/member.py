@@ -75,7 +75,7 @@ def train(
     state: TrainState,
     hyperparams: Hyperparams,
     updates: Array,
-    extra: Distillation | tuple[()],
+    teaching: Distillation | tuple[()],
 ) -> tuple[TrainState, Metrics]:
     """Trains a member for a round, as `bgpbt.types.Train`.
 
@@ -85,17 +85,19 @@ def train(
       state: the member.
       hyperparams: searched values by name.
       updates: how many. Shape `[]`, int32.
-      extra: what a student learns from, or `()`.
+      teaching: what a student learns from, or `()`.
 
     Returns:
       The trained member and its metrics.
     """
     hyperparams = settings.fixed | hyperparams
     teacher_policy = None
-    if extra:
+    if teaching:
         hyperparams = hyperparams | distillation.HYPERPARAMS
         teacher_policy = rollout.stochastic_policy(
-            settings, extra.teacher, spaces.decode(settings.space, extra.teacher_config)
+            settings,
+            teaching.teacher,
+            spaces.decode(settings.space, teaching.teacher_config),
         )
     key_starts, key_updates = jax.random.split(key)
     inputs = RoundInputs(
@@ -112,9 +114,9 @@ def train(
 
     def body(index: Array, carry: tuple) -> tuple[TrainState, RoundStatistics]:
         weight = {}
-        if extra:
+        if teaching:
             steps = index * settings.transitions * settings.env.action_repeat
-            weight["distillation"] = distillation.weight(extra, steps)
+            weight["distillation"] = distillation.weight(teaching, steps)
         key_update = jax.random.fold_in(key_updates, index)
         state, so_far = carry
         return update(settings, key_update, state, so_far, hyperparams | weight, inputs)

@@ -75,8 +75,8 @@ def classifier(
             **evaluation_data(validation),
         },
         test_data=(lambda: evaluation_data(test_data())) if test_data else None,
-        unit="minibatches",
-        measure="accuracy",
+        step_unit="minibatches",
+        return_label="accuracy",
         evaluation_steps=-(-len(validation.labels) // BATCH_SIZE),
         workspace_bytes=partial(workspace_bytes, settings),
     )

@@ -97,13 +97,13 @@ def train(
     state: TrainState,
     hyperparams: Hyperparams,
     updates: Array,
-    extra: Distillation | tuple[()],
+    teaching: Distillation | tuple[()],
     *,
     data: dict[str, Array],
 ) -> tuple[TrainState, Metrics]:
     """Trains a member on minibatches, as `bgpbt.types.Train`."""
     hyperparams = spaces.defaults(HYPERPARAMETERS) | hyperparams
-    loss_and_grad = jax.value_and_grad(partial(_loss, settings, hyperparams, extra))
+    loss_and_grad = jax.value_and_grad(partial(_loss, settings, hyperparams, teaching))
 
     def update(i: Array, carry: tuple) -> tuple:
         params, opt_state, step, _ = carry
@@ -138,7 +138,7 @@ def _minibatch(
 def _loss(
     settings: Settings,
     hyperparams: Hyperparams,
-    extra: Distillation | tuple[()],
+    teaching: Distillation | tuple[()],
     params: dict,
     images: Array,
     labels: Array,
@@ -148,16 +148,16 @@ def _loss(
     """Cross-entropy, and the divergence from a teacher; `steps` into the round."""
     student = logits(settings, params, images, hyperparams, key)
     loss = optax.softmax_cross_entropy_with_integer_labels(student, labels).mean()
-    if not extra:
+    if not teaching:
         return loss
     teacher_hyperparams = spaces.defaults(HYPERPARAMETERS) | spaces.decode(
-        settings.space, extra.teacher_config
+        settings.space, teaching.teacher_config
     )
-    teacher = logits(settings, extra.teacher.params, images, teacher_hyperparams)
+    teacher = logits(settings, teaching.teacher.params, images, teacher_hyperparams)
     divergence = optax.losses.kl_divergence(
         jax.nn.log_softmax(student), jax.nn.softmax(teacher)
     ).mean()
-    return loss + distillation.weight(extra, steps) * divergence
+    return loss + distillation.weight(teaching, steps) * divergence
 
 
 def evaluate(

@@ -332,7 +332,7 @@ def test_a_student_comes_nearer_to_its_teacher(searched):
         spaces.encode(searched.space, {name: float(x) for name, x in h.items()}),
         jnp.float32,
     )
-    extra = Distillation(
+    teaching = Distillation(
         teacher._replace(env_state=()), config, jnp.float32(0), jnp.float32(1000)
     )
     pixels = searched.data["images"]
@@ -350,7 +350,7 @@ def test_a_student_comes_nearer_to_its_teacher(searched):
         q = jax.nn.log_softmax(apply(student.params, other))
         return float((jnp.exp(p) * (p - q)).sum(axis=1).mean())
 
-    taught = jax.jit(searched.train)(KEY, state, other, 60, extra, data=data)[0]
+    taught = jax.jit(searched.train)(KEY, state, other, 60, teaching, data=data)[0]
     assert divergence(taught) < 0.5 * divergence(state)
 
 
