@@ -77,8 +77,8 @@ def run(
 
     Raises:
       BadInput: settings, folder or versions cannot be used, and nothing was changed; or
-        a strategy of one's own decides what cannot be done, and the last complete round
-        stays saved.
+        a strategy of a user's file decides what cannot be done, and the last complete
+        round stays saved.
       PopulationLost: all members failed in one round; the checkpoint before it is
         usable.
     """
@@ -199,7 +199,7 @@ def open_run(
 
     Args:
       path: the folder of one seed.
-      task: the run's own, where it was not the one that its settings describe.
+      task: that of the run, where it was not the one that its settings describe.
       strategy: likewise.
 
     Raises:
@@ -228,14 +228,14 @@ def _open(store: RunStore, options: Options, engine: Engine) -> Result:
 
 def _load(store: RunStore, options: Options, engine: Engine) -> RunState:
     """The state of the last undamaged checkpoint."""
-    number, damaged = store.last_undamaged()
-    if number is None:
+    round_, damaged = store.last_undamaged()
+    if round_ is None:
         raise BadInput(f"{store.path}: every checkpoint is damaged")
     for bad in damaged:
         warnings.warn(
             f"{store.path}: the checkpoint of round {bad} is damaged, "
-            f"that of round {number} is read",
+            f"that of round {round_} is read",
             stacklevel=4,
         )
-    template = state_template(engine, options.seed[0], store.layout(number))
-    return store.read(number, template)
+    template = state_template(engine, options.seed[0], store.layout(round_))
+    return store.read(round_, template)

@@ -51,7 +51,7 @@ class Step(Protocol):
 
 
 class Pose(Protocol):
-    """Where the bodies are, for drawing."""
+    """Where the bodies are, for rendering."""
 
     def __call__(self, state: EnvState) -> tuple[Array, Array]:
         """Reads the bodies' poses.
@@ -76,7 +76,7 @@ class Env(NamedTuple):
     seconds_per_step: float  # simulated time of one environment step
     reset: Reset
     step: Step
-    # Brax's description of the bodies; None where there is nothing to draw.
+    # Brax's description of the bodies; None where there is nothing to render.
     system: Any = None
     pose: Pose | None = None
 

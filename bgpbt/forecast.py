@@ -47,11 +47,13 @@ def forecast_rounds(plan: Plan, task: Task) -> Iterator[ForecastRound]:
     timesteps = 0
     generation = first_generation(plan, task.space)
     while timesteps < plan.schedule.max_timesteps or generation.candidates:
-        updates, members = plan.schedule.round_updates(timesteps), plan.pop_size
+        updates = plan.schedule.round_updates(timesteps)
+        members = plan.pop_size
         if generation.candidates:
             rungs = halving_rungs(plan, generation)
             rung, left = current_rung(rungs, int(generation.updates))
-            updates, members = min(updates, left), rung.candidates
+            updates = min(updates, left)
+            members = rung.candidates
         yield ForecastRound(int(generation.number), updates, members)
         timesteps += updates * task.timesteps_per_update
         generation = _after_round(plan, generation, timesteps, updates)
@@ -61,19 +63,20 @@ def _after_round(
     plan: Plan, generation: Generation, timesteps: int, updates: int
 ) -> Generation:
     """The generation in which the next round is."""
-    none = np.array(0)
+    zero = np.array(0)
     if generation.candidates:
         rungs = halving_rungs(plan, generation)
         done = generation.updates + updates
         if done == sum(rung.updates for rung in rungs):
             began = np.array(timesteps)
-            return generation._replace(candidates=none, updates=none, began=began)
+            return generation._replace(candidates=zero, updates=zero, began=began)
         return generation._replace(updates=done)
     if should_start(plan, generation, timesteps):
-        number = generation.number + 1
-        best = number if plan.rules.arch_policy == "search" else none
-        candidates = plan.candidates + best
-        return generation._replace(number=number, candidates=candidates, updates=none)
+        index = generation.number + 1
+        # A search also tries the best architecture of every generation so far.
+        repeated = index if plan.rules.arch_policy == "search" else zero
+        candidates = plan.candidates + repeated
+        return generation._replace(number=index, candidates=candidates, updates=zero)
     return generation
 
 
@@ -167,8 +170,8 @@ def _generations(options: Options, forecast: Forecast) -> str:
         return ""
     if options.too_short:
         return "0 after the first: no distillation would end within max_timesteps"
-    number = forecast.generations
-    return f"{number} after the first, with a distillation each, if none begins early"
+    count = forecast.generations
+    return f"{count} after the first, with a distillation each, if none begins early"
 
 
 def _programs(task: Task, forecast: Forecast) -> str:

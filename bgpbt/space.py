@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-Array = Any  # of JAX where it is traced, of NumPy on the host
+# Of JAX where it is traced, of NumPy on the host: no type of either holds for both.
+Array = Any
 # Just under half a step, so that no coordinate of the cube rounds out of the range.
 _HALF = 0.49999
 

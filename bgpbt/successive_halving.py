@@ -37,16 +37,18 @@ def make_rungs(candidates: int, pop_size: int, updates: int) -> list[Rung]:
     Raises:
       ValueError: fewer updates than rungs.
     """
-    number = num_rungs(candidates, pop_size)
-    if updates < number:
-        raise ValueError(f"{updates} updates are too few for {number} rungs")
-    ends = [max(updates // 2 ** (number - r), r + 1) for r in range(number - 1)]
-    rungs, before = [], 0
+    count = num_rungs(candidates, pop_size)
+    if updates < count:
+        raise ValueError(f"{updates} updates are too few for {count} rungs")
+    ends = [max(updates // 2 ** (count - r), r + 1) for r in range(count - 1)]
+    rungs = []
+    start = 0
     for r, end in enumerate([*ends, updates]):
-        last = r == number - 1
+        last = r == count - 1
         survivors = pop_size if last else max(pop_size, round(candidates / 2))
-        rungs.append(Rung(candidates, end - before, survivors))
-        candidates, before = survivors, end
+        rungs.append(Rung(candidates, end - start, survivors))
+        candidates = survivors
+        start = end
     return rungs
 
 
@@ -63,19 +65,17 @@ def current_rung(rungs: list[Rung], updates: int) -> tuple[Rung, int]:
     raise ValueError("the successive halving has ended")
 
 
-def select_survivors(
-    fitness: np.ndarray, active: np.ndarray, number: int
-) -> np.ndarray:
-    """The slots of the best `number` candidates, ascending.
+def select_survivors(fitness: np.ndarray, active: np.ndarray, count: int) -> np.ndarray:
+    """The slots of the best `count` candidates, ascending.
 
     Where fewer are valid, copies of the best candidate fill the places.
 
     Args:
       fitness: NaN = failed; at least one active slot is valid. Shape `[M]`.
       active: False: the slot is idle and carries another's fitness. Shape `[M]`, bool.
-      number: how many go on.
+      count: how many go on.
     """
     valid = active & ~np.isnan(fitness)
     ranked = np.where(valid, fitness, -np.inf)
-    order = np.argsort(-ranked, kind="stable")[:number]
+    order = np.argsort(-ranked, kind="stable")[:count]
     return np.sort(np.where(valid[order], order, order[0]))

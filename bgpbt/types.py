@@ -14,11 +14,8 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import numpy as np
 
-from bgpbt.space import SearchSpace
+from bgpbt.space import Array, SearchSpace
 
-# Of JAX where it is traced, of NumPy on the host; the comment beside a field says its
-# shape. Neither library's type holds for both.
-Array = Any
 Key = jax.Array
 PyTree = Any
 Metrics = dict[str, Array]
@@ -150,7 +147,7 @@ class Padding(NamedTuple):
 
 
 class Playback(NamedTuple):
-    """What a moving picture and a policy of its own need, and training does not."""
+    """What a GIF and an exported policy need, and training does not."""
 
     env: Any  # an `Env`
     # (state, hyperparams) -> the deterministic policy, observations [..., O] to
@@ -298,7 +295,7 @@ class Strategy(NamedTuple):
 
     init: StrategyInit
     step: StrategyStep
-    # What the strategy believed when it chose the round's configurations, by column of
+    # What the strategy predicted when it chose the round's configurations, by column of
     # the records: each [] or [P].
     diagnostics: Callable[[PyTree], dict[str, Array]] = _no_diagnostics
     # Compiles what `step` needs for P members, beside the large programs.

@@ -1,9 +1,9 @@
-"""Speed and size of the product, one measurement a call.
+"""Speed and size of bgpbt, one measurement a call.
 
 `python scripts/benchmark.py NAME [--json FILE]`
 
-Repeats are interleaved, figures are medians, and each bar stands beside the figure that
-has to meet it.
+Repeats are interleaved, figures are medians, and each target stands beside the figure
+that has to meet it.
 """
 
 import dataclasses

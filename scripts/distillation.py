@@ -251,7 +251,7 @@ def study(options: Options, seed: int, most: int, quick: bool) -> pd.DataFrame:
 def main(argv: list[str]) -> int:
     """Trains teachers and students, prints the figures.
 
-    Exit code 1 where a bar is missed.
+    Exit code 1 where a target is missed.
     """
     args = parser().parse_args(argv)
     options = options_of(args.quick)

@@ -5,7 +5,7 @@ by the settings of `small_ant.py` with configurations from the prior and no exch
 that its members stay different. After every round each way says what it would say in a
 run:
 
-evaluation  the product's evaluation of the weights after the round;
+evaluation  bgpbt's evaluation of the weights after the round;
 training    the metrics of the training program itself (its program is the same under
             `evaluation` and `training`: only what the controller reads differs);
 concurrent  the metrics of the concurrent task's training program, started from the same
@@ -105,7 +105,7 @@ def prepare(options: Options, episodes: int) -> Ways:
 def long_evaluation(task: Task, episodes: int, device_layout: DeviceLayout) -> Callable:
     """Deterministic episodes from fresh keys, with their lengths in decisions.
 
-    The product's evaluation does not give lengths.
+    The evaluation of bgpbt does not give lengths.
     """
     play = partial(_play, task, episodes)
     over = map_members(play, device_layout, make_mesh(device_layout))
@@ -116,10 +116,8 @@ def long_evaluation(task: Task, episodes: int, device_layout: DeviceLayout) -> C
     return jax.jit(evaluate, out_shardings=sharded(device_layout))
 
 
-def _play(task: Task, episodes: int, seed_round, inputs):
+def _play(task: Task, episodes: int, seed, round_, member, state, config):
     """Returns and lengths of one member's episodes."""
-    seed, round_ = seed_round
-    member, state, config = inputs
     env = task.playback.env
     key = fold(seed, int(Stream.report), round_, member)
     act = task.playback.policy(state, spaces.decode(task.space, config))
@@ -196,10 +194,11 @@ class Population:
         }
 
     def _evaluate(self, number: int) -> tuple[tuple, float]:
-        """The product's evaluation: returns and steps, and its seconds."""
+        """The evaluation of bgpbt: returns and steps, and its seconds."""
         scalars = self.seed, np.int32(number), np.int32(Stream.evaluate)
-        draws = np.zeros(len(self.members), np.int32)
-        evaluate = partial(self.ways.programs.evaluate, *scalars, draws, self.active)
+        start_draws = np.zeros(len(self.members), np.int32)
+        inputs = *scalars, start_draws, self.active
+        evaluate = partial(self.ways.programs.evaluate, *inputs)
         (returns, steps, _), seconds = _timed(evaluate, self.state, self.config)
         return (returns, steps), seconds
 

@@ -1,8 +1,8 @@
 """Whether `make run` learns: `configs/ant_small.yaml` on several seeds.
 
 The reported member's return on fresh deterministic episodes stands beside the best
-untrained member's, and beside the bars that the learning has to meet. Exit code 1 where
-a bar is missed.
+untrained member's, and beside the targets that the learning has to meet. Exit code 1
+where a target is missed.
 """
 
 import statistics
@@ -18,7 +18,7 @@ from bgpbt.config.loading import load_options
 from bgpbt.config.options import Options
 from bgpbt.storage.records import replacements
 from scripts.benchmarks import flags
-from scripts.benchmarks.figures import Bar, Figure, Result
+from scripts.benchmarks.figures import Figure, Result, Target
 from scripts.benchmarks.report import finish, machine
 from scripts.small_ant import ROOT, TINY
 
@@ -66,7 +66,7 @@ def figures_of(result) -> dict[str, float]:
 
 
 def judge(runs: dict[int, dict[str, float]]) -> list[Figure]:
-    """The figures of every seed, then those with bars."""
+    """The figures of every seed, then those with targets."""
     units = {"seconds": "s"}
     figures = [
         Figure(f"seed {seed}: {name}", value, units.get(name, ""))
@@ -81,10 +81,10 @@ def judge(runs: dict[int, dict[str, float]]) -> list[Figure]:
     least = min(differences)
     return [
         *figures,
-        Figure("difference, median of the seeds", median, "", Bar(">=", 1000)),
-        Figure("difference, smallest", least, "", Bar(">=", 300)),
-        Figure("rounds, fewest", min(rounds), "", Bar(">=", 20)),
-        Figure("replacements, fewest", min(replaced), "", Bar(">=", 10)),
+        Figure("difference, median of the seeds", median, "", Target(">=", 1000)),
+        Figure("difference, smallest", least, "", Target(">=", 300)),
+        Figure("rounds, fewest", min(rounds), "", Target(">=", 20)),
+        Figure("replacements, fewest", min(replaced), "", Target(">=", 10)),
     ]
 
 

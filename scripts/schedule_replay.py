@@ -164,7 +164,7 @@ def continued(run: Run, options: Options) -> Run:
     changes = {
         "save_dir": options.save_dir,
         "exp_name": name,
-        "t_ready": old.t_ready_at(old.max_timesteps),
+        "t_ready": old.schedule(1).round_steps(old.max_timesteps),
         "t_ready_end": None,
         "max_timesteps": int(run.records["timesteps"].max()) * 2,
     }

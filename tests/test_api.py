@@ -74,7 +74,7 @@ def test_a_whole_run_of_another_task(tmp_path):
 
 @pytest.mark.usefixtures("compile_once")
 def test_a_new_run_says_what_it_is(tmp_path):
-    """Its format, its identity, its space, a person's own files, and its numerics."""
+    """Its format, its identity, its space, the user's files, and its numerics."""
     result = bgpbt.run(two_rounds(tmp_path), quadratic())
     content = json.loads((result.path / "run.json").read_text())
     assert list(content) == ["schema", "id", "space", "files", "numerics"]

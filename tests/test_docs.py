@@ -47,7 +47,8 @@ def test_the_strategy_of_ones_own_keeps_nobody_who_failed(tmp_path):
     (tmp_path / "my_strategy.py").write_text(example("strategies.md"))
     build = resolve("strategy", f"{tmp_path}/my_strategy.py:copy_the_best", {})
     seen = outcome([float("nan"), 1.0, float("nan"), float("nan")])
-    _, decision = build(SPACE, ("first", "second")).step(jax.random.PRNGKey(0), 0, seen)
+    strategy = build(SPACE, ("first", "second"), perturb_scale=0.1)
+    _, decision = strategy.step(jax.random.PRNGKey(0), 0, seen)
     assert (np.asarray(decision.parents) == 1).all()
 
 

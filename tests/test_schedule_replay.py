@@ -11,6 +11,8 @@ from bgpbt.config.loading import load_options
 from scripts import schedule_replay as script
 from scripts.studies.replay_figures import WAYS, draw, summarise
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):

@@ -1,4 +1,4 @@
-"""Bars are judged rightly, and results have their structure."""
+"""Targets are judged rightly, and results have their structure."""
 
 import argparse
 import json
@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from scripts.benchmarks.figures import (
-    Bar,
     Figure,
     Result,
+    Target,
     interleave,
     median,
     met,
@@ -24,22 +24,22 @@ from scripts.benchmarks.tables import read_rows, write_rows
 
 
 @pytest.mark.parametrize(
-    ("value", "bar", "answer"),
+    ("value", "target", "answer"),
     [
-        (1.5, Bar(">=", 1.5), True),
-        (1.49, Bar(">=", 1.5), False),
-        (2.0, Bar("<=", 2), True),
-        (2.1, Bar("<=", 2), False),
-        (0.5, Bar("x", 2), True),
-        (2.0, Bar("x", 2), True),
-        (0.49, Bar("x", 2), False),
-        (2.1, Bar("x", 2), False),
-        (math.nan, Bar(">=", 1.5), False),
-        (math.inf, Bar(">=", 1.5), False),
+        (1.5, Target(">=", 1.5), True),
+        (1.49, Target(">=", 1.5), False),
+        (2.0, Target("<=", 2), True),
+        (2.1, Target("<=", 2), False),
+        (0.5, Target("x", 2), True),
+        (2.0, Target("x", 2), True),
+        (0.49, Target("x", 2), False),
+        (2.1, Target("x", 2), False),
+        (math.nan, Target(">=", 1.5), False),
+        (math.inf, Target(">=", 1.5), False),
     ],
 )
-def test_a_figure_meets_its_bar(value, bar, answer):
-    assert met(value, bar) is answer
+def test_a_figure_meets_its_target(value, target, answer):
+    assert met(value, target) is answer
 
 
 def test_ratios_are_taken_within_a_repeat():
@@ -58,8 +58,8 @@ def test_repeats_are_interleaved():
 def test_a_result_names_what_it_misses_and_is_json(tmp_path, capsys):
     figures = [
         Figure("free", 1.0, "s"),
-        Figure("good", 2.0, "x", Bar(">=", 1)),
-        median("bad", "x", [0.5, 0.4, 9], Bar(">=", 1)),
+        Figure("good", 2.0, "x", Target(">=", 1)),
+        median("bad", "x", [0.5, 0.4, 9], Target(">=", 1)),
     ]
     result = Result("population", {"members": 8}, figures, machine={"cores": 2})
     write(result, tmp_path / "deep" / "result.json")
@@ -71,7 +71,7 @@ def test_a_result_names_what_it_misses_and_is_json(tmp_path, capsys):
         "name": "bad",
         "value": 0.5,
         "unit": "x",
-        "bar": ">= 1",
+        "target": ">= 1",
         "note": "",
         "repeats": [0.5, 0.4, 9],
         "met": False,

@@ -24,8 +24,8 @@ from scripts.studies.school import SEEDS, task_of
 def test_learning_judges_every_seed():
     run = {"difference": 1200.0, "rounds": 25, "replacements": 40}
     runs = {0: run, 1: run | {"difference": 200.0}, 2: run}
-    bars = [f for f in learning_small.judge(runs) if f.bar]
-    assert [f.met for f in bars] == [True, False, True, True]
+    targets = [f for f in learning_small.judge(runs) if f.target]
+    assert [f.met for f in targets] == [True, False, True, True]
 
 
 def test_fitness_is_ranked_with_failures_last():

@@ -27,7 +27,7 @@ def quick(name: str, path: Path, *flags: str) -> dict:
     assert done.returncode == 0, done.stderr
     written = json.loads(path.read_text())
     assert written["quick"] and written["machine"]["cores"] >= 1 and written["figures"]
-    assert all((f["met"] is None) == (f["bar"] is None) for f in written["figures"])
+    assert all((f["met"] is None) == (f["target"] is None) for f in written["figures"])
     assert written["figures"][0]["name"] in done.stdout
     return written
 
@@ -36,7 +36,7 @@ def quick(name: str, path: Path, *flags: str) -> dict:
 def test_compile_runs(tmp_path):
     written = quick("benchmark", tmp_path / "c.json", "compile")
     figures = {f["name"]: f for f in written["figures"]}
-    assert figures["estimate / XLA's analysis"]["bar"] == "1/2 to 2"
+    assert figures["estimate / XLA's analysis"]["target"] == "1/2 to 2"
     assert figures["instructions per optimizer step, 96 minibatches"]["value"] > 10
 
 

@@ -183,7 +183,7 @@ def same_bits(a, b) -> bool:
 
 
 class Killed(BaseException):
-    """Stands for a signal: nothing in the product may catch it."""
+    """Stands for a signal: nothing in bgpbt may catch it."""
 
 
 def kill_after(number: int):

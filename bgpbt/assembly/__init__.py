@@ -1,1 +1,1 @@
-"""The door: settings become the parts of a run; a person's own files are checked."""
+"""Settings become the parts of a run; a user's files are checked."""

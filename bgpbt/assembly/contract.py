@@ -1,4 +1,4 @@
-"""Whether a task or strategy of a person's own keeps the contract of `bgpbt.types`.
+"""Whether a task or strategy of a user's file keeps the contract of `bgpbt.types`.
 
 It is checked before anything is written. What is wrong is one line that names the
 field; what the file itself raises is told with the line of the file.
@@ -109,17 +109,17 @@ def _check_train(word: str, task: Task, state: TrainState) -> None:
         )
     if changed := difference(trained[0], state):
         _refuse_task(word, f"train changes the state: {changed}")
-    axes = {"loss": 0, "env_steps": 0}
+    wanted_axes = {"loss": 0, "env_steps": 0}
     if task.fitness_from_training:
-        axes["episode_returns"] = 1
-    for name, number in axes.items():
+        wanted_axes["episode_returns"] = 1
+    for name, axes in wanted_axes.items():
         if name not in trained[1]:
             _refuse_task(
                 word, f"train: no {name!r} among the metrics {tuple(trained[1])}"
             )
         shape = trained[1][name].shape
-        if len(shape) != number:
-            right = "shape [E]" if number else "one number"
+        if len(shape) != axes:
+            right = "shape [E]" if axes else "one number"
             _refuse_task(word, f"train: {name!r} has shape {shape}, give {right}")
 
 
@@ -225,9 +225,11 @@ def difference(tree: PyTree, wanted: PyTree) -> str:
 
     They differ in a leaf, its shape or type, or in what holds the leaves.
     """
-    leaves, wanted_leaves = _leaves_by_path(tree), _leaves_by_path(wanted)
+    leaves = _leaves_by_path(tree)
+    wanted_leaves = _leaves_by_path(wanted)
     for path in [*wanted_leaves, *leaves]:
-        now, before = leaves.get(path, "nothing"), wanted_leaves.get(path, "nothing")
+        now = leaves.get(path, "nothing")
+        before = wanted_leaves.get(path, "nothing")
         if now != before:
             return f"{path} is {now}, was {before}"
     if jax.tree.structure(tree) == jax.tree.structure(wanted):

@@ -1,4 +1,4 @@
-"""Functions by name: the product's own from a table, or one in a user's file."""
+"""Functions by name: one of bgpbt from a table, or one in a user's file."""
 
 import inspect
 import sys
@@ -46,7 +46,7 @@ def _import_file(setting: str, path: Path) -> ModuleType:
             f"{setting}: no file {path}, give path/to/file.py:function", setting
         )
     words = path.resolve().as_posix().replace("/", "_").removesuffix(".py")
-    name = f"_own_{words}"
+    name = f"_user_file_{words}"
     loader = SourceFileLoader(name, str(path))
     module = util.module_from_spec(ModuleSpec(name, loader, origin=str(path)))
     module.__file__ = str(path)
@@ -98,7 +98,7 @@ def build(
       **kwargs: its keyword arguments.
 
     Raises:
-      BadInput: it does not take them, makes something else, or a person's own raises.
+      BadInput: it does not take them, makes something else, or a user's raises.
     """
     try:
         inspect.signature(function).bind(*args, **kwargs)
@@ -121,12 +121,12 @@ def call_user_code(
 ) -> Any:
     """What `function` answers.
 
-    What a person's function raises becomes one line with its place in their file. The
-    product's own errors are ours and are let through.
+    What a user's function raises becomes one line with its place in their file. A
+    BadInput is let through.
 
     Args:
       setting: whose value it is, for messages.
-      word: what names the function; a person's own if it has a colon.
+      word: what names the function; of a user's file if it has a colon.
       part: which part of it is called, for messages.
       function: what is called.
       *args: its arguments.

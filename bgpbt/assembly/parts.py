@@ -16,7 +16,7 @@ from bgpbt.registry import STRATEGIES, TASKS
 from bgpbt.strategies.frozen import frozen
 from bgpbt.training.engine import Engine, make_engine
 from bgpbt.training.generations import architecture_space
-from bgpbt.training.plan import GenerationRules, Plan, Schedule
+from bgpbt.training.plan import GenerationRules, Plan
 from bgpbt.types import NEEDS, Strategy, Task
 
 
@@ -41,7 +41,7 @@ def assemble(
       strategy: instead of the one that `options` names.
 
     Raises:
-      BadInput: the parts do not fit together, or a person's own file cannot be used.
+      BadInput: the parts do not fit together, or a user's file cannot be used.
     """
     task = task or make_task(options)
     strategy = strategy or make_strategy(options, task)
@@ -108,16 +108,10 @@ def make_strategy(options: Options, task: Task) -> Strategy:
 
 def make_plan(options: Options, task: Task) -> Plan:
     """What the loop takes of the settings."""
-    t_ready_end = options.t_ready_end
     return Plan(
         pop_size=options.pop_size,
         candidates=options.candidates,
-        schedule=Schedule(
-            t_ready=options.t_ready,
-            t_ready_end=options.t_ready if t_ready_end is None else t_ready_end,
-            max_timesteps=options.max_timesteps,
-            timesteps_per_update=task.timesteps_per_update,
-        ),
+        schedule=options.schedule(task.timesteps_per_update),
         rules=GenerationRules(
             most=options.generations,
             patience=options.patience,
@@ -132,8 +126,8 @@ def make_plan(options: Options, task: Task) -> Plan:
 
 def _check_fits(options: Options, task: Task, strategy: Strategy) -> None:
     """Refuses a strategy that the task or the population cannot serve."""
-    own = options.strategy not in STRATEGIES
-    if own:
+    is_file = options.strategy not in STRATEGIES
+    if is_file:
         contract.check_needs(options.strategy, strategy)
     name = base_name(options.task)
     mode = options.search_mode
@@ -155,7 +149,7 @@ def _check_fits(options: Options, task: Task, strategy: Strategy) -> None:
     )
     if problem:
         raise BadInput(problem, "strategy")
-    if own:
+    if is_file:
         contract.check_strategy(options.strategy, strategy, task, options.pop_size)
 
 

@@ -17,7 +17,7 @@ STOPPED = 130  # exit code after Ctrl-C
 
 
 def prepare_jax(options: Options) -> None:
-    """Gives JAX one CPU device per core, and its cache; the user's own choices stay."""
+    """Gives JAX one CPU device per core, and its cache; the user's choices stay."""
     told = "device_count" in os.environ.get("XLA_FLAGS", "")
     if "JAX_NUM_CPU_DEVICES" not in os.environ and not told:
         import jax

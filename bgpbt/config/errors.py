@@ -15,7 +15,7 @@ class BadInput(ValueError):
 
 
 class NotAvailable(BadInput):
-    """A setting that is understood, but whose part of the project is not built yet."""
+    """A setting that is understood, but whose part of bgpbt is not built yet."""
 
 
 class PopulationLost(RuntimeError):

@@ -12,7 +12,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def shipped(folder: str) -> Path:
-    """A folder of files that come with the product.
+    """A folder of files that come with bgpbt.
 
     In a wheel it lies inside the package, in a checkout beside it.
     """
@@ -36,7 +36,7 @@ def load_options(
 
     Raises:
       BadInput: a file or a value is wrong; the line names the file it came from.
-      NotAvailable: a value is understood, but its part of the project is not built yet.
+      NotAvailable: a value is understood, but its part of bgpbt is not built yet.
     """
     chosen = {} if config is None else read_settings(Path(config))
     usual_file = _usual_file(chosen | argv_values)
@@ -54,12 +54,11 @@ def load_options(
 
 def _usual_file(values: dict[str, Any]) -> Path | None:
     """The file of usual settings for the task and environment among `values`."""
-    names = ("task", "env_name")
-    defaults = {name: Options.model_fields[name].default for name in names}
-    task, env_name = ((defaults | values)[name] for name in names)
+    task = values.get("task", Options.model_fields["task"].default)
     if task == "ppo":
-        path, known = CONFIGS / "ppo" / f"{env_name}.yaml", choices("env_name")
-        return path if env_name in known and path.is_file() else None
+        env_name = values.get("env_name", Options.model_fields["env_name"].default)
+        path = CONFIGS / "ppo" / f"{env_name}.yaml"
+        return path if env_name in choices("env_name") and path.is_file() else None
     path = CONFIGS / f"{task}.yaml"
     return path if task in choices("task") and path.is_file() else None
 

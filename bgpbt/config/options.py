@@ -19,7 +19,7 @@ class Options(Settings):
 
     Raises:
       BadInput: a value is wrong, with one line that says what would be right.
-      NotAvailable: a value is understood, but its part of the project is not built yet.
+      NotAvailable: a value is understood, but its part of bgpbt is not built yet.
     """
 
     def __init__(self, **values: Any):
@@ -70,7 +70,8 @@ def _one_line(error: ValidationError) -> BadInput:
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, BadInput):
         return cause
-    name, value = str(first["loc"][0]), first["input"]
+    name = str(first["loc"][0])
+    value = first["input"]
     if first["type"] == "extra_forbidden":
         close = nearest(name, tuple(Options.model_fields))
         return BadInput(f"unknown setting {name!r}, {close}", name)

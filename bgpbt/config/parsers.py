@@ -13,7 +13,7 @@ from pydantic import BeforeValidator
 from bgpbt.config.errors import nearest
 from bgpbt.registry import STRATEGIES, TASKS
 
-# Settings whose words name functions, the product's own or a person's.
+# Settings whose words name functions, of bgpbt or of a user's file.
 TABLES = {"task": TASKS, "strategy": STRATEGIES}
 
 

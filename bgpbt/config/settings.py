@@ -6,11 +6,12 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from bgpbt.config import parsers
+from bgpbt.config.schedule import Schedule
 from bgpbt.registry import GENERATIONAL
 
-# Steps of the common rollout: the end of the searched range of `unroll_length`.
-LONGEST_UNROLL = 15
-# Valid names whose part of the project is not built yet.
+# Decisions per environment of the rollout of every update, and so the longest unroll.
+ROLLOUT_LENGTH = 15
+# Valid names whose part of bgpbt is not built yet.
 LATER = {"env_name": ("fetch", "grasp", "ur5e")}
 
 
@@ -256,15 +257,13 @@ class Settings(BaseModel):
     @property
     def too_short(self) -> bool:
         """Whether no distillation could end within `max_timesteps`."""
-
-        def in_updates(steps: int) -> int:
-            return steps // self.update_steps * self.update_steps
-
-        earliest = in_updates(self.t_ready)  # a generation begins after a round
+        schedule = self.schedule(self.update_steps)
+        updates = schedule.round_updates(0)  # a generation begins after a round
         if self.candidates > self.pop_size:  # and the first round is the candidates'
-            earliest += in_updates(self.t_ready_at(earliest))
-        end = earliest + in_updates(self.t_distillation)
-        return bool(self.generations) and end >= self.max_timesteps
+            updates += schedule.round_updates(updates * self.update_steps)
+        updates += schedule.updates_of(self.t_distillation)
+        ends_in_time = updates * self.update_steps < self.max_timesteps
+        return bool(self.generations) and not ends_in_time
 
     @property
     def method(self) -> str:
@@ -290,16 +289,16 @@ class Settings(BaseModel):
         """
         if self.task != "ppo":
             return 1
-        return LONGEST_UNROLL * self.num_envs * self.action_repeat
+        return ROLLOUT_LENGTH * self.num_envs * self.action_repeat
 
-    def t_ready_at(self, timesteps: int) -> int:
-        """Steps of the round that starts at `timesteps`.
-
-        Linear from `t_ready` to `t_ready_end`.
-        """
-        end = self.t_ready if self.t_ready_end is None else self.t_ready_end
-        share = min(timesteps, self.max_timesteps) / self.max_timesteps
-        return int(self.t_ready + (end - self.t_ready) * share)
+    def schedule(self, timesteps_per_update: int) -> Schedule:
+        """How long the rounds are, in updates of so many steps."""
+        return Schedule(
+            t_ready=self.t_ready,
+            t_ready_end=self.t_ready if self.t_ready_end is None else self.t_ready_end,
+            max_timesteps=self.max_timesteps,
+            timesteps_per_update=timesteps_per_update,
+        )
 
 
 def base_name(word: str) -> str:

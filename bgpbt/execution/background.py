@@ -12,6 +12,7 @@ from bgpbt.execution.cache import fast_compile_options
 from bgpbt.execution.devices import DeviceLayout, replicated, sharded, usable_cores
 from bgpbt.execution.programs import Programs
 from bgpbt.execution.shapes import member_shapes
+from bgpbt.execution.streams import Stream
 from bgpbt.types import Decision, Distillation, PyTree, Task, TrainState
 
 # They run for milliseconds in a round: what costs time in them is compiling.
@@ -93,29 +94,45 @@ def _arguments(
 ) -> dict[str, tuple]:
     """Arguments of each large program, or their shapes and places."""
     seed = np.uint32(0)
-    scalar = np.int32(0)
+    round_ = np.int32(0)
+    updates = np.int32(0)
+    stream = np.int32(Stream.evaluate)
     members = np.arange(pop_size, dtype=np.int32)
-    config = np.zeros((pop_size, len(task.space)), np.float32)
+    start_draws = np.zeros(pop_size, np.int32)
     active = np.ones(pop_size, bool)
-    everywhere, spread = replicated(device_layout), sharded(device_layout)
+    config = np.zeros((pop_size, len(task.space)), np.float32)
+    everywhere = replicated(device_layout)
     data = _placed(task.data, everywhere)
-    shapes = jax.eval_shape(programs.init, seed, scalar, members, config)
-    population = _placed(shapes, spread)
+    shapes = jax.eval_shape(programs.init, seed, round_, members, config)
+    population = _placed(shapes, sharded(device_layout))
     best = _placed(_without_env(task), everywhere)
-    teacher = _placed(_without_env(largest), everywhere)
-    teaching = Distillation(teacher, config[0], np.float32(0), np.float32(0))
-    blocks = (pop_size, len(task.blocks))
-    zeros = np.zeros(blocks, np.float32)
-    parents = np.zeros(blocks, np.int32)
-    decision = Decision(config, parents, zeros, zeros, active, members)
-    training = (seed, scalar, scalar, members, active, population, config, data)
+    teaching = Distillation(
+        teacher=_placed(_without_env(largest), everywhere),
+        teacher_config=config[0],
+        steps_done=np.float32(0),
+        steps_total=np.float32(0),
+    )
+    group = (active, population, config, data)
+    train = (seed, round_, updates, members, *group)
     return {
-        "init": (seed, scalar, members, config),
-        "evaluate": training,
-        "train": training,
-        "distil": (*training, teaching),
-        "inherit": (seed, scalar, population, best, decision),
+        "init": (seed, round_, members, config),
+        "evaluate": (seed, round_, stream, start_draws, *group),
+        "train": train,
+        "distil": (*train, teaching),
+        "inherit": (seed, round_, population, best, _decision(task, pop_size)),
     }
+
+
+def _decision(task: Task, pop_size: int) -> Decision:
+    blocks = (pop_size, len(task.blocks))
+    return Decision(
+        config=np.zeros((pop_size, len(task.space)), np.float32),
+        parents=np.zeros(blocks, np.int32),
+        shrink=np.zeros(blocks, np.float32),
+        perturb=np.zeros(blocks, np.float32),
+        active=np.ones(pop_size, bool),
+        source=np.zeros(pop_size, np.int32),
+    )
 
 
 def _without_env(task: Task) -> TrainState:

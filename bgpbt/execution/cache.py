@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jaxlib
 
-# JAX's own variables, which win.
+# JAX's variables, which win.
 JAX_VARIABLES = ("JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_COMPILATION_CACHE")
 
 

@@ -37,9 +37,9 @@ def usable_cores() -> int:
         return cores
 
 
-def largest_divisor(number: int, ceiling: int) -> int:
-    """The largest divisor of `number` that is at most `ceiling`."""
-    return next(d for d in range(min(number, ceiling), 0, -1) if number % d == 0)
+def largest_divisor(count: int, ceiling: int) -> int:
+    """The largest divisor of `count` that is at most `ceiling`."""
+    return next(d for d in range(min(count, ceiling), 0, -1) if count % d == 0)
 
 
 def cpu_devices(pop_size: int) -> int:

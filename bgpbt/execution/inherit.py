@@ -58,10 +58,12 @@ def gather(
       fresh: a fresh initialisation of every member. Shape `[P, ...]`.
       decision: parents, shrink and perturb.
     """
-    params, opt_state = {}, {}
+    params = {}
+    opt_state = {}
     for b, block in enumerate(blocks):
         parents = decision.parents[:, b]
-        shrink, perturb = decision.shrink[:, b], decision.perturb[:, b]
+        shrink = decision.shrink[:, b]
+        perturb = decision.perturb[:, b]
         unchanged = (shrink == 1) & (perturb == 0)
         weights = _take(population.params[block], best.params[block], parents)
         params[block] = jax.vmap(shrink_perturb)(
@@ -81,12 +83,12 @@ def gather(
 
 def _take(members: PyTree, best: PyTree, parents: Array) -> PyTree:
     """The parents' part; parent number P is the saved best."""
-    number = len(parents)
-    own = jnp.minimum(parents, number - 1)
+    saved_best = len(parents)
+    in_population = jnp.minimum(parents, saved_best - 1)
 
     def leaf(x: Array, saved: Array) -> Array:
-        from_best = (parents == number).reshape(-1, *(1,) * (x.ndim - 1))
-        return jnp.where(from_best, saved, x[own])
+        from_best = (parents == saved_best).reshape(-1, *(1,) * (x.ndim - 1))
+        return jnp.where(from_best, saved, x[in_population])
 
     return jax.tree.map(leaf, members, best)
 

@@ -11,21 +11,21 @@ from jax.sharding import Mesh, PartitionSpec
 from bgpbt.execution.devices import AXIS, DeviceLayout
 from bgpbt.types import Array, PyTree
 
-# (shared, member) -> out
-MemberFunction = Callable[[Any, Any], Any]
 
-
-def map_members(f: MemberFunction, device_layout: DeviceLayout, mesh: Mesh) -> Callable:
-    """Turns `f(shared, member) -> out` into `g(shared, members) -> outs`. Not jitted.
+def map_members(
+    f: Callable[..., Any], device_layout: DeviceLayout, mesh: Mesh
+) -> Callable[[tuple, tuple], Any]:
+    """Turns a function of one member into one of the population. Not jitted.
 
     Args:
-      f: of one member. `shared` goes in unbatched, so that what all members agree on,
-        such as a trip count, stays a scalar.
+      f: `f(*shared, *member) -> out`. `shared` goes in unbatched, so that what all
+        members agree on, such as a trip count, stays a scalar.
       device_layout: devices and members vmapped at once.
       mesh: of these devices.
 
     Returns:
-      A function whose `members` and `outs` have a leading axis P.
+      `g(shared, members) -> outs`: the arrays in `members` and `outs` have a leading
+      axis P.
     """
     run = partial(_on_device, f, device_layout.chunk)
     specs = (PartitionSpec(), PartitionSpec(AXIS))
@@ -34,9 +34,11 @@ def map_members(f: MemberFunction, device_layout: DeviceLayout, mesh: Mesh) -> C
     )
 
 
-def _on_device(f: MemberFunction, chunk: int, shared: PyTree, members: PyTree):
+def _on_device(f: Callable[..., Any], chunk: int, shared: tuple, members: tuple):
+    def one(member: tuple):
+        return f(*shared, *member)
+
     local = jax.tree.leaves(members)[0].shape[0]
-    one = partial(f, shared)
     # A chunk of one is a plain map: under `vmap`, even of size 1, a traced branch
     # becomes a select of all branches.
     if chunk == 1:

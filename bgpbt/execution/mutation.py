@@ -33,10 +33,10 @@ def mutate(key: Key, params: PyTree) -> PyTree:
         return params
     matrices = [leaves[i] for i in places]
     sizes = np.array([x.size for x in matrices])
-    key_number, key_order, key_rate, key_hit, key_kind, key_noise = jax.random.split(
+    key_count, key_order, key_rate, key_hit, key_kind, key_noise = jax.random.split(
         key, 6
     )
-    rate = _hit_rates(key_number, key_order, key_rate, matrices)
+    rate = _hit_rates(key_count, key_order, key_rate, matrices)
     weights = jnp.concatenate([x.ravel() for x in matrices])
     rates = jnp.repeat(rate, sizes, total_repeat_length=sizes.sum())
     hit = jax.random.uniform(key_hit, weights.shape) < rates
@@ -49,12 +49,12 @@ def mutate(key: Key, params: PyTree) -> PyTree:
 
 
 def _hit_rates(
-    key_number: Key, key_order: Key, key_rate: Key, matrices: list[Array]
+    key_count: Key, key_order: Key, key_rate: Key, matrices: list[Array]
 ) -> Array:
     """The chance of every matrix's elements; 0 for a matrix that stays."""
     units = np.array([x.shape[-1] for x in matrices])
-    number = jax.random.randint(key_number, (), 1, len(matrices) + 1)
-    chosen = jax.random.permutation(key_order, len(matrices)) < number
+    count = jax.random.randint(key_count, (), 1, len(matrices) + 1)
+    chosen = jax.random.permutation(key_order, len(matrices)) < count
     most = np.ceil(MAX_HIT_RATE * units).astype(int)
     return chosen * jax.random.randint(key_rate, units.shape, 0, most) / units
 

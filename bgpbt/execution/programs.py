@@ -6,7 +6,7 @@ A task is written for one member; here its functions become programs of P member
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -40,8 +40,9 @@ class Programs(NamedTuple):
     train: Callable[..., tuple[TrainState, dict[str, Array]]]
     # As `train`, with a `Distillation` for all members at the end.
     distil: Callable[..., tuple[TrainState, dict[str, Array]]]
-    # (seed, round, stream, draws [P], active, population, config, data)
-    # -> returns [P, E], steps [P], finite [P]
+    # (seed, round, stream, start_draws, active, population, config, data)
+    # -> returns [P, E], steps [P], finite [P]. `start_draws` [P] int32: members with
+    # the same number meet the same start states.
     evaluate: Callable[..., tuple[Array, Array, Array]]
     # As `evaluate`, for data of other shapes.
     evaluate_test: Callable[..., tuple[Array, Array, Array]]
@@ -58,29 +59,30 @@ class Programs(NamedTuple):
 def make_programs(task: Task, pop_size: int, device_layout: DeviceLayout) -> Programs:
     """Builds the programs for a task. Nothing is compiled before its first call."""
     mesh = make_mesh(device_layout)
-    over = partial(map_members, device_layout=device_layout, mesh=mesh)
+    over_members = partial(map_members, device_layout=device_layout, mesh=mesh)
     jit = partial(jax.jit, out_shardings=sharded(device_layout))
-    train = partial(_train, task, over)
-    evaluate = jit(partial(_evaluate, task, over))
+    train = partial(_train, task, over_members)
+    evaluate = jit(partial(_evaluate, task, over_members))
+    inherit = partial(_inherit, task, over_members, pop_size)
     return Programs(
-        configure=jit(partial(_configure, task, over)),
+        configure=jit(partial(_configure, task, over_members)),
         hyperparams=jax.jit(partial(spaces.decode, task.space)),
-        init=jit(partial(_init, task, over)),
+        init=jit(partial(_init, task, over_members)),
         train=jit(train, donate_argnames="population"),
         distil=jit(train, donate_argnames="population"),
         evaluate=evaluate,
         evaluate_test=evaluate,
         pick=jax.jit(_pick, out_shardings=replicated(device_layout)),
         repeat=jit(partial(_repeat, pop_size)),
-        inherit=jit(
-            partial(_inherit, task, over, pop_size), donate_argnames="population"
-        ),
-        mutate=jit(partial(_mutate, over, pop_size)),
+        inherit=jit(inherit, donate_argnames="population"),
+        mutate=jit(partial(_mutate, over_members, pop_size)),
     )
 
 
-def _configure(task: Task, over: Callable, seed, members):
-    return over(partial(_configure_member, task))(seed, members)
+def _configure(
+    task: Task, over_members: Callable, seed: Array, members: Array
+) -> Array:
+    return over_members(partial(_configure_member, task))((seed,), (members,))
 
 
 def _configure_member(task: Task, seed: Array, member: Array) -> Array:
@@ -88,20 +90,27 @@ def _configure_member(task: Task, seed: Array, member: Array) -> Array:
     return spaces.sample(key, task.space)
 
 
-def _init(task: Task, over: Callable, seed, round_, members, config):
-    return over(partial(_init_member, task))((seed, round_), (members, config))
+def _init(
+    task: Task,
+    over_members: Callable,
+    seed: Array,
+    round_: Array,
+    members: Array,
+    config: Array,
+) -> TrainState:
+    return over_members(partial(_init_member, task))((seed, round_), (members, config))
 
 
-def _init_member(task: Task, seed_round, member_config) -> TrainState:
-    seed, round_ = seed_round
-    member, config = member_config
+def _init_member(
+    task: Task, seed: Array, round_: Array, member: Array, config: Array
+) -> TrainState:
     key = member_key(seed, Stream.initialise, round_, member)
     return task.init(key, spaces.decode(task.space, config))
 
 
 def _train(
     task: Task,
-    over: Callable,
+    over_members: Callable,
     seed: Array,
     round_: Array,
     updates: Array,
@@ -112,24 +121,36 @@ def _train(
     data: PyTree = (),
     teaching: PyTree = (),
 ):
-    shared = seed, round_, updates, teaching, data_kwargs(data)
-    inputs = members, active, population, config
-    return over(partial(_train_member, task))(shared, inputs)
+    return over_members(partial(_train_member, task))(
+        (seed, round_, updates, teaching, data_kwargs(data)),
+        (members, active, population, config),
+    )
 
 
-def _train_member(task: Task, shared: Any, inputs: Any):
-    seed, round_, updates, teaching, data = shared
-    member, active, state, config = inputs
+def _train_member(
+    task: Task,
+    seed: Array,
+    round_: Array,
+    updates: Array,
+    teaching: PyTree,
+    data: dict[str, PyTree],
+    member: Array,
+    active: Array,
+    state: TrainState,
+    config: Array,
+):
     key = member_key(seed, Stream.train, round_, member)
     hyperparams = spaces.decode(task.space, config)
 
-    def train(state):
+    def trained(carry):
+        state, _ = carry
         return task.train(key, state, hyperparams, updates, teaching, **data)
 
     # The trip count stays unbatched: an idle member of a vmapped chunk is held
     # afterwards, not step by step.
-    no_metrics = zeros_like_shapes(jax.eval_shape(train, state)[1])
-    state, metrics = run_if(active, lambda carry: train(carry[0]), (state, no_metrics))
+    _, metrics_shapes = jax.eval_shape(trained, (state, {}))
+    untrained = state, zeros_like_shapes(metrics_shapes)
+    state, metrics = run_if(active, trained, untrained)
     weights_finite = all_finite(state._replace(env_state=()))
     env_finite = all_finite(state.env_state)
     checks = {"weights_finite": weights_finite, "env_finite": env_finite}
@@ -138,36 +159,44 @@ def _train_member(task: Task, shared: Any, inputs: Any):
 
 def _evaluate(
     task: Task,
-    over: Callable,
+    over_members: Callable,
     seed: Array,
     round_: Array,
     stream: Array,
-    draws: Array,
+    start_draws: Array,
     active: Array,
     population: TrainState,
     config: Array,
     data: PyTree = (),
 ):
-    shared = seed, round_, stream, data_kwargs(data)
-    return over(partial(_evaluate_member, task))(
-        shared, (draws, active, population, config)
+    return over_members(partial(_evaluate_member, task))(
+        (seed, round_, stream, data_kwargs(data)),
+        (start_draws, active, population, config),
     )
 
 
-def _evaluate_member(task: Task, shared: Any, inputs: Any):
-    seed, round_, stream, data = shared
-    draw, active, state, config = inputs
-    key = fold(seed, stream, round_, draw)
+def _evaluate_member(
+    task: Task,
+    seed: Array,
+    round_: Array,
+    stream: Array,
+    data: dict[str, PyTree],
+    start_draw: Array,
+    active: Array,
+    state: TrainState,
+    config: Array,
+):
+    key = fold(seed, stream, round_, start_draw)
 
-    def evaluate(state):
+    def evaluated(_):
         hyperparams = spaces.decode(task.space, config)
         return task.evaluate(key, state, hyperparams, **data)
 
-    returns, steps = jax.eval_shape(evaluate, state)
+    returns, steps = jax.eval_shape(evaluated, ())
     no_returns = jnp.full(returns.shape, jnp.nan, returns.dtype)
-    nothing = no_returns, jnp.zeros(steps.shape, steps.dtype)
-    evaluated = run_if(active, lambda _: evaluate(state), nothing)
-    return *evaluated, all_finite(state._replace(env_state=()))
+    not_evaluated = no_returns, jnp.zeros(steps.shape, steps.dtype)
+    returns, steps = run_if(active, evaluated, not_evaluated)
+    return returns, steps, all_finite(state._replace(env_state=()))
 
 
 def _pick(population: TrainState, member: Array) -> TrainState:
@@ -184,7 +213,7 @@ def _repeat(pop_size: int, state: TrainState, population: TrainState) -> TrainSt
 
 def _inherit(
     task: Task,
-    over: Callable,
+    over_members: Callable,
     pop_size: int,
     seed: Array,
     round_: Array,
@@ -194,45 +223,61 @@ def _inherit(
 ) -> TrainState:
     members = jnp.arange(pop_size)
     blended = is_blended(decision)
-    fresh = over(partial(_fresh_member, task))(
+    fresh = over_members(partial(_fresh_member, task))(
         (seed, round_), (members, decision.config, blended)
     )
     state = gather(task.blocks, population, best, fresh, decision)
     replaced = blended | jnp.any(decision.parents != members[:, None], axis=1)
-    return over(partial(_refresh_member, task))(
+    return over_members(partial(_refresh_member, task))(
         (seed, round_), (members, replaced, state)
     )
 
 
-def _fresh_member(task: Task, seed_round: Any, inputs: Any) -> TrainState:
+def _fresh_member(
+    task: Task,
+    seed: Array,
+    round_: Array,
+    member: Array,
+    config: Array,
+    wanted: Array,
+) -> TrainState:
     """Fresh weights where they are wanted, else zeros."""
-    seed, round_ = seed_round
-    member, config, wanted = inputs
 
     def draw():
-        key = member_key(seed, Stream.initialise, round_, member)
-        state = task.init(key, spaces.decode(task.space, config))
+        state = _init_member(task, seed, round_, member, config)
         return state._replace(env_state=())
 
     shapes = jax.eval_shape(draw)
     return jax.lax.cond(wanted, draw, lambda: zeros_like_shapes(shapes))
 
 
-def _refresh_member(task: Task, seed_round: Any, inputs: Any) -> TrainState:
-    seed, round_ = seed_round
-    member, replaced, state = inputs
+def _refresh_member(
+    task: Task,
+    seed: Array,
+    round_: Array,
+    member: Array,
+    replaced: Array,
+    state: TrainState,
+) -> TrainState:
     key = member_key(seed, Stream.inherit, round_, member)
     return jax.lax.cond(replaced, lambda s: task.refresh(key, s), lambda s: s, state)
 
 
-def _mutate(over: Callable, pop_size: int, seed, round_, population, who):
-    inputs = jnp.arange(pop_size), who, population
-    return over(_mutate_member)((seed, round_), inputs)
+def _mutate(
+    over_members: Callable,
+    pop_size: int,
+    seed: Array,
+    round_: Array,
+    population: TrainState,
+    who: Array,
+) -> TrainState:
+    members = jnp.arange(pop_size)
+    return over_members(_mutate_member)((seed, round_), (members, who, population))
 
 
-def _mutate_member(seed_round: Any, inputs: Any) -> TrainState:
-    seed, round_ = seed_round
-    member, mutates, state = inputs
+def _mutate_member(
+    seed: Array, round_: Array, member: Array, mutates: Array, state: TrainState
+) -> TrainState:
     key = member_key(seed, Stream.mutate, round_, member)
 
     def mutated(state: TrainState) -> TrainState:

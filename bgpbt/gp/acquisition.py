@@ -1,9 +1,9 @@
-"""The next point: lower confidence bound, and an interleaved search of its minimum.
+"""The next configuration to try: the one with the smallest lower confidence bound.
 
-As in Casmopolitan (Wan et al., 2021, Section 3.2): floats move along the gradient,
-discrete coordinates to the best of a few random neighbours, in turn, from many starts
-at once, never outside the box. `D` dimensions of the space, `K` the most values of a
-discrete one.
+The search is that of Casmopolitan (Wan et al., 2021, Section 3.2): floats move along
+the gradient, discrete coordinates to the best of a few random neighbours, in turn, from
+many starts at once, never outside the box. `D` dimensions of the space, `K` the most
+values of a discrete one.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from bgpbt import space as spaces
 from bgpbt.space import Categorical, Float, SearchSpace
 from bgpbt.types import Array, Key
 
-KAPPA = 2.0  # standard deviations below the mean; 3 in the reference
+KAPPA = 2.0  # coefficient of the lower confidence bound; 3 in the reference
 STARTS = 8
 ROUNDS = 40
 NEIGHBOURS = 10
@@ -69,12 +69,12 @@ def search_layout(space: SearchSpace) -> SearchLayout:
 
 
 def lower_confidence_bound(mean: Array, variance: Array, kappa: float = KAPPA) -> Array:
-    """Mean less `kappa` standard deviations (Srinivas et al., 2010).
+    """Mean - `kappa` * standard deviation (Srinivas et al., 2010).
 
     Args:
       mean: of the prediction. Any shape.
       variance: of the prediction. The same shape.
-      kappa: how much uncertainty counts.
+      kappa: coefficient, how much uncertainty counts.
 
     Returns:
       Smaller is more promising. The same shape.

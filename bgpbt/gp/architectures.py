@@ -1,12 +1,13 @@
 """Which architectures a new generation tries: a Gaussian process over all results.
 
-As BG-PBT (Wan et al., 2022, Section 3.3) means it: the process of the bandit over
-hyperparameters, but without time, context and trust region. There are so few
+As BG-PBT (Wan et al., 2022, Section 3.3) means it: the Gaussian process of the bandit
+over hyperparameters, but without time, context and trust region. There are so few
 architectures that the acquisition is computed for all of them. `D` dimensions, `N`
 rows, `A` architectures.
 """
 
 import functools
+from collections.abc import Callable
 from functools import partial
 from itertools import product
 from typing import Protocol
@@ -37,8 +38,9 @@ class Propose(Protocol):
     ) -> np.ndarray:
         """Chooses a batch one after the other.
 
-        Each choice is taken to come out as predicted before the next. Where all
-        architectures have been tried, they may be tried again.
+        Each choice is taken to come out as predicted before the next (kriging believer,
+        Ginsbourger et al., 2010). Where all architectures have been tried, they may be
+        tried again.
 
         Args:
           key: PRNG key, consumed.
@@ -96,10 +98,7 @@ class _Search:
         # The context keeps its place among the numeric inputs, at 0.
         self.prior_mean, _ = fits.prior(len(space) - categories + 1, categories)
         self.fit = float64(self._fit)
-        # One program for each size of a batch.
-        self.batch_program = functools.cache(
-            lambda number: float64(partial(self._choose_batch, number))
-        )
+        self.batch_program = functools.cache(self._batch_program)
 
     def __call__(
         self, key: Key, config: np.ndarray, score: np.ndarray, number: int
@@ -116,6 +115,10 @@ class _Search:
         raw = self.fit(key, config, score, valid)
         chosen = self.batch_program(number)(raw, config, score, valid, taken)
         return self.grid[chosen]
+
+    def _batch_program(self, number: int) -> Callable[..., np.ndarray]:
+        """The program that chooses so many architectures."""
+        return float64(partial(self._choose_batch, number))
 
     def _points(self, config: Array) -> Point:
         zeros = jnp.zeros(len(config), config.dtype)
@@ -142,7 +145,7 @@ class _Search:
         taken: Array,
     ) -> Array:
         """Indices into the grid. `taken` `[A]`, bool. Shape `[number]`, int32."""
-        params = fits.natural(raw)
+        noise = fits.natural(raw).noise
         candidates = self._points(jnp.asarray(self.grid, config.dtype))
         observed = self._data(config, score, valid)
         empty = jax.tree.map(
@@ -152,15 +155,9 @@ class _Search:
         def choose_next(i, carry):
             pending, taken, chosen = carry
             data = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), observed, pending)
-            posterior = self.inference.condition(raw, data)
-            mean, variance = jax.vmap(lambda p: self.inference.predict(posterior, p))(
-                candidates
-            )
-            bound = acquisition.lower_confidence_bound(mean, variance + params.noise)
-            best = jnp.argmin(jnp.where(taken & ~jnp.all(taken), jnp.inf, bound))
-            # Kriging believer: the choice is taken to come out as predicted.
+            best, predicted = self._most_promising(raw, noise, data, candidates, taken)
             believed = Data(
-                jax.tree.map(lambda x: x[best], candidates), mean[best], True
+                jax.tree.map(lambda x: x[best], candidates), predicted, True
             )
             pending = jax.tree.map(
                 lambda rows, row: rows.at[i].set(row), pending, believed
@@ -168,5 +165,18 @@ class _Search:
             chosen = chosen.at[i].set(best.astype(chosen.dtype))
             return pending, taken.at[best].set(True), chosen
 
-        start = empty, taken, jnp.zeros(number, jnp.int32)
-        return jax.lax.fori_loop(0, number, choose_next, start)[2]
+        carry = (empty, taken, jnp.zeros(number, jnp.int32))
+        _, _, chosen = jax.lax.fori_loop(0, number, choose_next, carry)
+        return chosen
+
+    def _most_promising(
+        self, raw: Params, noise: Array, data: Data, candidates: Point, taken: Array
+    ) -> tuple[Array, Array]:
+        """Index of the best candidate that is not taken, and its predicted mean."""
+        posterior = self.inference.condition(raw, data)
+        mean, variance = jax.vmap(lambda p: self.inference.predict(posterior, p))(
+            candidates
+        )
+        bound = acquisition.lower_confidence_bound(mean, variance + noise)
+        best = jnp.argmin(jnp.where(taken & ~jnp.all(taken), jnp.inf, bound))
+        return best, mean[best]

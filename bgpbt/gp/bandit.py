@@ -1,9 +1,11 @@
 """The bandit as three compiled programs over a history: fit, suggest, predict.
 
 Everything in them is float64. Fitness, context and cost are in the task's units; the
-process sees configurations in the unit cube, the context scaled to [0, 1] and costs as
-normal ranks. `D` dimensions of the space, `N` rows of history, `M` pending points, `P`
-members.
+Gaussian process (GP) sees configurations in the unit cube, the context scaled to [0, 1]
+and costs as normal ranks. Pending points are configurations that already train beside
+the one to be suggested; they are taken to come out as predicted (kriging believer,
+Ginsbourger et al., 2010). `D` dimensions of the space, `N` rows of history, `M` pending
+points, `P` members.
 """
 
 import functools
@@ -24,7 +26,7 @@ from bgpbt.types import Array, Key
 
 
 class FitBandit(Protocol):
-    """Fits the process to a history."""
+    """Fits the GP to a history."""
 
     def __call__(
         self, key: Key, last: Params, rows: History
@@ -130,7 +132,7 @@ def make_bandit(
       space: what is searched.
       inference: does the inference.
       time: forget; False: all rounds count alike.
-      context: tell the process the fitness at the start of a round.
+      context: tell the GP the fitness at the start of a round.
     """
     return _build(tuple(space.items()), inference, time, context)
 

@@ -40,7 +40,7 @@ class Model(NamedTuple):
 def _point(
     model: Model, config: Array, start: Array, round_: Array, scale: Scale
 ) -> Point:
-    """The input of the process for one configuration `[D]`."""
+    """The input of the Gaussian process for one configuration `[D]`."""
     low, width = scale
     context = (start - low) / width if model.context else jnp.zeros_like(start)
     time = round_ if model.time else jnp.zeros_like(round_)
@@ -50,7 +50,7 @@ def _point(
 def _points(
     model: Model, config: Array, start: Array, round_: Array, scale: Scale
 ) -> Point:
-    """The inputs of the process for many configurations `[N, D]`."""
+    """The inputs of the Gaussian process for many configurations `[N, D]`."""
     return jax.vmap(partial(_point, model), (0, 0, 0, None))(
         config, start, round_, scale
     )
@@ -102,7 +102,7 @@ def _condition(
 ) -> PyTree:
     """The posterior after all rows, and after pending points at their predictions.
 
-    This is the kriging believer (Ginsbourger et al., 2010).
+    As in the kriging believer (Ginsbourger et al., 2010).
     """
     inference = model.inference
     observed = _data(model, rows, scale)

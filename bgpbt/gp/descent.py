@@ -8,7 +8,7 @@ import optax
 
 from bgpbt.types import Array, PyTree
 
-TOLERANCE = 1e-3  # largest slope at which it stops
+TOLERANCE = 1e-3  # stops where no partial derivative is larger
 
 
 def descend(
@@ -30,9 +30,9 @@ def descend(
     )
     value_and_grad = optax.value_and_grad_from_state(cost)
 
-    def goes_on(carry):
-        _, _, number, steep = carry
-        return (number < iterations) & steep
+    def should_continue(carry):
+        _, _, number, not_converged = carry
+        return (number < iterations) & not_converged
 
     def step(carry):
         params, state, number, _ = carry
@@ -41,9 +41,9 @@ def descend(
             gradient, state, params, value=value, grad=gradient, value_fn=cost
         )
         params = optax.apply_updates(params, updates)
-        steepness = optax.tree.norm(optax.tree.get(state, "grad"), ord=jnp.inf)
-        return params, state, number + 1, steepness > TOLERANCE
+        slope = optax.tree.norm(optax.tree.get(state, "grad"), ord=jnp.inf)
+        return params, state, number + 1, slope > TOLERANCE
 
     carry = (start, solver.init(start), jnp.zeros((), jnp.int32), jnp.array(True))
-    params, _, _, _ = jax.lax.while_loop(goes_on, step, carry)
+    params, _, _, _ = jax.lax.while_loop(should_continue, step, carry)
     return params, cost(params)

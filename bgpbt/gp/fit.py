@@ -105,10 +105,10 @@ def log_posterior(raw: Params, data: Data) -> Array:
     """
     numeric = data.points.numeric.shape[-1]
     mean, std = prior(numeric, data.points.categories.shape[-1])
-    away = jax.tree.map(lambda u, m, s: (u - m) / s, raw, mean, std)
+    standardised = jax.tree.map(lambda u, m, s: (u - m) / s, raw, mean, std)
     squares = (
-        sum(jnp.sum(x**2) for x in away)
-        - shared_scale(numeric) * jnp.sum(away.lengthscale[:-1]) ** 2
+        sum(jnp.sum(x**2) for x in standardised)
+        - shared_scale(numeric) * jnp.sum(standardised.lengthscale[:-1]) ** 2
     )
     return log_marginal_likelihood(natural(raw), data) - 0.5 * squares
 

@@ -57,8 +57,10 @@ def log_posterior(model: Process) -> torch.Tensor:
             total = total - 0.5 * (((value - mean) / std) ** 2).sum()
     if kernel.numeric:
         mean = float(prior[0].lengthscale[0])
-        away = ((kernel.matern.raw_lengthscale[..., :-1] - mean) / fits.OWN_STD).sum()
-        total = total + 0.5 * fits.shared_scale(kernel.numeric) * away**2
+        standardised = (kernel.matern.raw_lengthscale[..., :-1] - mean) / fits.OWN_STD
+        total = total + (
+            0.5 * fits.shared_scale(kernel.numeric) * standardised.sum() ** 2
+        )
     return total
 
 

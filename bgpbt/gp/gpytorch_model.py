@@ -1,4 +1,4 @@
-"""The process as a GPyTorch model (Gardner et al., 2018).
+"""The Gaussian process as a GPyTorch model (Gardner et al., 2018).
 
 Kernels are GPyTorch's own where it has them; constraints are chosen so that its raw
 parameters are those of `bgpbt.gp.kernels`.
@@ -41,10 +41,9 @@ class Forgetting(gpytorch.kernels.Kernel):
 
     def forward(self, x1: torch.Tensor, x2: torch.Tensor, diag: bool = False, **_):
         """Covariance of columns of times."""
-        apart = (
-            (x1 - x2 if diag else x1.unsqueeze(-2) - x2.unsqueeze(-3)).abs().squeeze(-1)
-        )
-        return (1 - self.raw_eps_constraint.transform(self.raw_eps)) ** (apart / 2)
+        lag = x1 - x2 if diag else x1.unsqueeze(-2) - x2.unsqueeze(-3)
+        remembered = 1 - self.raw_eps_constraint.transform(self.raw_eps)
+        return remembered ** (lag.abs().squeeze(-1) / 2)
 
 
 class Mixture(gpytorch.kernels.Kernel):
@@ -100,7 +99,7 @@ class Mixture(gpytorch.kernels.Kernel):
 
 
 class Process(gpytorch.models.ExactGP):
-    """The process, conditioned on rows [numeric, categories, time]."""
+    """The Gaussian process, conditioned on rows [numeric, categories, time]."""
 
     def __init__(self, x: torch.Tensor, y: torch.Tensor, numeric: int, categories: int):
         noise = GreaterThan(MIN_NOISE, torch.exp, torch.log)

@@ -20,7 +20,7 @@ INSTALL = (
 
 
 class Fit(Protocol):
-    """Fits the parameters of the process. It can be traced."""
+    """Fits the parameters of the Gaussian process. It can be traced."""
 
     def __call__(
         self, key: Key, warm: Params, data: Data
@@ -40,7 +40,7 @@ class Fit(Protocol):
 
 
 class Condition(Protocol):
-    """Conditions the process on observations. It can be traced."""
+    """Conditions the Gaussian process on observations. It can be traced."""
 
     def __call__(self, raw: Params, data: Data) -> PyTree:
         """Prepares predictions.
@@ -56,10 +56,10 @@ class Condition(Protocol):
 
 
 class Predict(Protocol):
-    """Predicts the process. It can be traced and differentiated in `point.numeric`."""
+    """Predicts one point. It can be traced and differentiated in `point.numeric`."""
 
     def __call__(self, posterior: PyTree, point: Point) -> tuple[Array, Array]:
-        """Predicts one point.
+        """Predicts the Gaussian process at one point.
 
         Args:
           posterior: from `Condition`.

@@ -11,7 +11,7 @@ from bgpbt.types import Array
 
 
 class Point(NamedTuple):
-    """An input of the process."""
+    """An input of the Gaussian process."""
 
     # [D] floats, integers at the centres of their bins, and the context
     numeric: Array
@@ -20,10 +20,10 @@ class Point(NamedTuple):
 
 
 class Params(NamedTuple):
-    """Parameters of the process, in natural units."""
+    """Parameters of the Gaussian process, in natural units."""
 
     mean: Array  # [] constant mean
-    outputscale: Array  # [] variance of the process, > 0
+    outputscale: Array  # [] variance of the Gaussian process, > 0
     noise: Array  # [] variance of an observation, > 0
     lengthscale: Array  # [D] > 0
     category_weights: Array  # [C] how much a differing category costs, > 0
@@ -104,7 +104,7 @@ def forgetting(t: Array, s: Array, eps: Array) -> Array:
 
 
 def kernel(params: Params, p: Point, q: Point) -> Array:
-    """The covariance of the process at two points, without noise.
+    """The covariance of the Gaussian process at two points, without noise.
 
     Args:
       params: in natural units.

@@ -1,4 +1,4 @@
-"""PB2's process (Parker-Holder et al., 2020): reward per step over configurations.
+"""PB2's Gaussian process (Parker-Holder et al., 2020): reward per step.
 
 Its inputs are the score before the round, the configuration, and the round. The rules
 are those of its authors' code and of its best known port, listed in
@@ -20,7 +20,7 @@ ITERATIONS = 30
 STARTS = 10
 MIN_NOISE = 1e-6
 JITTER = 1e-8
-# Of the bound.
+# Of the upper confidence bound, see `beta`.
 C1 = 0.2
 C2 = 0.4
 MAX_TARGET = 2.0  # standardised targets are clipped there
@@ -29,8 +29,8 @@ MAX_LENGTHSCALE = 1.0
 MAX_EPS = 0.5
 
 
-class Params(NamedTuple):
-    """Parameters of the process, in natural units."""
+class PB2Params(NamedTuple):
+    """Parameters of the Gaussian process, in natural units."""
 
     variance: Array  # []
     lengthscale: Array  # [] of the squared distance
@@ -65,7 +65,7 @@ def standardise(y: Array, valid: Array) -> Array:
     )
 
 
-def kernel(params: Params, z: Array, t: Array, w: Array, s: Array) -> Array:
+def kernel(params: PB2Params, z: Array, t: Array, w: Array, s: Array) -> Array:
     """v exp(-|z - w|^2 / l) (1 - eps)^(|t - s| / 2) of one pair.
 
     Args:
@@ -85,7 +85,7 @@ def kernel(params: Params, z: Array, t: Array, w: Array, s: Array) -> Array:
     )
 
 
-def covariance(params: Params, rows: Rows) -> Array:
+def covariance(params: PB2Params, rows: Rows) -> Array:
     """Covariance of the observations, noise included.
 
     Args:
@@ -106,9 +106,9 @@ def covariance(params: Params, rows: Rows) -> Array:
 
 
 def predict(
-    params: Params, lower: Array, rows: Rows, z: Array, t: Array
+    params: PB2Params, lower: Array, rows: Rows, z: Array, t: Array
 ) -> tuple[Array, Array]:
-    """Predicts the process at one point.
+    """Predicts the Gaussian process at one point.
 
     Args:
       params: in natural units.
@@ -120,23 +120,23 @@ def predict(
     Returns:
       Mean and variance, without the noise of an observation. Shapes `[]`.
     """
-    across = jnp.where(
+    cross = jnp.where(
         rows.valid,
         jax.vmap(kernel, (None, None, None, 0, 0))(params, z, t, rows.z, rows.t),
         0,
     )
-    solved = cho_solve((lower, True), across)
-    return solved @ rows.y, jnp.maximum(params.variance - across @ solved, 0)
+    solved = cho_solve((lower, True), cross)
+    return solved @ rows.y, jnp.maximum(params.variance - cross @ solved, 0)
 
 
 def beta(count: Array) -> Array:
-    """How much the uncertainty counts after `count` rows: c1 + max(0, ln(c2 n))."""
+    """The coefficient of the bound after n = `count` rows: c1 + max(0, ln(c2 n))."""
     return C1 + jnp.maximum(0, jnp.log(C2 * jnp.maximum(count, 1)))
 
 
-def natural(raw: Params) -> Params:
+def natural(raw: PB2Params) -> PB2Params:
     """Turns unconstrained parameters into natural units."""
-    return Params(
+    return PB2Params(
         jnp.exp(raw.variance),
         jnp.exp(raw.lengthscale),
         MAX_EPS * jax.nn.sigmoid(raw.eps),
@@ -144,7 +144,7 @@ def natural(raw: Params) -> Params:
     )
 
 
-def fit(rows: Rows) -> Params:
+def fit(rows: Rows) -> PB2Params:
     """The most likely parameters, in natural units.
 
     The search starts from v = l = 1, eps = 0.1, noise 0.01, which stay where it does
@@ -153,7 +153,7 @@ def fit(rows: Rows) -> Params:
     Args:
       rows: the observations.
     """
-    start = Params(
+    start = PB2Params(
         *(
             jnp.asarray(x, rows.z.dtype)
             for x in (0.0, 0.0, jnp.log(0.1 / 0.4), jnp.log(0.01))
@@ -175,11 +175,12 @@ def fit(rows: Rows) -> Params:
 
 
 def suggest(
-    key: Key, params: Params, rows: Rows, pending: Rows, context: Array, t: Array
+    key: Key, params: PB2Params, rows: Rows, pending: Rows, context: Array, t: Array
 ) -> Array:
-    """The configuration with the highest mean + sqrt(beta) standard deviation.
+    """The configuration with the highest upper confidence bound.
 
-    The search has several uniform starts.
+    The bound is mean + sqrt(beta) * standard deviation. The search has several uniform
+    starts.
 
     Args:
       key: PRNG key, consumed.

@@ -33,7 +33,7 @@ def snap_to_bins(space: SearchSpace, config: Array) -> Array:
 
 
 def point(space: SearchSpace, config: Array, context: Array, time: Array) -> Point:
-    """Builds the input of the process from a configuration.
+    """Builds the input of the Gaussian process from a configuration.
 
     Args:
       space: the search space.

@@ -13,7 +13,7 @@ from jax.scipy.linalg import solve_triangular
 from bgpbt.gp.kernels import Params, Point, kernel
 from bgpbt.types import Array
 
-# Of the process's variance, on the diagonal. It grows tenfold until the factor exists.
+# Share of the outputscale added to the diagonal; tenfold until the factor exists.
 JITTER = 1e-8
 MAX_JITTER = 1e-1
 
@@ -27,7 +27,7 @@ class Data(NamedTuple):
 
 
 class Posterior(NamedTuple):
-    """A process that has seen data."""
+    """A Gaussian process that has seen data."""
 
     params: Params
     data: Data
@@ -59,7 +59,7 @@ def sufficient_jitter(matrix: Array, scale: Array) -> Array:
 
     Args:
       matrix: a covariance. Shape `[N, N]`.
-      scale: variance of the process. Shape `[]`.
+      scale: variance of the Gaussian process. Shape `[]`.
 
     Returns:
       One of JITTER, 10 JITTER, ..., times `scale`. Shape `[]`.
@@ -72,11 +72,11 @@ def sufficient_jitter(matrix: Array, scale: Array) -> Array:
             jnp.isfinite(jnp.linalg.cholesky(matrix + jitter * scale * eye))
         )
 
-    def goes_on(jitter):
+    def should_grow(jitter):
         return fails(jitter) & (jitter < MAX_JITTER)
 
     return scale * jax.lax.while_loop(
-        goes_on, lambda jitter: 10 * jitter, jnp.full((), JITTER, matrix.dtype)
+        should_grow, lambda jitter: 10 * jitter, jnp.full((), JITTER, matrix.dtype)
     )
 
 
@@ -157,7 +157,7 @@ def condition(params: Params, data: Data) -> Posterior:
 
 
 def predict(posterior: Posterior, point: Point) -> tuple[Array, Array]:
-    """Predicts the process at one point (Eqs. 2.25, 2.26).
+    """Predicts the Gaussian process at one point (Eqs. 2.25, 2.26).
 
     Args:
       posterior: from `condition`.
@@ -167,8 +167,8 @@ def predict(posterior: Posterior, point: Point) -> tuple[Array, Array]:
       Mean and variance, without the noise of an observation. Shapes `[]`.
     """
     params, data = posterior.params, posterior.data
-    across = jax.vmap(kernel, (None, None, 0))(params, point, data.points)
-    across = jnp.where(data.valid, across, 0)
-    mean = params.mean + across @ posterior.weights
-    variance = kernel(params, point, point) - jnp.sum((posterior.inverse @ across) ** 2)
+    cross = jax.vmap(kernel, (None, None, 0))(params, point, data.points)
+    cross = jnp.where(data.valid, cross, 0)  # covariances with the observations
+    mean = params.mean + cross @ posterior.weights
+    variance = kernel(params, point, point) - jnp.sum((posterior.inverse @ cross) ** 2)
     return mean, jnp.maximum(variance, 0)

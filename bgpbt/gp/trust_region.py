@@ -96,10 +96,12 @@ def box(region: TrustRegion, centre: Array, lengthscale: Array) -> tuple[Array, 
     Returns:
       Lower and upper corner, shape `[D]` each.
     """
-    weights = lengthscale / jnp.mean(lengthscale) if lengthscale.size else lengthscale
-    weights = (
-        weights / jnp.exp(jnp.mean(jnp.log(weights))) if lengthscale.size else weights
-    )
+    weights = lengthscale
+    if lengthscale.size:
+        # As in TuRBO's code. The geometric mean makes the product of the weights 1; the
+        # mean before it cancels but for rounding, and stays so that results do.
+        weights = weights / jnp.mean(weights)
+        weights = weights / jnp.exp(jnp.mean(jnp.log(weights)))
     half = weights * region.length / 2
     return jnp.clip(centre - half, 0, 1), jnp.clip(centre + half, 0, 1)
 

@@ -19,7 +19,8 @@ OPERATIONS = ("none", "skip", "conv1", "conv3", "conv5", "pool")
 CELLS = 2
 EDGES = 2
 PLAIN_BLOCKS = ("conv1", "conv2", "dense1", "dense2")
-# The first has no architecture: what follows it follows the first parent.
+# What blocks share comes from the parent of the first one. The stem is never mixed, for
+# no operation of it is searched, so that this is always a child's first parent.
 SEARCHED_BLOCKS = ("stem", "cell1", "cell2", "head")
 
 
@@ -126,15 +127,18 @@ class Cell(nn.Module):
         ]
 
     def _branches(self, edge: int) -> list[Callable]:
-        """The functions (cell, x) -> x of `OPERATIONS`, in their order."""
+        """The functions (cell, x) -> x of `OPERATIONS`, in their order.
 
-        def convolve(cell: "Cell", x: Array, index: int) -> Array:
-            return nn.relu(cell.convolutions[edge][index](x))
+        `nn.switch` traces them with a copy of the cell, so they must not read `self`.
+        """
+
+        def convolution(index: int) -> Callable:
+            return lambda cell, x: nn.relu(cell.convolutions[edge][index](x))
 
         return [
             lambda cell, x: jnp.zeros_like(x),
             lambda cell, x: x,
-            *(partial(convolve, index=index) for index in range(3)),
+            *map(convolution, range(3)),
             lambda cell, x: nn.avg_pool(x, (3, 3), padding="SAME"),
         ]
 
@@ -151,6 +155,7 @@ class Cell(nn.Module):
         total = jnp.zeros_like(x)
         for edge, operation in enumerate(operations):
             branches = self._branches(edge)
+            # The switch initialises no weights: each branch has to run once before it.
             if self.is_initializing():
                 for branch in branches:
                     branch(self, x)

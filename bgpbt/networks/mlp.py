@@ -113,7 +113,8 @@ def normalise(layers: PyTree, vectors: PyTree, arch: Arch) -> tuple[PyTree, PyTr
         # Two selects: with one, the gradient of a masked (zero) kernel is 0 * inf.
         sigma = jnp.where(is_on, jnp.where(sigma > 1e-6, sigma, 1.0), 1.0)
         normalised.append({"kernel": layer["kernel"] / sigma, "bias": layer["bias"]})
-        # A layer without weights keeps its vector: a zero vector stays zero for ever.
+        # Where a kernel is all zero, so is `right`. The old vector stays then: a zero
+        # vector would stay zero in every power iteration to come.
         power_vectors.append(jnp.where(jnp.sum(right**2) > 0.5, right, before))
     return [*normalised, layers[-1]], power_vectors
 

@@ -51,7 +51,7 @@ def write_checkpoint(
 
 
 def check_format(path: Path) -> None:
-    """Refuses a checkpoint of a later version of the product; a damaged one passes.
+    """Refuses a checkpoint of a later version of bgpbt; a damaged one passes.
 
     Raises:
       BadInput: its schema is not known here.
@@ -83,18 +83,19 @@ def read_checkpoint(path: Path, template: PyTree) -> PyTree:
 
     Args:
       path: its folder.
-      template: the tree of arrays, or shapes with shardings, that the state must fit.
+      template: an untrained state of the same shapes, types and placement. A leaf that
+        the checkpoint's schema did not have comes from here.
 
     Raises:
       BadInput: the checkpoint's schema is not known here. Orbax raises where the state
         does not fit the template.
     """
     schema = read_layout(path)["schema"]
-    shapes = shapes_like(template)
+    wanted = _by_name(shapes_like(template), schema)
     with _quiet_orbax() as ocp:
-        leaves = ocp.load((path / STATE).resolve(), _by_name(shapes, schema))
+        leaves = ocp.load((path / STATE).resolve(), wanted)
     return jax.tree_util.tree_map_with_path(
-        lambda key_path, x: leaves.get(_name(key_path, schema), x), shapes
+        lambda key_path, x: leaves.get(_name(key_path, schema), x), template
     )
 
 
@@ -135,17 +136,24 @@ def _checksums(path: Path) -> dict[str, str]:
     }
 
 
-def _name(key_path: tuple, schema: int) -> str:
+def _name(key_path: tuple, schema: int) -> str | None:
     path = jax.tree_util.keystr(key_path, simple=True, separator=".")
     return leaf_name(path, schema)
 
 
 def _by_name(tree: PyTree, schema: int) -> dict[str, Any]:
-    """Leaves by name. Orbax saves no array of size zero and no NumPy scalar."""
-    return {
-        _name(path, schema): np.asarray(x) if isinstance(x, np.generic) else x
+    """The leaves that a schema has, by name.
+
+    Orbax saves no array of size zero and no NumPy scalar.
+    """
+    named = (
+        (_name(path, schema), x)
         for path, x in jax.tree_util.tree_leaves_with_path(tree)
-        if math.prod(x.shape)
+    )
+    return {
+        name: np.asarray(x) if isinstance(x, np.generic) else x
+        for name, x in named
+        if name is not None and math.prod(x.shape)
     }
 
 

@@ -57,7 +57,7 @@ def describe_space(space: SearchSpace) -> list[dict[str, Any]]:
 
 
 def file_hashes(options: Options) -> dict[str, str]:
-    """SHA-256 of a person's own files, by setting."""
+    """SHA-256 of the user's files, by setting."""
     words = {"task": options.task, "strategy": options.strategy}
     paths = {
         setting: Path(word.rpartition(":")[0])

@@ -44,21 +44,23 @@ def with_parent(records: pd.DataFrame) -> pd.DataFrame:
     before = rows.add_suffix("_before").assign(
         round=rows["round"] + 1, parent=rows["member"]
     )
-    steps = rows.merge(before, on=["round", "parent"])
-    if "age" not in steps:
-        return steps.assign(reinitialised=False)
-    slots = pd.MultiIndex.from_arrays([steps["round"] - 1, steps["member"]])
+    transitions = rows.merge(before, on=["round", "parent"])
+    if "age" not in transitions:
+        return transitions.assign(reinitialised=False)
+    slots = pd.MultiIndex.from_arrays([transitions["round"] - 1, transitions["member"]])
     began = rows.set_index(["round", "member"])["timesteps"].reindex(slots).to_numpy()
     # A student's age begins anew, too, but its history goes on with its teacher.
-    return steps.assign(
-        reinitialised=_between_training_rounds(steps)
-        & (steps["age_before"] > 0)
-        & (steps["age"] == steps["timesteps"] - began)
+    return transitions.assign(
+        reinitialised=_between_training_rounds(transitions)
+        & (transitions["age_before"] > 0)
+        & (transitions["age"] == transitions["timesteps"] - began)
     )
 
 
-def _between_training_rounds(steps: pd.DataFrame) -> pd.Series:
-    return (steps["phase"] == "training") & (steps["phase_before"] == "training")
+def _between_training_rounds(transitions: pd.DataFrame) -> pd.Series:
+    return (transitions["phase"] == "training") & (
+        transitions["phase_before"] == "training"
+    )
 
 
 def lineage(records: pd.DataFrame, round: int, member: int) -> pd.DataFrame:
@@ -80,8 +82,8 @@ def lineage(records: pd.DataFrame, round: int, member: int) -> pd.DataFrame:
     index = {key: row for row, key in enumerate(keys)}
     if (round, member) not in index:
         raise KeyError(f"no record of member {member} in round {round}")
-    steps = with_parent(records)
-    starts = steps.loc[steps["reinitialised"], ["round", "member"]]
+    transitions = with_parent(records)
+    starts = transitions.loc[transitions["reinitialised"], ["round", "member"]]
     starts = set(starts.itertuples(index=False, name=None))
     path = []
     while (round, member) in index:
@@ -125,9 +127,11 @@ def replacements(records: pd.DataFrame) -> pd.DataFrame:
     Returns:
       Those rows, with the columns of `records`.
     """
-    steps = with_parent(records)
-    replaced = _between_training_rounds(steps) & (steps["parent"] != steps["member"])
-    return steps.loc[replaced, list(records)].reset_index(drop=True)
+    transitions = with_parent(records)
+    replaced = _between_training_rounds(transitions) & (
+        transitions["parent"] != transitions["member"]
+    )
+    return transitions.loc[replaced, list(records)].reset_index(drop=True)
 
 
 def best_member(records: pd.DataFrame, round: int | None = None) -> int | None:

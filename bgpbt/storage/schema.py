@@ -13,9 +13,9 @@ from bgpbt.config.errors import BadInput
 SCHEMA = 2
 
 _MEMBER = r"^(population\.\d+|best|teacher)\."
-# To the name of a leaf in a schema, from its name in the next one; the patterns of a
-# schema one after the other.
-_RENAMED_TO = {
+# From the name of a leaf in the next schema to its name in this one. The patterns of a
+# schema are applied one after the other.
+_RENAMED_TO: dict[int, tuple[tuple[str, str], ...]] = {
     1: (
         (r"^progress\.paddings$", "progress.sizes"),
         (r"^best\.padding$", "progress.best_size"),
@@ -33,17 +33,24 @@ _RENAMED_TO = {
         (r"^strategy\.raw\.mixture_weight$", "strategy.raw.mix"),
     ),
 }
+# Patterns of the leaves, by their names in a schema, that the one before lacked.
+_ADDED_IN: dict[int, tuple[str, ...]] = {}
 
 
-def leaf_name(name: str, schema: int) -> str:
+def leaf_name(name: str, schema: int) -> str | None:
     """What a leaf is called in a checkpoint of that schema.
 
     Args:
       name: its path by today's field names.
       schema: of the checkpoint.
+
+    Returns:
+      The name, or None where that schema had no such leaf.
     """
-    for earlier in range(SCHEMA - 1, schema - 1, -1):
-        for pattern, old in _RENAMED_TO[earlier]:
+    for later in range(SCHEMA, schema, -1):
+        if any(re.search(pattern, name) for pattern in _ADDED_IN.get(later, ())):
+            return None
+        for pattern, old in _RENAMED_TO.get(later - 1, ()):
             name = re.sub(pattern, old, name)
     return name
 

@@ -38,8 +38,9 @@ OPTIONS = "options.yaml"
 RUN = "run.json"
 RECORDS = "records.csv"
 REPORT = "report.json"
-# Settings that may differ when a run is continued. They change no bit of a member;
-# devices and chunk do, by rounding.
+# Settings that may differ when a run is continued. `seed` lists all seeds of a command,
+# of which the folder holds one; the others change no bit of a member. `devices` and
+# `max_parallel` are not here: they change bits, by rounding.
 MUTABLE_ON_RESUME = {
     "existing_policy",
     "verbose",
@@ -87,8 +88,8 @@ class RunStore:
         run = self.read_json(RUN)
         if run is not None:
             check_schema(run.get("schema"), str(self.path / RUN))
-        for number in self.rounds():
-            checkpoints.check_format(self._checkpoint(number))
+        for round_ in self.rounds():
+            checkpoints.check_format(self._checkpoint(round_))
 
     def _check_overwrite(self) -> None:
         if os.path.islink(self.path):
@@ -209,48 +210,48 @@ class RunStore:
         for old in self.rounds()[:-KEPT]:
             shutil.rmtree(self._checkpoint(old))
 
-    def discard_after(self, number: int | None) -> None:
+    def discard_after(self, round_: int | None) -> None:
         """Removes checkpoints and records after a round; None: all of them."""
-        for later in self.rounds():
-            if number is None or later > number:
-                shutil.rmtree(self._checkpoint(later))
-        self._truncate_records(number)
+        for saved in self.rounds():
+            if round_ is None or saved > round_:
+                shutil.rmtree(self._checkpoint(saved))
+        self._truncate_records(round_)
 
     def last_undamaged(self) -> tuple[int | None, list[int]]:
         """The last round with an undamaged checkpoint, and the later, damaged ones."""
         damaged = []
-        for number in reversed(self.rounds()):
-            if is_undamaged(self._checkpoint(number)):
-                return number, damaged
-            damaged.append(number)
+        for round_ in reversed(self.rounds()):
+            if is_undamaged(self._checkpoint(round_)):
+                return round_, damaged
+            damaged.append(round_)
         return None, damaged
 
-    def layout(self, number: int) -> dict[str, Any]:
+    def layout(self, round_: int) -> dict[str, Any]:
         """What decides the shapes of a round's state."""
-        return checkpoints.read_layout(self._checkpoint(number))
+        return checkpoints.read_layout(self._checkpoint(round_))
 
-    def read(self, number: int, template: PyTree) -> PyTree:
+    def read(self, round_: int, template: PyTree) -> PyTree:
         """The state of a round, see `checkpoints.read_checkpoint`."""
-        return checkpoints.read_checkpoint(self._checkpoint(number), template)
+        return checkpoints.read_checkpoint(self._checkpoint(round_), template)
 
-    def _checkpoint(self, number: int) -> Path:
-        return self.checkpoints / f"round_{number:06d}"
+    def _checkpoint(self, round_: int) -> Path:
+        return self.checkpoints / f"round_{round_:06d}"
 
     def records(self) -> pd.DataFrame:
         """The records so far; floats are read back to the bit."""
         return pd.read_csv(self.path / RECORDS)
 
-    def _truncate_records(self, number: int | None) -> None:
+    def _truncate_records(self, round_: int | None) -> None:
         """Keeps the records before a checkpoint's and appends the checkpoint's own.
 
         Whatever a kill left there goes. As text: numbers stay spelt as they were.
         """
         path = self.path / RECORDS
-        if number is None:
+        if round_ is None:
             path.unlink(missing_ok=True)
             return
         read_text = partial(pd.read_csv, dtype=str, keep_default_na=False)
-        rows = read_text(self._checkpoint(number) / checkpoints.ROWS)
+        rows = read_text(self._checkpoint(round_) / checkpoints.ROWS)
         text = path.read_text() if path.exists() else ""
         complete_lines = text.rpartition("\n")[0]
         if complete_lines:

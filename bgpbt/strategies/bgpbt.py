@@ -30,8 +30,8 @@ from bgpbt.strategies.operators import (
 )
 from bgpbt.types import Array, Decision, Key, Outcome, Source, Strategy
 
-# Pending points that one suggestion looks at, the nearest to its centre: a large
-# population stays affordable.
+# Pending points (see `bgpbt.gp.bandit`) that one suggestion looks at, the nearest to
+# its centre: a large population stays affordable.
 MAX_PENDING = 64
 
 
@@ -49,8 +49,8 @@ class _Method(NamedTuple):
     select: Callable[[Key, Array, Key], tuple[Array, Array]]
 
 
-class _Plan(NamedTuple):
-    """The round to come. `config` and `source` are filled in as members are decided."""
+class _NextRound(NamedTuple):
+    """The round to come, while its configurations are chosen."""
 
     donors: np.ndarray  # [P, D] configuration of each member's parent
     start: np.ndarray  # [P] fitness at the start
@@ -133,21 +133,24 @@ def _step(
     key_exploit, key_random, key_choose = jax.random.split(key, 3)
     full_config = outcome.config
     outcome = outcome._replace(config=full_config[:, method.columns])
-    observed, ended = method.observe(state, outcome)
+    observed, region_ended = method.observe(state, outcome)
     parents, drawn = (
         np.asarray(x) for x in method.select(key_exploit, outcome.fitness, key_random)
     )
-    state, config, source = _choose(
-        method, key_choose, observed, outcome, parents, drawn, ended
+    upcoming = _with_random_configs(outcome, parents, drawn)
+    state, upcoming = _choose(
+        method, key_choose, observed, outcome.timesteps, upcoming, region_ended
     )
     state = state._replace(
         before=outcome.fitness[parents],
         timesteps=outcome.timesteps,
-        suggested=source == Source.gp,
+        suggested=upcoming.source == Source.gp,
     )
     full_config = full_config[parents]
-    full_config[:, method.columns] = config
-    return state, inherit_all(outcome, full_config, parents, method.num_blocks, source)
+    full_config[:, method.columns] = upcoming.config
+    return state, inherit_all(
+        outcome, full_config, parents, method.num_blocks, upcoming.source
+    )
 
 
 def _select(
@@ -164,106 +167,122 @@ def _select(
     )
 
 
+def _with_random_configs(
+    outcome: Outcome, parents: np.ndarray, drawn: np.ndarray
+) -> _NextRound:
+    """The next round in which every replaced member has a random configuration."""
+    members = np.arange(len(parents))
+    is_replaced = parents != members
+    return _NextRound(
+        donors=outcome.config[parents],
+        start=outcome.fitness[parents],
+        replaced=members[is_replaced],
+        drawn=drawn,
+        config=np.where(is_replaced[:, None], drawn, outcome.config),
+        source=np.where(is_replaced, Source.random, Source.previous),
+    )
+
+
 def _choose(
     method: _Method,
     key: Key,
     state: State,
-    outcome: Outcome,
-    parents: np.ndarray,
-    drawn: np.ndarray,
-    ended: np.ndarray,
-) -> tuple[State, np.ndarray, np.ndarray]:
-    """The next configurations and their sources.
-
-    Those of replaced members are the bandit's where it knows enough, else random.
+    timesteps: np.ndarray,
+    upcoming: _NextRound,
+    region_ended: np.ndarray,
+) -> tuple[State, _NextRound]:
+    """The bandit chooses for replaced members where it knows enough.
 
     Args:
       method: of the strategy.
       key: PRNG key, consumed.
       state: after the round.
-      outcome: of the round; its configurations have only hyperparameters.
-      parents: shape `[P]`.
-      drawn: random configurations. Shape `[P, D]`.
-      ended: whether a region ended. Shape `[]`, bool.
+      timesteps: of each member after the round. Shape `[P]`.
+      upcoming: the next round, with random configurations.
+      region_ended: whether a region ended. Shape `[]`, bool.
     """
-    size = len(parents)
-    plan = _Plan(
-        donors=outcome.config[parents],
-        start=outcome.fitness[parents],
-        replaced=np.flatnonzero(parents != np.arange(size)),
-        drawn=drawn,
-        config=outcome.config.copy(),
-        source=np.full(size, int(Source.previous)),
-    )
-    plan.config[plan.replaced] = drawn[plan.replaced]
-    plan.source[plan.replaced] = Source.random
-    enough = state.history.valid.sum() >= min(size, method.capacity)
-    if ended and len(plan.replaced):
-        state = _begin_region(method, key, state, plan)
-    elif enough:
-        state = _suggest_all(method, key, state, plan)
+    least_rows = min(len(upcoming.config), method.capacity)
+    knows_enough = state.history.valid.sum() >= least_rows
+    if region_ended and len(upcoming.replaced):
+        state, upcoming = _begin_region(method, key, state, upcoming)
+    elif knows_enough:
+        state, upcoming = _suggest_all(method, key, state, upcoming)
     expected = np.full_like(state.expected, np.nan)
-    if enough:
-        steps = np.maximum(outcome.timesteps - state.timesteps, 0).astype(np.float32)
+    if knows_enough:
+        steps = np.maximum(timesteps - state.timesteps, 0).astype(np.float32)
         expected = method.bandit.predict(
-            state.raw, state.history, plan.config, plan.start, state.round + 1, steps
+            state.raw,
+            state.history,
+            upcoming.config,
+            upcoming.start,
+            state.round + 1,
+            steps,
         )
-    return state._replace(expected=expected), plan.config, plan.source
+    return state._replace(expected=expected), upcoming
 
 
-def _begin_region(method: _Method, key: Key, state: State, plan: _Plan) -> State:
+def _begin_region(
+    method: _Method, key: Key, state: State, upcoming: _NextRound
+) -> tuple[State, _NextRound]:
     """Starts a new region at the most promising configuration.
 
     The best rows of the ended regions decide which it is; one member tries it.
     """
     key_fit, key_suggest = jax.random.split(key)
     raw, succeeded = method.bandit.fit(key_fit, state.raw, state.ended)
-    member = plan.replaced[0]
-    nobody = plan.replaced[:0]
-    max_pending = min(len(plan.config), MAX_PENDING)
-    plan.config[member] = method.bandit.suggest(
+    config = upcoming.config.copy()
+    source = upcoming.source.copy()
+    member = upcoming.replaced[0]
+    nobody = upcoming.replaced[:0]
+    max_pending = min(len(config), MAX_PENDING)
+    config[member] = method.bandit.suggest(
         key_suggest,
         raw,
         state.ended,
-        pending_rows(plan.config, plan.start, 0, nobody, plan.drawn[0], max_pending),
-        plan.drawn[member],
+        pending_rows(config, upcoming.start, 0, nobody, upcoming.drawn[0], max_pending),
+        upcoming.drawn[member],
         np.float32(0),
         method.everywhere,
         np.int32(0),
     )
-    plan.source[member] = Source.gp
-    return state._replace(fitted=succeeded)
+    source[member] = Source.gp
+    state = state._replace(fitted=succeeded)
+    return state, upcoming._replace(config=config, source=source)
 
 
-def _suggest_all(method: _Method, key: Key, state: State, plan: _Plan) -> State:
+def _suggest_all(
+    method: _Method, key: Key, state: State, upcoming: _NextRound
+) -> tuple[State, _NextRound]:
     """The bandit chooses for all replaced members, one after the other."""
     key_fit, key_suggest = jax.random.split(key)
     raw, succeeded = method.bandit.fit(key_fit, state.raw, state.history)
-    size = len(plan.config)
-    survivors = np.setdiff1d(np.arange(size), plan.replaced)
-    round_ = state.round + 1
-    for number, member in enumerate(plan.replaced):
-        donor = plan.donors[member]
-        others = np.append(survivors, plan.replaced[:number])
-        pending = pending_rows(
-            plan.config, plan.start, round_, others, donor, min(size, MAX_PENDING)
-        )
-        plan.config[member] = method.bandit.suggest(
+    config = upcoming.config.copy()
+    source = upcoming.source.copy()
+    source[upcoming.replaced] = Source.gp
+    survivors = np.setdiff1d(np.arange(len(config)), upcoming.replaced)
+    max_pending = min(len(config), MAX_PENDING)
+    next_round = state.round + 1
+    for number, member in enumerate(upcoming.replaced):
+        donor = upcoming.donors[member]
+        decided = np.append(survivors, upcoming.replaced[:number])
+        config[member] = method.bandit.suggest(
             jax.random.fold_in(key_suggest, number),
             raw,
             state.history,
-            pending,
+            pending_rows(
+                config, upcoming.start, next_round, decided, donor, max_pending
+            ),
             donor,
-            plan.start[member],
+            upcoming.start[member],
             state.region if method.trust_region else method.everywhere,
-            round_,
+            next_round,
         )
-        plan.source[member] = Source.gp
-    return state._replace(raw=raw, fitted=succeeded)
+    state = state._replace(raw=raw, fitted=succeeded)
+    return state, upcoming._replace(config=config, source=source)
 
 
 def _diagnostics(numeric: list[str], state: State) -> dict[str, np.ndarray]:
-    """What the bandit believed when it chose the round's configurations."""
+    """The bandit's predictions and parameters when it chose the configurations."""
     params = jax.tree.map(np.asarray, fit.natural(state.raw))
     columns = {
         "gp_fitness_low": state.expected[:, 0],

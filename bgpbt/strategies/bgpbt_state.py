@@ -98,21 +98,23 @@ def observe(
     )
     better = highest > state.best
     stalled = jnp.where(better, 0, state.stalled_rounds + 1)
-    ends = (stalled >= patience) | (trust_region & regions.exhausted(region, numeric))
-    ends = ends & jnp.any(seen.valid)
-    best_row = _best_row(seen)._replace(valid=ends[None])
+    is_exhausted = trust_region & regions.exhausted(region, numeric)
+    region_ended = ((stalled >= patience) | is_exhausted) & jnp.any(seen.valid)
+    best_row = _best_row(seen)._replace(valid=region_ended[None])
     return state._replace(
-        history=seen._replace(valid=seen.valid & ~ends),
+        history=seen._replace(valid=seen.valid & ~region_ended),
         ended=history.append(state.ended, best_row),
         region=jax.tree.map(
-            lambda new, old: jnp.where(ends, new, old).astype(old.dtype),
+            lambda new, old: jnp.where(region_ended, new, old).astype(old.dtype),
             regions.start(),
             region,
         ),
         round=state.round + 1,
-        best=jnp.where(ends, highest, jnp.maximum(state.best, highest)),
-        stalled_rounds=jnp.where(ends, 0, stalled).astype(state.stalled_rounds.dtype),
-    ), ends
+        best=jnp.where(region_ended, highest, jnp.maximum(state.best, highest)),
+        stalled_rounds=jnp.where(region_ended, 0, stalled).astype(
+            state.stalled_rounds.dtype
+        ),
+    ), region_ended
 
 
 def _rows(state: State, outcome: Outcome) -> History:

@@ -17,11 +17,11 @@ from bgpbt.strategies.operators import inherit_all, sample_valid
 from bgpbt.types import Array, Key, Source, Strategy
 
 
-class Exchange(NamedTuple):
-    """Which member takes what from which; its own index: nothing."""
+class Donors(NamedTuple):
+    """Which members' weights and configurations each member goes on with."""
 
-    weights: np.ndarray  # [P]
-    config: np.ndarray  # [P]
+    weights: np.ndarray  # [P] indices; its own: it keeps them
+    config: np.ndarray  # [P] indices
     explores: np.ndarray  # [P] bool, the configuration is perturbed
 
 
@@ -48,16 +48,16 @@ def mfpbt(
     def step(key, state, outcome):
         key_failed, key_explore = jax.random.split(key)
         fitness = np.asarray(outcome.fitness)
-        exchanged = exchange(fitness, frequencies, int(state))
+        selected = select_donors(fitness, frequencies, int(state))
         # A member of a waiting sub-population that failed, or one that would copy a
         # failed member, takes all from a valid one.
-        failed = np.isnan(fitness[exchanged.weights])
-        failed = failed | np.isnan(fitness[exchanged.config])
+        failed = np.isnan(fitness[selected.weights])
+        failed = failed | np.isnan(fitness[selected.config])
         valid = np.asarray(sample_valid(key_failed, fitness))
-        weights = np.where(failed, valid, exchanged.weights)
-        donors = np.where(failed, valid, exchanged.config)
-        explores = exchanged.explores | failed
-        config = np.where(arch_mask, outcome.config[weights], outcome.config[donors])
+        parents = np.where(failed, valid, selected.weights)
+        donors = np.where(failed, valid, selected.config)
+        explores = selected.explores | failed
+        config = np.where(arch_mask, outcome.config[parents], outcome.config[donors])
         config = np.where(
             explores[:, None], perturb_all(key_explore, config), config
         ).astype(np.float32)
@@ -65,7 +65,7 @@ def mfpbt(
             donors == np.arange(len(donors)), Source.previous, Source.copied
         )
         source = np.where(explores, Source.perturbed, source)
-        return state + 1, inherit_all(outcome, config, weights, len(blocks), source)
+        return state + 1, inherit_all(outcome, config, parents, len(blocks), source)
 
     return Strategy(
         init=lambda key, outcome: np.array(0, np.int32),
@@ -94,10 +94,10 @@ def _validate_size(pop_size: int, frequencies: tuple[int, ...]) -> str:
     )
 
 
-def exchange(
+def select_donors(
     fitness: np.ndarray, frequencies: tuple[int, ...], finished: int
-) -> Exchange:
-    """The exchange after a round; everything is read as it was before.
+) -> Donors:
+    """Selects donors after a round; everything is read as it was before.
 
     In every sub-population that decides now, the last quarter copies the first one,
     rank by rank, and explores. The third quarter, best first, takes the weights of the
@@ -113,12 +113,13 @@ def exchange(
     members = np.arange(len(fitness))
     parts = members.reshape(len(frequencies), -1)
     value = np.where(np.isnan(fitness), -np.inf, fitness)
-    result = Exchange(members.copy(), members.copy(), np.zeros(len(fitness), bool))
+    # The sub-populations enter their decisions in place, each into its own rows.
+    donors = Donors(members.copy(), members.copy(), np.zeros(len(fitness), bool))
     for part in range(len(parts)):
         if (finished + 1) % frequencies[part] == 0:
-            _exploit(result, value, parts[part])
-            _migrate(result, value, parts, part, frequencies)
-    return result
+            _exploit(donors, value, parts[part])
+            _migrate(donors, value, parts, part, frequencies)
+    return donors
 
 
 def _ranked(value: np.ndarray, members: np.ndarray) -> np.ndarray:
@@ -126,24 +127,24 @@ def _ranked(value: np.ndarray, members: np.ndarray) -> np.ndarray:
     return members[np.argsort(-value[members], kind="stable")]
 
 
-def _exploit(result: Exchange, value: np.ndarray, members: np.ndarray) -> None:
-    """The last quarter copies the first one. Enters it into `result`."""
+def _exploit(donors: Donors, value: np.ndarray, members: np.ndarray) -> None:
+    """The last quarter copies the first one. Enters it into `donors`."""
     order = _ranked(value, members)
     quarter = len(members) // 4
     last = order[3 * quarter :]
-    result.weights[last] = order[:quarter]
-    result.config[last] = order[:quarter]
-    result.explores[last] = True
+    donors.weights[last] = order[:quarter]
+    donors.config[last] = order[:quarter]
+    donors.explores[last] = True
 
 
 def _migrate(
-    result: Exchange,
+    donors: Donors,
     value: np.ndarray,
     parts: np.ndarray,
     part: int,
     frequencies: tuple[int, ...],
 ) -> None:
-    """The third quarter takes better members of others. Enters it into `result`."""
+    """The third quarter takes better members of others. Enters it into `donors`."""
     order = _ranked(value, parts[part])
     quarter = parts.shape[1] // 4
     candidates = iter(_ranked(value, np.setdiff1d(parts, parts[part])))
@@ -152,6 +153,6 @@ def _migrate(
         # A candidate that is refused stays available for the next slot.
         if candidate is not None and value[candidate] > value[slot]:
             slower = frequencies[candidate // parts.shape[1]] > frequencies[part]
-            result.weights[slot] = candidate
-            result.config[slot] = candidate if slower else order[0]
+            donors.weights[slot] = candidate
+            donors.config[slot] = candidate if slower else order[0]
             candidate = next(candidates, None)

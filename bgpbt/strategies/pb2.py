@@ -3,7 +3,7 @@
 https://arxiv.org/abs/2002.02518. PBT whose explore step is a time-varying
 Gaussian-process bandit. The rules are those of its authors' code and of Ray Tune's,
 listed in `docs/strategies.md`. `P` members, `D` dimensions, `S` of them searched, `N`
-rows of history, `Z` = S + 1 inputs of the process.
+rows of history, `Z` = S + 1 inputs of the Gaussian process.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ import numpy as np
 
 from bgpbt.gp import history, pb2_process
 from bgpbt.gp.history import History
-from bgpbt.gp.pb2_process import Params, Rows
+from bgpbt.gp.pb2_process import PB2Params, Rows
 from bgpbt.gp.precision import float64
 from bgpbt.space import Categorical, SearchSpace
 from bgpbt.strategies.operators import (
@@ -41,7 +41,7 @@ class _Programs(NamedTuple):
     """What a step calls, compiled once for a strategy."""
 
     observe: Callable[[State, Outcome], State]
-    fit: Callable[[History], Params]
+    fit: Callable[[History], PB2Params]
     suggest: Callable[..., np.ndarray]
     select: Callable[[Key, Outcome], tuple[Array, Array]]
 
@@ -196,8 +196,8 @@ def _observe(columns: np.ndarray, state: State, outcome: Outcome) -> State:
     )
 
 
-def _fit(rows: History) -> Params:
-    """The most likely parameters of the process."""
+def _fit(rows: History) -> PB2Params:
+    """The most likely parameters of the Gaussian process."""
     return pb2_process.fit(
         _observations(rows, history.scale_context(rows.context, rows.valid))
     )
@@ -205,7 +205,7 @@ def _fit(rows: History) -> Params:
 
 def _suggest(
     key: Key,
-    params: Params,
+    params: PB2Params,
     rows: History,
     config: Array,
     score: Array,
@@ -217,7 +217,7 @@ def _suggest(
 
     Args:
       key: PRNG key, consumed.
-      params: of the process.
+      params: of the Gaussian process.
       rows: what was observed.
       config: of all members in the round to come, `[P, S]`.
       score: of all members at its start. Shape `[P]`.

@@ -1,9 +1,9 @@
 """Successive halving in a population of fixed size and equal budget.
 
-Karnin et al., 2013; Jamieson and Talwalkar, 2016. Members that began together are
-compared at rungs of 1, eta, eta^2, ... rounds, and 1 / eta of them goes on. The slot of
-a stopped member starts afresh with a random configuration at once, so that all slots
-train as long as those of any other method. `P` members.
+Karnin et al., 2013; Jamieson and Talwalkar, 2016. Members that began together, a
+cohort, are compared at rungs of 1, eta, eta^2, ... rounds, and 1 / eta of them goes on.
+The slot of a stopped member starts afresh with a random configuration at once, so that
+all slots train as long as those of any other method. `P` members.
 """
 
 import math
@@ -23,9 +23,8 @@ def sha(space: SearchSpace, blocks: tuple[str, ...], *, eta: int = 2) -> Strateg
       space: the search space, `D` dimensions; a slot that starts afresh draws all of
         them.
       blocks: the blocks of weights.
-      eta: of a group of n, ceil(n / eta) go on; at least 2.
+      eta: of a cohort of n, ceil(n / eta) go on; at least 2.
     """
-
     restart = jax.jit(
         lambda key, outcome, stopped: reinitialise(
             key, space, outcome, stopped, len(blocks)
@@ -50,13 +49,12 @@ def sha(space: SearchSpace, blocks: tuple[str, ...], *, eta: int = 2) -> Strateg
 def select_stopped(fitness: np.ndarray, rounds: np.ndarray, eta: int) -> np.ndarray:
     """Selects the members that are stopped.
 
-    At a rung these are all but the best of those that began together. A failed member
-    is always stopped.
+    At a rung these are all but the best of a cohort. A failed member is always stopped.
 
     Args:
       fitness: NaN = failed. Shape `[P]`.
       rounds: since each member began. Shape `[P]`.
-      eta: of a group of n, ceil(n / eta) go on.
+      eta: of a cohort of n, ceil(n / eta) go on.
 
     Returns:
       Shape `[P]`, bool.
@@ -65,7 +63,7 @@ def select_stopped(fitness: np.ndarray, rounds: np.ndarray, eta: int) -> np.ndar
     for age in np.unique(rounds[rounds > 0]):
         if eta ** round(math.log(age, eta)) != age:
             continue
-        group = np.flatnonzero(rounds == age)
-        order = group[np.argsort(-fitness[group], kind="stable")]  # NaN last
-        stopped[order[math.ceil(len(group) / eta) :]] = True
+        cohort = np.flatnonzero(rounds == age)
+        order = cohort[np.argsort(-fitness[cohort], kind="stable")]  # NaN last
+        stopped[order[math.ceil(len(cohort) / eta) :]] = True
     return stopped

@@ -6,9 +6,10 @@ are the weights h. Two members, which only see one direction each, get nowhere a
 
 `deceptive`: a learning rate h in a quadratic of which one direction is flat and the
 other one noisy, in expectation (after Wu et al., 2018, on the bias of short horizons).
-Distance shrinks with h, x0 <- x0 (1 - h / 50); what noise leaves follows h, x1 <- (x1 +
-h) / 2. A method that asks for the best next round sets h close to 0 at once and hardly
-moves; falling slowly is best.
+The flat direction is learnt slowly and needs a large h, x0 <- x0 (1 - h / 50); in the
+noisy one the expected distance goes to h itself, x1 <- (x1 + h) / 2. A method that asks
+for the best next round sets h close to 0 at once and hardly moves; falling slowly is
+best.
 """
 
 from collections.abc import Callable

@@ -83,14 +83,14 @@ def _end_of_rung(engine: Engine, state: RunState) -> NextStep:
     rungs = halving_rungs(engine.plan, state.generation)
     done = int(state.generation.updates)
     ended = 0
-    for number, rung in enumerate(rungs):
+    for index, rung in enumerate(rungs):
         ended += rung.updates
         if done == ended:
             progress = state.progress
             survivors = select_survivors(
                 progress.fitness, progress.active, rung.survivors
             )
-            return Promotion(survivors, rung.candidates, number == len(rungs) - 1)
+            return Promotion(survivors, rung.candidates, index == len(rungs) - 1)
     return KeepAll()
 
 
@@ -122,7 +122,8 @@ def reinitialise_changed(
     It starts from fresh ones, whatever the strategy says.
     """
     configs = np.concatenate([progress.config, best.config[None]])
-    shrink, perturb = decision.shrink.copy(), decision.perturb.copy()
+    shrink = decision.shrink.copy()
+    perturb = decision.perturb.copy()
     for b, block in enumerate(task.blocks):
         mask = spaces.group_mask(task.space, block)
         inherited = configs[decision.parents[:, b]]
@@ -132,24 +133,25 @@ def reinitialise_changed(
     return decision._replace(shrink=shrink, perturb=perturb)
 
 
-def describe_changes(step: NextStep, pop_size: int) -> list[str]:
+def describe_changes(step: NextStep) -> list[str]:
     """What follows a round, one phrase for each change."""
     if isinstance(step, Promotion):
         return [f"{len(step.survivors)} of {step.candidates} candidates go on"]
     if not isinstance(step, Exchange):
         return []
     members = range(len(step.decision.parents))
-    phrases = (_describe_member(step.decision, member, pop_size) for member in members)
+    phrases = (_describe_member(step.decision, member) for member in members)
     return [phrase for phrase in phrases if phrase]
 
 
-def _describe_member(decision: Decision, member: int, pop_size: int) -> str:
+def _describe_member(decision: Decision, member: int) -> str:
     parents = decision.parents[member]
+    saved_best = len(decision.parents)
     source = Source(int(decision.source[member]))
     fresh_part = bool((decision.perturb[member] > 0).any())
     if (parents != member).any():
         names = [
-            "the saved best" if parent == pop_size else f"member {parent}"
+            "the saved best" if parent == saved_best else f"member {parent}"
             for parent in dict.fromkeys(parents.tolist())
         ]
         return f"member {member} <- {' and '.join(names)}, {source.name}"

@@ -38,8 +38,8 @@ def check_decision(
         problem = _problem_of(field, np.asarray(getattr(decision, field)), shape)
         if problem:
             _refuse(word, field, problem)
-    saved_best = f"members 0 to {pop_size - 1} or {pop_size}, the saved best"
-    ranges = {"parents": (pop_size, saved_best), "source": (max(Source), "a Source")}
+    parents = f"members 0 to {pop_size - 1} or {pop_size}, the saved best"
+    ranges = {"parents": (pop_size, parents), "source": (max(Source), "a Source")}
     for field, (most, right) in ranges.items():
         values = np.asarray(getattr(decision, field))
         if wrong := values[(values < 0) | (values > most)].tolist():

@@ -94,12 +94,12 @@ def _prepared(strategy: Strategy, pop_size: int) -> Strategy:
     return strategy._replace(step=step)
 
 
-def _prepared_search(propose: Propose, space: SearchSpace, number: int) -> Propose:
+def _prepared_search(propose: Propose, space: SearchSpace, count: int) -> Propose:
     """The search over architectures, which an imagined proposal compiles."""
 
     def make():
         some = architectures.all_architectures(space)[:1]
-        propose(jax.random.PRNGKey(0), some, np.zeros(1), number)
+        propose(jax.random.PRNGKey(0), some, np.zeros(1), count)
         return propose
 
     prepared: Any = BackgroundCompile(make)

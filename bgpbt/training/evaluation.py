@@ -11,7 +11,7 @@ import numpy as np
 
 from bgpbt.execution.streams import Stream
 from bgpbt.training.engine import Engine
-from bgpbt.training.groups import Groups, each_group
+from bgpbt.training.groups import GroupedConfigs, Groups, each_group
 from bgpbt.training.observer import Observer
 from bgpbt.training.run_state import Progress
 from bgpbt.types import Distillation, PyTree, TrainState
@@ -22,6 +22,14 @@ class Training(NamedTuple):
 
     metrics: dict[str, np.ndarray]  # by name: each [P] or [P, E]
     seconds: float
+
+
+class Episodes(NamedTuple):
+    """What one group got in its episodes, on the host."""
+
+    returns: np.ndarray  # [P, E] float64
+    env_steps: int  # simulated for them
+    weights_finite: np.ndarray  # [P] bool
 
 
 class Evaluation(NamedTuple):
@@ -53,7 +61,8 @@ def train(
       teaching: what students learn from, or `()`.
       observer: told what happens.
     """
-    trained, trainings = [], []
+    trained = []
+    trainings = []
     phase = "distilling" if teaching else "training"
     for padding, slots, group in each_group(engine, progress.paddings, groups):
         where = f"round {int(progress.round) + 1}"
@@ -113,6 +122,9 @@ def evaluate(
       trainings: what their training gave.
       observer: told what happens.
     """
+    seed = int(progress.seed)
+    round_ = int(progress.round) + 1
+    from_training = engine.task.fitness_from_training
     parts = []
     for (padding, slots, group), training in zip(
         each_group(engine, progress.paddings, groups), trainings, strict=True
@@ -120,55 +132,62 @@ def evaluate(
         began = time.monotonic()
         metrics = training.metrics
         active = progress.active[slots]
-        env_steps = int(metrics["env_steps"].sum(dtype=np.int64))
-        if engine.task.fitness_from_training:
-            returns = metrics["episode_returns"].astype(np.float64)
-            finite = metrics["weights_finite"]
-            valid = returns_valid(returns, some=True)
+        if from_training:
+            episodes = _training_episodes(metrics)
         else:
-            observer.phase("evaluating", f"round {int(progress.round) + 1}")
-            returns, steps, finite = evaluate_group(
-                engine,
-                padding,
-                int(progress.seed),
-                int(progress.round) + 1,
-                active,
-                group,
-                progress.config[slots],
+            observer.phase("evaluating", f"round {round_}")
+            config = progress.config[slots]
+            episodes = evaluate_group(
+                engine, padding, seed, round_, active, group, config
             )
-            valid = returns_valid(returns)
-            env_steps += steps
-        checks: dict[str, np.ndarray] = {
-            "weights": finite,
-            "loss": np.asarray(np.isfinite(metrics["loss"])),
-            "environments": metrics["env_finite"],
-            "returns": valid,
-        }
+        checks = _checks(episodes, metrics, some=from_training)
+        trained_steps = int(metrics["env_steps"].sum(dtype=np.int64))
+        env_steps = trained_steps + episodes.env_steps
         seconds = training.seconds + time.monotonic() - began
         parts.append(
-            _judge(returns, checks, active, env_steps, seconds, training.seconds)
+            _judge(
+                episodes.returns, checks, active, env_steps, seconds, training.seconds
+            )
         )
     return _join(parts)
+
+
+def _training_episodes(metrics: dict[str, np.ndarray]) -> Episodes:
+    """The episodes that ended in training; its steps are counted there."""
+    returns = metrics["episode_returns"].astype(np.float64)
+    return Episodes(returns, 0, metrics["weights_finite"])
+
+
+def _checks(
+    episodes: Episodes, metrics: dict[str, np.ndarray], *, some: bool
+) -> dict[str, np.ndarray]:
+    """What a member must pass, by what is not finite where it fails. Each `[P]`."""
+    return {
+        "weights": episodes.weights_finite,
+        "loss": np.asarray(np.isfinite(metrics["loss"])),
+        "environments": metrics["env_finite"],
+        "returns": returns_valid(episodes.returns, some=some),
+    }
 
 
 def evaluate_untrained(
     engine: Engine,
     seed: int,
-    paddings: np.ndarray,
-    active: np.ndarray,
+    candidates: GroupedConfigs,
     groups: Groups,
-    config: np.ndarray,
 ) -> Evaluation:
-    """Judges untrained groups; only active members `[M]` play."""
+    """Judges untrained candidates; only active ones play."""
     parts = []
-    for padding, slots, group in each_group(engine, paddings, groups):
+    for padding, slots, group in each_group(engine, candidates.paddings, groups):
         began = time.monotonic()
+        active = candidates.active[slots]
+        config = candidates.config[slots]
         returns, steps, finite = evaluate_group(
-            engine, padding, seed, 0, active[slots], group, config[slots]
+            engine, padding, seed, 0, active, group, config
         )
         checks = {"weights": finite, "returns": returns_valid(returns)}
         seconds = time.monotonic() - began
-        parts.append(_judge(returns, checks, active[slots], steps, seconds, 0.0))
+        parts.append(_judge(returns, checks, active, steps, seconds, 0.0))
     return _join(parts)
 
 
@@ -182,36 +201,34 @@ def evaluate_group(
     config: np.ndarray,
     stream: Stream = Stream.evaluate,
     test_data: PyTree = None,
-) -> tuple[np.ndarray, int, np.ndarray]:
+) -> Episodes:
     """Evaluates one group.
 
     In a round all members meet the same start states, which takes the luck of the start
-    out of the ranking. A report has its own for each.
+    out of the ranking. In a report every member meets others.
 
     Args:
       engine: the programs.
       padding: of the group.
       seed: of the run.
-      round_: its number, or that of the call in a report.
+      round_: which round, or which call in a report.
       active: who plays. Shape `[P]`, bool.
       group: shape `[P, ...]`.
       config: shape `[P, D]`.
       stream: which random stream the episodes are drawn from.
       test_data: data in the place of the task's own.
-
-    Returns:
-      Returns `[P, E]`, simulated steps, and whose weights are finite `[P]`.
     """
-    draws = np.arange(len(config), dtype=np.int32) * (stream == Stream.report)
+    members = np.arange(len(config), dtype=np.int32)
+    start_draws = members if stream == Stream.report else np.zeros_like(members)
     scalars = np.uint32(seed), np.int32(round_), np.int32(stream)
-    arguments = (*scalars, draws, active, group, config)
+    arguments = (*scalars, start_draws, active, group, config)
     programs = engine.programs[padding]
     if test_data is None:
         out = programs.evaluate(*arguments, engine.data)
     else:
         out = programs.evaluate_test(*arguments, test_data)
     returns, steps, finite = (np.asarray(x) for x in out)
-    return returns.astype(np.float64), int(steps.sum(dtype=np.int64)), finite
+    return Episodes(returns.astype(np.float64), int(steps.sum(dtype=np.int64)), finite)
 
 
 def returns_valid(returns: np.ndarray, *, some: bool = False) -> np.ndarray:

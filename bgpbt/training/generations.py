@@ -67,11 +67,11 @@ def halving_rungs(plan: Plan, generation: Generation) -> list[Rung]:
 
     One short rung among the initial candidates, a whole distillation later.
     """
-    number = int(generation.candidates)
+    candidates = int(generation.candidates)
     if generation.number == 0:
         updates = plan.schedule.updates_of(plan.schedule.t_ready)
-        return [Rung(number, updates, plan.pop_size)]
-    return make_rungs(number, plan.pop_size, distillation_updates(plan))
+        return [Rung(candidates, updates, plan.pop_size)]
+    return make_rungs(candidates, plan.pop_size, distillation_updates(plan))
 
 
 def distillation_updates(plan: Plan) -> int:
@@ -90,7 +90,8 @@ def should_start(plan: Plan, generation: Generation, timesteps: int) -> Trigger 
     Returns:
       None where none should begin, or its distillation could not end in time.
     """
-    rules, schedule = plan.rules, plan.schedule
+    rules = plan.rules
+    schedule = plan.schedule
     steps = distillation_updates(plan) * schedule.timesteps_per_update
     ends_in_time = timesteps + steps < schedule.max_timesteps
     if generation.number >= rules.most or not ends_in_time:
@@ -132,13 +133,16 @@ def observe(
 
 
 def remember(
-    history: ArchitectureHistory, number: int, config: np.ndarray, fitness: np.ndarray
+    history: ArchitectureHistory,
+    generation: int,
+    config: np.ndarray,
+    fitness: np.ndarray,
 ) -> ArchitectureHistory:
     """Enters architectures; the highest finite fitness of each in a generation counts.
 
     Args:
       history: so far.
-      number: of the generation.
+      generation: which one they belong to.
       config: the architectures. Shape `[M, A]`.
       fitness: shape `[M]`.
     """
@@ -148,10 +152,10 @@ def remember(
             continue
         filled = ~np.isnan(history.score)
         equal = (history.config == row).all(axis=1)
-        same = filled & (history.generation == number) & equal
+        same = filled & (history.generation == generation) & equal
         at = int(np.argmax(same if same.any() else ~filled))
         history.config[at] = row
-        history.generation[at] = number
+        history.generation[at] = generation
         history.score[at] = np.fmax(history.score[at], value)
     return history
 
@@ -164,8 +168,8 @@ def normalised_rank(history: ArchitectureHistory) -> np.ndarray:
     """
     filled = ~np.isnan(history.score)
     ranks = np.full(len(history.score), np.nan)
-    for number in np.unique(history.generation[filled]):
-        rows = np.flatnonzero(filled & (history.generation == number))
+    for generation in np.unique(history.generation[filled]):
+        rows = np.flatnonzero(filled & (history.generation == generation))
         places = history.score[rows].argsort().argsort()
         ranks[rows] = (places + 0.5) / len(rows)
     return ranks
@@ -201,31 +205,40 @@ def choose_candidates(
       Shapes `[m, D]` and `[m]`.
     """
     drawn = spaces.snap_architectures(space, drawn)
-    number = plan.candidates
     if plan.rules.arch_policy == "random" or propose is None:
-        return drawn[:number], np.full(number, int(Source.random))
-    mask = architecture_mask(space)
-    filled = ~np.isnan(history.score)
-    rank = normalised_rank(history)
-    half = number // 2
-    rest = number - half
+        source = np.full(plan.candidates, int(Source.random))
+        return drawn[: plan.candidates], source
+    half = plan.candidates // 2
+    rest = plan.candidates - half
     key_member, key_propose = jax.random.split(key)
     members = jax.random.randint(key_member, (half,), 0, plan.pop_size)
-    proposed = progress.config[np.asarray(members)].copy()
-    proposed[:, mask] = propose(key_propose, history.config[filled], rank[filled], half)
+    filled = ~np.isnan(history.score)
+    rank = normalised_rank(history)
+    proposed = propose(key_propose, history.config[filled], rank[filled], half)
     best = _best_architectures(history, rank)
-    repeated = drawn[rest : rest + len(best)].copy()
-    repeated[:, mask] = best
-    config = np.concatenate([proposed, repeated, drawn[:rest]])
+    config = [
+        _with_architectures(space, progress.config[np.asarray(members)], proposed),
+        _with_architectures(space, drawn[rest : rest + len(best)], best),
+        drawn[:rest],
+    ]
     sources = [int(Source.gp), int(Source.previous), int(Source.random)]
     source = np.repeat(sources, [half, len(best), rest])
-    return config.astype(np.float32), source
+    return np.concatenate(config).astype(np.float32), source
+
+
+def _with_architectures(
+    space: SearchSpace, config: np.ndarray, architectures: np.ndarray
+) -> np.ndarray:
+    """Configurations `[n, D]` with other architectures `[n, A]`."""
+    changed = config.copy()
+    changed[:, architecture_mask(space)] = architectures
+    return changed
 
 
 def _best_architectures(history: ArchitectureHistory, rank: np.ndarray) -> np.ndarray:
     """The best architecture of every generation, each once. Shape `[n, A]`."""
     best = []
-    for number in np.unique(history.generation[~np.isnan(history.score)]):
-        of_generation = np.where(history.generation == number, rank, np.nan)
+    for generation in np.unique(history.generation[~np.isnan(history.score)]):
+        of_generation = np.where(history.generation == generation, rank, np.nan)
         best.append(history.config[np.nanargmax(of_generation)])
     return np.unique(np.array(best, np.float32), axis=0)

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -18,41 +19,45 @@ from bgpbt.types import TrainState
 Groups = tuple[TrainState, ...]
 
 
+class GroupedConfigs(NamedTuple):
+    """Configurations sorted by padding, and what they need in groups of P.
+
+    Copies of the last one fill the last group; their slots are not active.
+    """
+
+    order: np.ndarray  # [M] int64, which of the given configurations each slot has
+    config: np.ndarray  # [M, D]
+    paddings: np.ndarray  # [M / P] int64, of each group, ascending
+    active: np.ndarray  # [M] bool
+
+
 def padding_index(engine: Engine, config: np.ndarray) -> np.ndarray:
     """The smallest padding that holds each configuration `[M, D]`. Shape `[M]`."""
     supports = [task.padding.supports(config) for task in engine.tasks]
     return np.argmax(supports, axis=0)
 
 
-def group_by_padding(
-    engine: Engine, config: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sorts configurations by padding and fills the last group up.
-
-    Args:
-      engine: has the paddings.
-      config: shape `[m, D]`.
-
-    Returns:
-      The order of the configurations, shape `[M]`, in which copies of the last one fill
-      the last group; the padding of each group, shape `[M / P]`; which slots are
-      active, shape `[M]`: the copies are not.
-    """
+def group_by_padding(engine: Engine, config: np.ndarray) -> GroupedConfigs:
+    """Sorts configurations `[m, D]` by padding and fills the last group up."""
     pop_size = engine.plan.pop_size
     paddings = padding_index(engine, config)
     order = np.argsort(paddings, kind="stable")
     order = np.append(order, np.repeat(order[-1:], -len(order) % pop_size))
-    group_paddings = paddings[order].reshape(-1, pop_size).max(axis=1)
-    return order, group_paddings, np.arange(len(order)) < len(config)
+    return GroupedConfigs(
+        order=order,
+        config=config[order],
+        paddings=paddings[order].reshape(-1, pop_size).max(axis=1),
+        active=np.arange(len(order)) < len(config),
+    )
 
 
-def draw_configs(engine: Engine, seed: int, number: int) -> np.ndarray:
-    """At least `number` random configurations. Shape `[n * P, D]`.
+def draw_configs(engine: Engine, seed: int, count: int) -> np.ndarray:
+    """At least `count` random configurations. Shape `[n * P, D]`.
 
     Architectures lie at the centres of their bins.
     """
     pop_size = engine.plan.pop_size
-    slots = np.arange(-(-number // pop_size) * pop_size, dtype=np.int32)
+    slots = np.arange(-(-count // pop_size) * pop_size, dtype=np.int32)
     drawn = [
         np.asarray(engine.largest.configure(np.uint32(seed), members))
         for members in slots.reshape(-1, pop_size)
@@ -60,15 +65,10 @@ def draw_configs(engine: Engine, seed: int, number: int) -> np.ndarray:
     return spaces.snap_architectures(engine.task.space, np.concatenate(drawn))
 
 
-def first_configs(
-    engine: Engine, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The initial candidates in groups.
-
-    Returns:
-      Configurations `[M, D]`, paddings `[M / P]`, which slots are active `[M]`.
-    """
-    plan, task = engine.plan, engine.task
+def first_configs(engine: Engine, seed: int) -> GroupedConfigs:
+    """The configurations of the initial candidates."""
+    plan = engine.plan
+    task = engine.task
     config = draw_configs(engine, seed, plan.candidates)[: plan.candidates]
     key = fold(seed, Stream.configure)
     config = np.asarray(engine.strategy.draw(key, config), np.float32)
@@ -77,8 +77,7 @@ def first_configs(
     if plan.default_configs:
         default = spaces.encode(task.space, spaces.defaults(task.space))
         config = np.tile(np.asarray(default, np.float32), (len(config), 1))
-    order, paddings, active = group_by_padding(engine, config)
-    return config[order], paddings, active
+    return group_by_padding(engine, config)
 
 
 def initialise(
@@ -129,7 +128,9 @@ def with_padding(engine: Engine, member: TrainState, padding: int) -> TrainState
 def regrouped(
     engine: Engine, groups: Groups, members: np.ndarray, paddings: np.ndarray
 ) -> Groups:
-    """New groups of chosen members.
+    """Copies chosen members, in their order, into new groups of other paddings.
+
+    Weights, optimizer state and environments come along. `groups` stay as they are.
 
     Args:
       engine: has the tasks.

@@ -45,7 +45,8 @@ def inherit(
 
 def exchange(engine: Engine, state: RunState, step: Exchange) -> RunState:
     """Members inherit weights and configurations."""
-    progress, decision = state.progress, step.decision
+    progress = state.progress
+    decision = step.decision
     programs = engine.programs[int(progress.paddings[0])]
     scalars = np.uint32(int(progress.seed)), np.int32(progress.round)
     population = programs.inherit(
@@ -54,11 +55,12 @@ def exchange(engine: Engine, state: RunState, step: Exchange) -> RunState:
     if engine.strategy.mutates:
         population = programs.mutate(*scalars, population, decision.mutate)
     first_parent = decision.parents[:, 0]
-    numbers = np.append(np.arange(len(first_parent)), state.best.member)
+    # The saved best comes behind the members, under the number that it had.
+    members = np.append(np.arange(len(first_parent)), state.best.member)
     ages = np.append(progress.age, state.best.age)
     progress = progress._replace(
         config=decision.config,
-        parents=numbers[decision.parents],
+        parents=members[decision.parents],
         source=decision.source.astype(np.int64),
         active=decision.active,
         age=np.where(starts_afresh(decision), 0, ages[first_parent]),

@@ -26,7 +26,7 @@ from bgpbt.training.groups import first_configs, pick
 from bgpbt.training.inheritance import inherit
 from bgpbt.training.observer import Observer
 from bgpbt.training.round_records import round_records
-from bgpbt.training.run_state import RunState
+from bgpbt.training.run_state import Best, Progress, RunState
 from bgpbt.training.state import begin, layout_of, state_template
 from bgpbt.training.transition import (
     DISTILLATION_PROGRAMS,
@@ -46,7 +46,7 @@ def train_population(
     """
     state = _resume(engine, seed, store, observer)
     if state is None:
-        paddings = first_configs(engine, seed)[1]
+        paddings = first_configs(engine, seed).paddings
         compile_for(engine, paddings, ROUND_PROGRAMS, observer)
         observer.phase("evaluating", "the untrained population")
         state, rows = begin(engine, seed, observer)
@@ -67,19 +67,25 @@ def play_round(
     successive halving, whose better half goes on.
     """
     state, updates = _next_round(engine, state, observer)
+    steps = updates * engine.task.timesteps_per_update
     teaching = distillation_progress(engine, state)
 
     population, trainings = train(
         engine, state.progress, state.population, updates, teaching, observer
     )
     evaluation = evaluate(engine, state.progress, population, trainings, observer)
-    state = state._replace(population=population)
-    state, evaluation = _count(engine, state, evaluation, updates)
+    evaluation = _with_idle_fitness(evaluation, state.progress)
+    progress = _count(state.progress, evaluation, steps)
+    state = state._replace(progress=progress, population=population)
     rows = round_records(engine, state, evaluation)
-    state = _keep_best(engine, state, evaluation, updates)
+    _check_not_lost(progress, evaluation)
+    generation = generations.observe(
+        state.generation, engine.task.space, progress, updates
+    )
+    state = state._replace(generation=generation, best=_best_so_far(engine, state))
 
     step = decide(engine, state, evaluation)
-    _tell(observer, engine, state, evaluation, rows, updates, step)
+    _tell(observer, state, evaluation, rows, steps, step)
     state = inherit(engine, state, step, evaluation, observer)
 
     observer.phase("saving")
@@ -93,22 +99,22 @@ def _resume(
     """The state of the last undamaged checkpoint, None where there is none."""
     if not store.rounds():
         return None
-    number, damaged = store.last_undamaged()
+    round_, damaged = store.last_undamaged()
     for bad in damaged:
         observer.notice(
             f"the checkpoint of round {bad} is damaged: the one before is used"
         )
-    if number is None:
+    if round_ is None:
         store.discard_after(None)
         observer.notice("resume: continuing afresh: no checkpoint could be read")
         return None
-    layout = store.layout(number)
+    layout = store.layout(round_)
     names = DISTILLATION_PROGRAMS if layout["teacher"] else ROUND_PROGRAMS
     compile_for(engine, np.array(layout["paddings"]), names, observer)
     observer.phase("resuming")
-    state = store.read(number, state_template(engine, seed, layout))
-    store.discard_after(number)
-    observer.notice(f"resume: continuing after round {number}")
+    state = store.read(round_, state_template(engine, seed, layout))
+    store.discard_after(round_)
+    observer.notice(f"resume: continuing after round {round_}")
     return state
 
 
@@ -116,7 +122,8 @@ def _next_round(
     engine: Engine, state: RunState, observer: Observer
 ) -> tuple[RunState, int]:
     """Who trains in the round to come, and for how many updates."""
-    plan, progress = engine.plan, state.progress
+    plan = engine.plan
+    progress = state.progress
     updates = plan.schedule.round_updates(int(progress.timesteps.max()))
     if not state.generation.candidates:
         trains = progress.timesteps < plan.schedule.max_timesteps
@@ -129,46 +136,41 @@ def _next_round(
     return state, min(updates, left)
 
 
-def _count(
-    engine: Engine, state: RunState, evaluation: Evaluation, updates: int
-) -> tuple[RunState, Evaluation]:
-    """Counts rounds and steps. An idle member keeps its fitness."""
-    progress = state.progress
-    steps = updates * engine.task.timesteps_per_update
-    trained = np.where(progress.active, steps, 0)
+def _with_idle_fitness(evaluation: Evaluation, progress: Progress) -> Evaluation:
+    """An idle member keeps the fitness that it had before the round."""
     fitness = np.where(progress.active, evaluation.fitness, progress.fitness)
-    progress = progress._replace(
+    return evaluation._replace(fitness=fitness)
+
+
+def _count(progress: Progress, evaluation: Evaluation, steps: int) -> Progress:
+    """The counters after a round in which every active member made `steps`."""
+    trained = np.where(progress.active, steps, 0)
+    return progress._replace(
         round=np.array(int(progress.round) + 1),
         timesteps=progress.timesteps + trained,
         age=progress.age + trained,
-        fitness=fitness,
+        fitness=evaluation.fitness,
         env_steps_total=progress.env_steps_total + evaluation.env_steps,
     )
-    return state._replace(progress=progress), evaluation._replace(fitness=fitness)
 
 
-def _keep_best(
-    engine: Engine, state: RunState, evaluation: Evaluation, updates: int
-) -> RunState:
-    """Remembers the best member, and what became of architectures.
-
-    Raises:
-      PopulationLost: every active member failed.
-    """
-    progress = state.progress
+def _check_not_lost(progress: Progress, evaluation: Evaluation) -> None:
+    """Raises PopulationLost where every active member failed."""
     if np.isnan(progress.fitness[progress.active]).all():
         why = ", ".join(sorted({f for f in evaluation.failures if f}))
         raise PopulationLost(
             f"all members failed in round {int(progress.round)} (not finite: {why}); "
             "the last complete round stays saved"
         )
-    space = engine.task.space
-    generation = generations.observe(state.generation, space, progress, updates)
-    state = state._replace(generation=generation)
+
+
+def _best_so_far(engine: Engine, state: RunState) -> Best:
+    """The round's best member where it is better than the saved best, else that."""
+    progress = state.progress
     member = argbest(np.where(progress.active, progress.fitness, np.nan))
     if not progress.fitness[member] > state.best.fitness:
-        return state
-    best = state.best._replace(
+        return state.best
+    return Best(
         state=pick(engine, state.population, member),
         fitness=progress.fitness[member],
         round=progress.round,
@@ -177,29 +179,27 @@ def _keep_best(
         config=progress.config[member],
         padding=progress.paddings[member // engine.plan.pop_size],
     )
-    return state._replace(best=best)
 
 
 def _tell(
     observer: Observer,
-    engine: Engine,
     state: RunState,
     evaluation: Evaluation,
     rows: pd.DataFrame,
-    updates: int,
+    steps: int,
     step: NextStep,
 ) -> None:
-    """Tells the figures of the round."""
-    steps = updates * engine.task.timesteps_per_update * len(rows)
+    """Tells the figures of a round in which every member made `steps`."""
+    seconds = max(evaluation.train_seconds, 1e-9)
     fate = _fate_of_failed(step)
     observer.round(
         round=int(state.progress.round),
         timesteps=int(state.progress.timesteps.max()),
-        steps_per_second=float(steps / max(evaluation.train_seconds, 1e-9)),
+        steps_per_second=float(steps * len(rows) / seconds),
         best=float(rows["fitness"].max()),
         median=float(rows["fitness"].median()),
         best_so_far=float(state.best.fitness),
-        replacements=describe_changes(step, engine.plan.pop_size),
+        replacements=describe_changes(step),
         failures=[
             f"member {i} failed, {why} not finite{fate}"
             for i, why in enumerate(evaluation.failures)

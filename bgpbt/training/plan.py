@@ -2,24 +2,7 @@
 
 from typing import Literal, NamedTuple
 
-
-class Schedule(NamedTuple):
-    """How long the rounds and the run are, in timesteps of a member."""
-
-    t_ready: int  # of the first round
-    t_ready_end: int  # of the last round, approached linearly
-    max_timesteps: int
-    timesteps_per_update: int
-
-    def round_updates(self, timesteps: int) -> int:
-        """Whole updates of the round that starts at `timesteps`, at least one."""
-        share = min(timesteps, self.max_timesteps) / self.max_timesteps
-        steps = int(self.t_ready + (self.t_ready_end - self.t_ready) * share)
-        return max(steps // self.timesteps_per_update, 1)
-
-    def updates_of(self, steps: int) -> int:
-        """Whole updates in so many steps, at least one."""
-        return max(steps // self.timesteps_per_update, 1)
+from bgpbt.config.schedule import Schedule
 
 
 class GenerationRules(NamedTuple):

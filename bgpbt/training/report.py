@@ -20,7 +20,8 @@ def make_report(engine: Engine, state: RunState) -> dict[str, Any]:
     least `report_episodes` of them, in whole calls. Where the task has test data, its
     parts are the episodes.
     """
-    task, best = engine.task, state.best
+    task = engine.task
+    best = state.best
     seed = int(state.progress.seed)
     test_data = None
     if task.test_data is not None:
@@ -54,10 +55,10 @@ def _best_untrained(
     """The candidate that was best before training, its configuration and padding."""
     seed = int(state.progress.seed)
     member = int(state.progress.untrained)
-    configs, paddings, _ = first_configs(engine, seed)
-    untrained = pick(engine, initialise(engine, seed, 0, paddings, configs), member)
-    padding = int(paddings[member // engine.plan.pop_size])
-    return untrained, configs[member], padding
+    candidates = first_configs(engine, seed)
+    groups = initialise(engine, seed, 0, candidates.paddings, candidates.config)
+    padding = int(candidates.paddings[member // engine.plan.pop_size])
+    return pick(engine, groups, member), candidates.config[member], padding
 
 
 def _natural(engine: Engine, best: Best) -> dict[str, float]:
@@ -76,23 +77,23 @@ def _returns(
     test_data: PyTree,
 ) -> np.ndarray:
     """Returns of one member on fresh episodes, or once on test data. Shape `[E]`."""
-    number = engine.plan.pop_size
-    configs = np.tile(config, (number, 1))
+    pop_size = engine.plan.pop_size
+    configs = np.tile(config, (pop_size, 1))
     groups = initialise(engine, seed, 0, np.array([padding]), configs)
     copies = engine.programs[padding].repeat(member, *groups)
     if test_data is not None:  # one copy suffices: the data are the same for all
-        playing = np.arange(number) == 0
-        returns, _, _ = evaluate_group(
+        playing = np.arange(pop_size) == 0
+        episodes = evaluate_group(
             engine, padding, seed, 0, playing, copies, configs, Stream.report, test_data
         )
-        return returns[playing].ravel()
+        return episodes.returns[playing].ravel()
     returns = np.array([])
     call = 0
-    everyone = np.ones(number, bool)
+    everyone = np.ones(pop_size, bool)
     while len(returns) < engine.plan.report_episodes:
-        out, _, _ = evaluate_group(
+        episodes = evaluate_group(
             engine, padding, seed, call, everyone, copies, configs, Stream.report
         )
-        returns = np.append(returns, out.ravel())
+        returns = np.append(returns, episodes.returns.ravel())
         call += 1
     return returns

@@ -19,7 +19,8 @@ def round_records(
       state: after the round's counters, before the next decision.
       evaluation: of the round.
     """
-    progress, generation = state.progress, state.generation
+    progress = state.progress
+    generation = state.generation
     columns = {
         "round": int(progress.round),
         "generation": int(generation.number),

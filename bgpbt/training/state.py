@@ -8,13 +8,10 @@ import pandas as pd
 
 from bgpbt.execution.streams import Stream, fold
 from bgpbt.training.engine import Engine
-from bgpbt.training.evaluation import (
-    Evaluation,
-    argbest,
-    evaluate_untrained,
-)
+from bgpbt.training.evaluation import Evaluation, argbest, evaluate_untrained
 from bgpbt.training.generations import first_generation
 from bgpbt.training.groups import (
+    GroupedConfigs,
     Groups,
     first_configs,
     initialise,
@@ -31,11 +28,11 @@ def begin(
     engine: Engine, seed: int, observer: Observer
 ) -> tuple[RunState, pd.DataFrame]:
     """Round 0: the untrained population, or all initial candidates, evaluated."""
-    config, paddings, active = first_configs(engine, seed)
-    groups = initialise(engine, seed, 0, paddings, config)
-    evaluation = evaluate_untrained(engine, seed, paddings, active, groups, config)
-    state = untrained_state(engine, seed, groups, paddings, active, config, evaluation)
-    fitness = np.where(active, evaluation.fitness, np.nan)
+    candidates = first_configs(engine, seed)
+    groups = initialise(engine, seed, 0, candidates.paddings, candidates.config)
+    evaluation = evaluate_untrained(engine, seed, candidates, groups)
+    state = untrained_state(engine, seed, candidates, groups, evaluation)
+    fitness = np.where(candidates.active, evaluation.fitness, np.nan)
     progress = state.progress._replace(untrained=np.array(argbest(fitness)))
     state = state._replace(progress=progress)
     if not np.isnan(fitness).all():
@@ -46,10 +43,8 @@ def begin(
 def untrained_state(
     engine: Engine,
     seed: int,
+    candidates: GroupedConfigs,
     groups: Groups,
-    paddings: np.ndarray,
-    active: np.ndarray,
-    config: np.ndarray,
     evaluation: Evaluation,
 ) -> RunState:
     """The state of a run whose candidates have been evaluated and nothing else.
@@ -57,49 +52,51 @@ def untrained_state(
     Args:
       engine: the programs and rules.
       seed: of the run.
-      groups: the untrained candidates.
-      paddings: of each group. Shape `[M / P]`.
-      active: who is a candidate, and does not only fill a group. Shape `[M]`.
-      config: shape `[M, D]`.
-      evaluation: of the candidates.
+      candidates: their configurations.
+      groups: their untrained weights.
+      evaluation: of them.
     """
-    number = len(config)
+    slots = len(candidates.config)
     progress = Progress(
         seed=np.array(seed),
         round=np.array(0),
-        config=config,
-        parents=own_parents(number, len(engine.task.blocks)),
-        source=np.full(number, int(Source.initial)),
-        active=active,
-        timesteps=np.zeros(number, np.int64),
-        age=np.zeros(number, np.int64),
+        config=candidates.config,
+        parents=own_parents(slots, len(engine.task.blocks)),
+        source=np.full(slots, int(Source.initial)),
+        active=candidates.active,
+        timesteps=np.zeros(slots, np.int64),
+        age=np.zeros(slots, np.int64),
         fitness=evaluation.fitness,
-        paddings=np.asarray(paddings, np.int64),
+        paddings=np.asarray(candidates.paddings, np.int64),
         env_steps_total=np.array(evaluation.env_steps),
         untrained=np.array(0),
-    )
-    best = Best(
-        state=pick(engine, groups, 0),
-        fitness=np.array(-np.inf),
-        round=np.array(0),
-        member=np.array(0),
-        age=np.array(0),
-        config=config[0],
-        padding=np.array(int(paddings[0])),
     )
     return RunState(
         progress=progress,
         generation=first_generation(engine.plan, engine.task.space),
         population=groups,
-        best=best,
+        best=_no_best(engine, candidates, groups),
         teacher=(),
         strategy=fresh_strategy(engine, progress, evaluation),
     )
 
 
-def own_parents(number: int, blocks: int) -> np.ndarray:
+def _no_best(engine: Engine, candidates: GroupedConfigs, groups: Groups) -> Best:
+    """What stands for the saved best before there is one: any fitness is higher."""
+    return Best(
+        state=pick(engine, groups, 0),
+        fitness=np.array(-np.inf),
+        round=np.array(0),
+        member=np.array(0),
+        age=np.array(0),
+        config=candidates.config[0],
+        padding=np.array(int(candidates.paddings[0])),
+    )
+
+
+def own_parents(slots: int, blocks: int) -> np.ndarray:
     """Every slot is its own parent. Shape `[M, B]`."""
-    return np.tile(np.arange(number)[:, None], (1, blocks))
+    return np.tile(np.arange(slots)[:, None], (1, blocks))
 
 
 def fresh_strategy(
@@ -143,19 +140,23 @@ def state_template(engine: Engine, seed: int, layout: dict[str, Any]) -> RunStat
     It has the shapes and the placement that a checkpoint is read into.
     """
     paddings = np.array(layout["paddings"])
-    number = len(paddings) * engine.plan.pop_size
-    config = np.zeros((number, len(engine.task.space)), np.float32)
-    groups = initialise(engine, seed, 0, paddings, config)
-    nothing = Evaluation(
-        returns=np.zeros((number, 1)),
-        fitness=np.zeros(number),
-        failures=[""] * number,
+    slots = len(paddings) * engine.plan.pop_size
+    candidates = GroupedConfigs(
+        order=np.arange(slots),
+        config=np.zeros((slots, len(engine.task.space)), np.float32),
+        paddings=paddings,
+        active=np.ones(slots, bool),
+    )
+    groups = initialise(engine, seed, 0, paddings, candidates.config)
+    evaluation = Evaluation(
+        returns=np.zeros((slots, 1)),
+        fitness=np.zeros(slots),
+        failures=[""] * slots,
         env_steps=0,
         seconds=0.0,
         train_seconds=0.0,
     )
-    active = np.ones(number, bool)
-    state = untrained_state(engine, seed, groups, paddings, active, config, nothing)
+    state = untrained_state(engine, seed, candidates, groups, evaluation)
     largest = len(engine.tasks) - 1
     member = state.best.state
     teacher = with_padding(engine, member, largest) if layout["teacher"] else ()

@@ -18,6 +18,7 @@ from bgpbt.training.generations import (
     distillation_updates,
 )
 from bgpbt.training.groups import (
+    GroupedConfigs,
     draw_configs,
     group_by_padding,
     initialise,
@@ -27,7 +28,7 @@ from bgpbt.training.groups import (
     with_padding,
 )
 from bgpbt.training.observer import Observer
-from bgpbt.training.run_state import Generation, RunState, Trigger
+from bgpbt.training.run_state import Progress, RunState, Trigger
 from bgpbt.training.state import fresh_strategy
 from bgpbt.types import Distillation, Source
 
@@ -53,53 +54,45 @@ def begin_generation(
 ) -> RunState:
     """The best member becomes the teacher of new networks."""
     progress = state.progress
-    number = int(state.generation.number) + 1
     timesteps = int(progress.timesteps.max())
+    index = int(state.generation.number) + 1
     observer.notice(
-        f"generation {number} begins after {timesteps:,} steps of a member: "
+        f"generation {index} begins after {timesteps:,} steps of a member: "
         f"{REASONS[trigger]}"
     )
     observer.phase("proposing", "architectures")
-    config, source = _candidates(engine, state, number)
-    order, paddings, active = group_by_padding(engine, config)
-    compile_for(engine, paddings, DISTILLATION_PROGRAMS, observer)
+    config, source = _candidates(engine, state, index)
+    students = group_by_padding(engine, config)
+    compile_for(engine, students.paddings, DISTILLATION_PROGRAMS, observer)
+    scalars = int(progress.seed), int(progress.round)
+    population = initialise(engine, *scalars, students.paddings, students.config)
     teacher = argbest(progress.fitness)
-    slots = len(order)
-    blocks = len(engine.task.blocks)
-    groups = initialise(
-        engine, int(progress.seed), int(progress.round), paddings, config[order]
-    )
-    generation = _next_generation(state.generation, number, trigger)._replace(
-        candidates=np.array(len(config)), teacher_config=progress.config[teacher]
-    )
-    progress = progress._replace(
-        config=config[order],
-        parents=np.full((slots, blocks), teacher),
-        source=source[order],
-        active=active,
-        timesteps=np.full(slots, timesteps),
-        age=np.zeros(slots, np.int64),
-        fitness=np.full(slots, np.nan),
-        paddings=paddings,
-    )
-    largest = len(engine.tasks) - 1
     member = pick(engine, state.population, teacher)
+    generation = state.generation._replace(
+        number=np.array(index),
+        trigger=np.array(int(trigger)),
+        best=np.array(-np.inf),
+        stalled_rounds=np.array(0),
+        candidates=np.array(len(config)),
+        updates=np.array(0),
+        teacher_config=progress.config[teacher],
+    )
     return state._replace(
-        progress=progress,
+        progress=_of_students(progress, students, source, teacher),
         generation=generation,
-        population=groups,
-        teacher=with_padding(engine, member, largest),
+        population=population,
+        teacher=with_padding(engine, member, len(engine.tasks) - 1),
     )
 
 
 def _candidates(
-    engine: Engine, state: RunState, number: int
+    engine: Engine, state: RunState, index: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The configurations of generation `number` and their sources."""
-    key = fold(int(state.progress.seed), Stream.generate, number)
+    """The configurations of the generation `index` and their sources."""
+    key = fold(int(state.progress.seed), Stream.generate, index)
     key_draw, key = jax.random.split(key)
     seed = int(jax.random.bits(key_draw))
-    drawn = draw_configs(engine, seed, engine.plan.candidates + number)
+    drawn = draw_configs(engine, seed, engine.plan.candidates + index)
     return choose_candidates(
         key,
         engine.plan,
@@ -111,15 +104,20 @@ def _candidates(
     )
 
 
-def _next_generation(
-    generation: Generation, number: int, trigger: Trigger
-) -> Generation:
-    return generation._replace(
-        number=np.array(number),
-        trigger=np.array(int(trigger)),
-        best=np.array(-np.inf),
-        stalled_rounds=np.array(0),
-        updates=np.array(0),
+def _of_students(
+    progress: Progress, students: GroupedConfigs, source: np.ndarray, teacher: int
+) -> Progress:
+    """The counters of students that have not trained. `source`: of each `[m]`."""
+    slots = len(students.order)
+    return progress._replace(
+        config=students.config,
+        parents=np.full((slots, progress.parents.shape[1]), teacher),
+        source=source[students.order],
+        active=students.active,
+        timesteps=np.full(slots, int(progress.timesteps.max())),
+        age=np.zeros(slots, np.int64),
+        fitness=np.full(slots, np.nan),
+        paddings=students.paddings,
     )
 
 
@@ -143,7 +141,10 @@ def promote(
     evaluation: Evaluation,
     observer: Observer,
 ) -> RunState:
-    """Survivors of a rung go on, each with its weights, environments and counters.
+    """Keeps the survivors of a rung, in new groups, and drops the other candidates.
+
+    Each keeps its weights, environments and counters. After the last rung they are the
+    population.
 
     Args:
       engine: the programs.
@@ -153,17 +154,18 @@ def promote(
       observer: told what happens.
     """
     progress = state.progress
-    order, paddings, active = group_by_padding(engine, progress.config[step.survivors])
+    survivors = group_by_padding(engine, progress.config[step.survivors])
+    paddings = survivors.paddings
     if step.last:  # one group, which also holds the saved best
         of_best = padding_index(engine, state.best.config[None])
         paddings = np.maximum(paddings, of_best)
-    slots = step.survivors[order]
+    slots = step.survivors[survivors.order]
     source = Source.distilled if state.generation.number else Source.initial
     progress = progress._replace(
-        config=progress.config[slots],
+        config=survivors.config,
         parents=np.tile(slots[:, None], (1, progress.parents.shape[1])),
         source=np.full(len(slots), int(source)),
-        active=active,
+        active=survivors.active,
         timesteps=progress.timesteps[slots],
         age=progress.age[slots],
         fitness=progress.fitness[slots],
@@ -173,8 +175,7 @@ def promote(
     state = state._replace(progress=progress, population=population)
     if not step.last:
         return state
-    survivors = slice_evaluation(evaluation, slots)
-    return _end_halving(engine, state, survivors, observer)
+    return _end_halving(engine, state, slice_evaluation(evaluation, slots), observer)
 
 
 def _end_halving(

@@ -1,1 +1,1 @@
-"""What people see: the display, figures, moving pictures."""
+"""What people see: the display, figures, GIFs."""

@@ -1,4 +1,4 @@
-"""Draw what the bandit of BG-PBT held true when it chose hyperparameters."""
+"""Draw the trust region and the lengthscales with which BG-PBT's bandit chose."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def draw_trust_region(rows: pd.DataFrame, axes: Axes) -> None:
 
     Args:
       rows: tidy records with the columns `trust_region` and, for the triangles,
-        `gp_rows`: what the bandit knows in the region.
+        `gp_rows`: rows of history in the region.
       axes: where to draw.
     """
     columns = [name for name in TRUST_REGION if name in rows]
@@ -37,7 +37,7 @@ def draw_trust_region(rows: pd.DataFrame, axes: Axes) -> None:
 
 
 def _mark_restarts(axes: Axes, rounds: pd.DataFrame) -> None:
-    """A new region knows nothing yet, so the rows it knows become fewer."""
+    """A new region begins without history, so the rows become fewer."""
     restarted = rounds["gp_rows"].diff() < 0
     if not restarted.any():
         return
@@ -73,8 +73,11 @@ def draw_importance(rows: pd.DataFrame, axes: Axes) -> None:
 
 
 def _name_bars(axes: Axes, share: pd.Series) -> None:
-    """Names stand beside their bars: as tick labels they would push panels apart."""
+    """Names stand beside their bars: as tick labels they would push panels apart.
+
+    They shrink where there are many, so that they do not overlap.
+    """
     style: dict[str, Any] = {"textcoords": "offset points", "va": "center"}
-    style |= {"fontsize": 7, "color": TEXT}
+    style |= {"fontsize": min(7, 100 / len(share)), "color": TEXT}
     for index, (name, value) in enumerate(share.items()):
         axes.annotate(str(name), (value, index), (3, 0), **style)

@@ -60,7 +60,9 @@ class Display:
         self._max_timesteps = max_timesteps
         self._verbose = verbose
         self._clock = clock
-        self._began = self._phase_began = self._round_ended = clock()
+        self._began = clock()
+        self._phase_began = self._began
+        self._round_ended = self._began
         self._phase = "starting"
         self._note = ""
         self._waits = False

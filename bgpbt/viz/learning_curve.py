@@ -69,14 +69,16 @@ def learning_curve(
     return figure
 
 
-def _draw_family_tree(axes: Axes, steps: pd.DataFrame, rows: pd.DataFrame) -> None:
-    """Each step leads from the parent's fitness to the child's.
+def _draw_family_tree(
+    axes: Axes, transitions: pd.DataFrame, rows: pd.DataFrame
+) -> None:
+    """Lines lead from the parent's fitness to the child's, in `with_parent`'s rows.
 
     The tree ends where weights were dropped.
     """
-    steps = steps[~steps["reinitialised"]]
+    transitions = transitions[~transitions["reinitialised"]]
     alpha = min(0.8, 12 / rows["member"].nunique())
-    known = steps.dropna(subset=["fitness", "fitness_before"])
+    known = transitions.dropna(subset=["fitness", "fitness_before"])
     start = known[["timesteps_before", "fitness_before"]].to_numpy()
     end = known[["timesteps", "fitness"]].to_numpy()
     segments = list(zip(start, end, strict=True))
@@ -84,11 +86,11 @@ def _draw_family_tree(axes: Axes, steps: pd.DataFrame, rows: pd.DataFrame) -> No
     axes.add_collection(LineCollection(segments, **style, label="members"))
     style = {"ls": "", "marker": "o", "ms": 1.6, "mew": 0, "color": MEMBER}
     axes.plot(rows["timesteps"], rows["fitness"], **style, alpha=alpha)
-    _draw_replaced(axes, steps, rows)
+    _draw_replaced(axes, transitions, rows)
 
 
-def _draw_replaced(axes: Axes, steps: pd.DataFrame, rows: pd.DataFrame) -> None:
-    inherited = pd.MultiIndex.from_frame(steps[["round_before", "member_before"]])
+def _draw_replaced(axes: Axes, transitions: pd.DataFrame, rows: pd.DataFrame) -> None:
+    inherited = pd.MultiIndex.from_frame(transitions[["round_before", "member_before"]])
     childless = ~pd.MultiIndex.from_frame(rows[["round", "member"]]).isin(inherited)
     replaced = rows[childless & (rows["round"] < rows["round"].max())]
     style: dict[str, Any] = {"ls": "", "marker": "o", "ms": 3.5, "mew": 0.8}

@@ -14,8 +14,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from bgpbt.storage.records import tidy, winner_lineage, with_parent
 from bgpbt.viz.bandit_panels import draw_importance, draw_trust_region
 from bgpbt.viz.style import (
-    FAINT,
     MEMBER,
+    RANGE,
     SMALL,
     TEXT,
     WINNER,
@@ -24,7 +24,7 @@ from bgpbt.viz.style import (
     write_png,
 )
 
-MAX_PANELS = 15
+MAX_PANELS = 24
 # Low, high, whether the axis is logarithmic, and the names of categories.
 Limits = tuple[float, float, bool] | tuple[float, float, bool, tuple[str, ...]]
 Panels = dict[str, Callable[[Axes], None]]  # by title
@@ -102,36 +102,43 @@ def _draw_panels(panels: Panels, rows: pd.DataFrame, hyperparameters: int) -> Fi
 
 def _draw_hyperparameter(
     rows: pd.DataFrame,
-    steps: pd.DataFrame,
+    transitions: pd.DataFrame,
     lineage: pd.DataFrame,
     name: str,
     limits: Limits,
     axes: Axes,
 ) -> None:
-    """Values hold from one evaluation to the next.
+    """Values hold from one evaluation to the next; `transitions` are of `with_parent`.
 
     A dot marks a value that is not the parent's, or with which weights began.
     """
-    old = steps[f"{name}_before"]
+    old = transitions[f"{name}_before"]
     # What was there before is no past of fresh weights.
-    old = old.where(~steps["reinitialised"], steps[name])
-    _draw_members(axes, steps, old, name)
-    explored = steps[(old != steps[name]) | steps["reinitialised"]]
+    old = old.where(~transitions["reinitialised"], transitions[name])
+    _draw_members(axes, transitions, old, name)
+    explored = transitions[(old != transitions[name]) | transitions["reinitialised"]]
     dot: dict[str, Any] = {"ls": "", "marker": "o", "mew": 0}
     style = dot | {"ms": 2.2, "color": MEMBER, "label": "explored, or drawn anew"}
     axes.plot(explored["timesteps_before"], explored[name], **style)
-    _draw_lineage(axes, steps, lineage, name)
+    _draw_lineage(axes, transitions, lineage, name)
     own = explored.merge(lineage[["round", "member"]], on=["round", "member"])
     axes.plot(own["timesteps_before"], own[name], **dot, ms=4.5, color=WINNER)
-    if steps.empty:
+    if transitions.empty:
         axes.plot(rows["timesteps"], rows[name], **dot, ms=4.5, color=MEMBER)
     low, high, is_log, *choices = limits
     _draw_range(axes, low, high)
     _set_scale(axes, rows[name], low, high, is_log, *choices)
 
 
-def _draw_members(axes: Axes, steps: pd.DataFrame, old: pd.Series, name: str) -> None:
-    columns = steps["timesteps_before"], old, steps["timesteps"], steps[name]
+def _draw_members(
+    axes: Axes, transitions: pd.DataFrame, old: pd.Series, name: str
+) -> None:
+    columns = (
+        transitions["timesteps_before"],
+        old,
+        transitions["timesteps"],
+        transitions[name],
+    )
     bends = [
         ((start, before), (start, value), (end, value))
         for start, before, end, value in zip(*columns, strict=True)
@@ -141,12 +148,12 @@ def _draw_members(axes: Axes, steps: pd.DataFrame, old: pd.Series, name: str) ->
 
 
 def _draw_lineage(
-    axes: Axes, steps: pd.DataFrame, lineage: pd.DataFrame, name: str
+    axes: Axes, transitions: pd.DataFrame, lineage: pd.DataFrame, name: str
 ) -> None:
     times = lineage["timesteps"].tolist()
     values = lineage[name].tolist()
     # A lineage that begins after round 0 begins where the round before ended.
-    first = steps.merge(lineage[:1][["round", "member"]], on=["round", "member"])
+    first = transitions.merge(lineage[:1][["round", "member"]], on=["round", "member"])
     began = first["timesteps_before"].tolist()
     style = {"color": WINNER, "lw": 2, "drawstyle": "steps-pre"}
     values = values[: len(began)] + values
@@ -155,7 +162,7 @@ def _draw_lineage(
 
 def _draw_range(axes: Axes, low: float, high: float) -> None:
     for limit, label in ((low, "range"), (high, "_range")):
-        axes.axhline(limit, color=FAINT, lw=1.2, zorder=0.5, label=label)
+        axes.axhline(limit, color=RANGE, lw=1.2, zorder=0.5, label=label)
 
 
 def _set_scale(

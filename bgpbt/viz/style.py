@@ -17,7 +17,7 @@ WINNER = "#7b1fa2"
 BEST = "#f5a700"
 MEDIAN = "#222222"
 MEMBER = "#9aa0a6"
-FAINT = "#d9dce0"
+RANGE = "#d9dce0"  # the ends of a hyperparameter's range
 TEXT = MEDIAN
 SMALL = 8.5  # points
 
@@ -84,7 +84,7 @@ def add_title_and_legend(figure: Figure, title: str) -> None:
 
 
 def write_png(figure: Figure, path: str | Path) -> None:
-    """Writes a figure beside `path` and renames it: nobody ever reads half a picture.
+    """Writes a figure beside `path` and renames it: nobody ever reads half a file.
 
     Args:
       figure: what to write.

@@ -25,7 +25,7 @@ from bgpbt.tasks.ppo.spaces import hyperparameter_space
 from bgpbt.types import Outcome, Strategy
 from scripts.benchmarks.cases import small_options
 from scripts.benchmarks.control import outside, timed_run
-from scripts.benchmarks.figures import Bar, Figure, Result, interleave, median, ratio
+from scripts.benchmarks.figures import Figure, Result, Target, interleave, median, ratio
 
 SPACE = hyperparameter_space(64)
 COUNTS = (100, 1000)  # observations
@@ -56,7 +56,7 @@ def run(quick: bool, repeats: int, say: Callable) -> Result:
     figures = [
         *_suggestion_figures(measured, compiling),
         *_decision_figures(measured, sizes),
-        median(what, "% of a round", share, Bar("<=", 2)),
+        median(what, "% of a round", share, Target("<=", 2)),
     ]
     settings = {
         "dimensions": len(SPACE),
@@ -198,8 +198,8 @@ def _suggestion_figures(
     few, many = (measured[f"suggestion {count}"] for count in compiling)
     at_fewest = f"{fewest} observations"
     figures = [
-        median(f"one suggestion at {at_fewest}", "s", few, Bar("<=", 0.2)),
-        median(f"one suggestion at {most} observations", "s", many, Bar("<=", 2)),
+        median(f"one suggestion at {at_fewest}", "s", few, Target("<=", 0.2)),
+        median(f"one suggestion at {most} observations", "s", many, Target("<=", 2)),
     ]
     for count, seconds in compiling.items():
         figures.append(Figure(f"compiling, {count} observations", seconds, "s"))
@@ -218,7 +218,7 @@ def _decision_figures(measured: Measured, sizes: Sequence[int]) -> list[Figure]:
         seconds = measured[f"members {size}"]
         figures.append(median(f"a decision for {size} members", "s", seconds))
         if size != sizes[0]:
-            bar = Bar("<=", size / sizes[0])
+            target = Target("<=", size / sizes[0])
             what = f"the same against {sizes[0]} members"
-            figures.append(ratio(what, seconds, first, bar))
+            figures.append(ratio(what, seconds, first, target))
     return figures

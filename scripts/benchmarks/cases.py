@@ -1,4 +1,4 @@
-"""The product's programs as a benchmark calls them, and the bare environments."""
+"""The programs of bgpbt as a benchmark calls them, and the bare environments."""
 
 import time
 from collections.abc import Callable
@@ -78,7 +78,7 @@ def slowest_config(task: Task, pop_size: int, num_envs: int) -> np.ndarray:
 
 
 class Trainer:
-    """A population that the product's own programs train, call after call."""
+    """A population that bgpbt's own programs train, call after call."""
 
     def __init__(self, programs: Programs, task: Task, config: np.ndarray):
         self._programs = programs
@@ -108,12 +108,17 @@ class Trainer:
         return time.monotonic() - began
 
     def evaluate(self) -> tuple[float, int]:
-        """Seconds and simulated steps of the product's evaluation."""
-        draws = np.zeros(len(self.config), np.int32)
+        """Seconds and simulated steps of bgpbt's evaluation."""
+        start_draws = np.zeros(len(self.config), np.int32)
         began = time.monotonic()
         scalars = np.uint32(0), np.int32(next(self._rounds)), np.int32(Stream.evaluate)
         out = self._programs.evaluate(
-            *scalars, draws, self._everyone, self.population, self.config, self._data
+            *scalars,
+            start_draws,
+            self._everyone,
+            self.population,
+            self.config,
+            self._data,
         )
         jax.block_until_ready(out)
         return time.monotonic() - began, int(np.asarray(out[1]).sum(dtype=np.int64))
@@ -160,26 +165,25 @@ def raw_stepping(
     over = partial(map_members, device_layout=device_layout, mesh=mesh)
     jit = partial(jax.jit, out_shardings=sharded(device_layout))
     keys = jax.random.split(jax.random.PRNGKey(0), pop_size)
-    state = jit(over(partial(_reset, env, num_envs)))(jnp.int32(0), keys)
+    state = jit(over(partial(_reset, env, num_envs)))((), (keys,))
     program = jit(over(partial(_play, env, num_envs)))
     steps_of_decision = pop_size * num_envs * env.action_repeat
 
     def rate(decisions: int) -> float:
         began = time.monotonic()
-        jax.block_until_ready(program(np.int32(decisions), (keys, state)))
+        jax.block_until_ready(program((np.int32(decisions),), (keys, state)))
         return decisions * steps_of_decision / (time.monotonic() - began)
 
     return rate
 
 
-def _reset(env: Env, num_envs: int, _, key):
+def _reset(env: Env, num_envs: int, key):
     """The environments of one member."""
     return jax.vmap(env.reset)(jax.random.split(key, num_envs))
 
 
-def _play(env: Env, num_envs: int, decisions, member):
+def _play(env: Env, num_envs: int, decisions, key, state):
     """Random actions in the environments of one member."""
-    key, state = member
 
     def step(i, state):
         shape = (num_envs, env.action_size)

@@ -32,10 +32,10 @@ from bgpbt.types import Task
 from scripts.benchmarks import commands
 from scripts.benchmarks.cases import random_trainer
 from scripts.benchmarks.figures import (
-    Bar,
     CannotMeasure,
     Figure,
     Result,
+    Target,
     interleave,
     median,
     ratio,
@@ -99,10 +99,10 @@ def _training_figures(
         median(f"{name}: {number} x {updates} minibatches", "s", seconds[name])
         for name in cases
     ]
-    bar = Bar(">=", 1 if jax.default_backend() == "cpu" else 8)
+    target = Target(">=", 1 if jax.default_backend() == "cpu" else 8)
     what = "one after the other / in one program"
     together = seconds["population"]
-    figures.append(ratio(what, seconds["alone"], together, bar, "compiled"))
+    figures.append(ratio(what, seconds["alone"], together, target, "compiled"))
     return figures
 
 
@@ -121,7 +121,11 @@ def _command_figures(options: Options, updates: int) -> list[Figure]:
         Figure(f"a process with {number}, one after the other", in_turn, "s"),
         Figure("the same / the command", in_turn / together, "x"),
         Figure(
-            f"{number} processes with one / the command", times, "x", Bar(">=", 3), note
+            f"{number} processes with one / the command",
+            times,
+            "x",
+            Target(">=", 3),
+            note,
         ),
     ]
 

@@ -21,7 +21,7 @@ from bgpbt.forecast import estimate_memory
 from bgpbt.types import Task
 from scripts.benchmarks import hlo
 from scripts.benchmarks.cases import small_options
-from scripts.benchmarks.figures import Bar, Figure, Result
+from scripts.benchmarks.figures import Figure, Result, Target
 
 REPEATS = 1
 
@@ -98,5 +98,5 @@ def memory_figures(analysis, estimate: int) -> list[Figure]:
         ),
         Figure("  of it temporaries", analysis.temp_size_in_bytes / 1e6, "MB"),
         Figure("memory by --dry_run's estimate", estimate / 1e6, "MB"),
-        Figure("estimate / XLA's analysis", estimate / actual, "x", Bar("x", 2)),
+        Figure("estimate / XLA's analysis", estimate / actual, "x", Target("x", 2)),
     ]

@@ -23,7 +23,7 @@ from bgpbt.training.engine import Engine
 from bgpbt.training.loop import train_population
 from bgpbt.viz.display import Display
 from scripts.benchmarks.cases import small_options
-from scripts.benchmarks.figures import Bar, Figure, Result, median
+from scripts.benchmarks.figures import Figure, Result, Target, median
 
 REPEATS = 3
 PARTS = ("decide", "inherit", "best", "records", "save", "display")
@@ -104,7 +104,7 @@ class Stopwatch:
 
 
 def timed_run(options: Options, folder: Path) -> list[Round]:
-    """Runs the product's loop. Returns what its full rounds were spent on."""
+    """Runs bgpbt's loop. Returns what its full rounds were spent on."""
     watch = Stopwatch()
     engine = _timed_engine(start_engine(assemble(options)), watch)
     store = RunStore(folder)
@@ -142,7 +142,7 @@ def _figures(rounds: list[Round]) -> list[Figure]:
     what = "everything outside training and evaluation"
     note = "the controller's Python, copies to the host, tables"
     return [
-        median(what, "% of a round", share, Bar("<=", 2)),
+        median(what, "% of a round", share, Target("<=", 2)),
         median("the same", "s", seconds),
         median("training", "s", [r["train"] for r in rounds]),
         median("evaluation", "s", [r["evaluate"] for r in rounds]),

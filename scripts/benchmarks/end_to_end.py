@@ -19,7 +19,7 @@ from pathlib import Path
 
 from scripts.benchmarks import brax_ppo, commands
 from scripts.benchmarks.cases import small_options
-from scripts.benchmarks.figures import Bar, Figure, Result
+from scripts.benchmarks.figures import Figure, Result, Target
 
 REPEATS = 1
 LENGTHS = (100_000, 300_000, 1_000_000)
@@ -117,8 +117,8 @@ def _figures(
         for name in seconds:
             if name == "Brax":
                 continue
-            bar = Bar(">=", 3) if steps == lengths[1] else None
+            target = Target(">=", 3) if steps == lengths[1] else None
             what = f"Brax one after the other / {name}, {steps:,} steps"
             ratio = seconds["Brax"] / seconds[name]
-            figures.append(Figure(what, ratio, "x", bar, note))
+            figures.append(Figure(what, ratio, "x", target, note))
     return figures

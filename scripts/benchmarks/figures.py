@@ -1,4 +1,4 @@
-"""What a measurement answers: figures, and the bars that they are held against."""
+"""What a measurement answers: figures, and the targets that they are held against."""
 
 import math
 import statistics
@@ -11,7 +11,7 @@ class CannotMeasure(Exception):
 
 
 @dataclass(frozen=True)
-class Bar:
+class Target:
     """What a figure has to reach.
 
     ">=": `limit` or more. "<=": `limit` or less. "x": within a factor of `limit` from
@@ -27,13 +27,13 @@ class Bar:
         return f"{self.sense} {self.limit:g}"
 
 
-def met(value: float, bar: Bar) -> bool:
-    """Whether a figure meets its bar; what is not finite never does."""
+def met(value: float, target: Target) -> bool:
+    """Whether a figure meets its target; what is not finite never does."""
     if not math.isfinite(value):
         return False
-    if bar.sense == "x":
-        return 1 / bar.limit <= value <= bar.limit
-    return {">=": value >= bar.limit, "<=": value <= bar.limit}[bar.sense]
+    if target.sense == "x":
+        return 1 / target.limit <= value <= target.limit
+    return {">=": value >= target.limit, "<=": value <= target.limit}[target.sense]
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,14 @@ class Figure:
     name: str
     value: float
     unit: str  # "" for a ratio or a count
-    bar: Bar | None = None
+    target: Target | None = None
     note: str = ""
     repeats: tuple[float, ...] = ()  # what the value is the median of
 
     @property
     def met(self) -> bool | None:
-        """Whether the bar is met, None where there is none."""
-        return None if self.bar is None else met(self.value, self.bar)
+        """Whether the target is met, None where there is none."""
+        return None if self.target is None else met(self.value, self.target)
 
 
 @dataclass(frozen=True)
@@ -65,22 +65,26 @@ class Result:
 
     @property
     def missed(self) -> list[str]:
-        """Names of the figures that miss their bars."""
+        """Names of the figures that miss their targets."""
         return [f.name for f in self.figures if f.met is False]
 
 
 def median(
-    name: str, unit: str, values: list[float], bar: Bar | None = None, note: str = ""
+    name: str,
+    unit: str,
+    values: list[float],
+    target: Target | None = None,
+    note: str = "",
 ) -> Figure:
     """A figure that is the median of repeats."""
-    return Figure(name, statistics.median(values), unit, bar, note, tuple(values))
+    return Figure(name, statistics.median(values), unit, target, note, tuple(values))
 
 
 def ratio(
     name: str,
     above: list[float],
     below: list[float],
-    bar: Bar | None = None,
+    target: Target | None = None,
     note: str = "",
 ) -> Figure:
     """The median of the repeats' own ratios.
@@ -88,7 +92,7 @@ def ratio(
     What else the machine does in a repeat slows both sides, and cancels.
     """
     ratios = [a / b for a, b in zip(above, below, strict=True)]
-    return median(name, "x", ratios, bar, note)
+    return median(name, "x", ratios, target, note)
 
 
 def interleave(

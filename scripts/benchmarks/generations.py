@@ -80,8 +80,10 @@ class Candidates:
         self.engine = engine
         self.round = 0
         largest = len(engine.tasks) - 1
-        order, paddings, self.active = group_by_padding(engine, config)
-        self.config = config[order]
+        grouped = group_by_padding(engine, config)
+        self.config = grouped.config
+        self.active = grouped.active
+        paddings = grouped.paddings
         self.paddings = paddings if sort else np.full(len(paddings), largest)
         self.groups = initialise(engine, 0, 0, self.paddings, self.config)
         teacher = with_padding(engine, pick(engine, self.groups, 0), largest)

@@ -29,7 +29,7 @@ from scripts.benchmarks.cases import (
     trainer,
     without_learning,
 )
-from scripts.benchmarks.figures import Bar, Figure, Result, interleave, median, ratio
+from scripts.benchmarks.figures import Figure, Result, Target, interleave, median, ratio
 
 ROUND = 26  # updates of a call: a round of about 25,000 steps
 RATE = "steps/s"
@@ -56,7 +56,7 @@ def run(quick: bool, repeats: int, say: Callable) -> Result:
     figures = [
         *beside_brax(measured, len(cores)),
         *beside_environment(measured),
-        *without_bars(measured),
+        *without_targets(measured),
         *shares_of_time(measured, steps),
     ]
     settings = {
@@ -146,25 +146,25 @@ class OneProgram:
 
 
 def beside_brax(measured: Measured, cores: int) -> list[Figure]:
-    """The figures of Brax's PPO, with bars."""
+    """The figures of Brax's PPO, with targets."""
     ours = measured["ours"]
     pairs = zip(measured["brax free"], measured["brax pinned"], strict=True)
     fastest = [max(pair) for pair in pairs]
     alone = "Brax's PPO, one process"
     several = f"Brax's PPO, {cores} processes"
-    bar = Bar(">=", 0.9)
+    target = Target(">=", 0.9)
     return [
         median("ours, equal configurations", RATE, ours),
         median(alone, RATE, measured["brax one"]),
-        ratio(f"ours / {alone}", ours, measured["brax one"], Bar(">=", 1.5)),
+        ratio(f"ours / {alone}", ours, measured["brax one"], Target(">=", 1.5)),
         median(f"{several}, left to the scheduler", RATE, measured["brax free"]),
         median(f"{several}, a core each", RATE, measured["brax pinned"]),
-        ratio(f"ours / {several}", ours, fastest, bar, "the faster of the two ways"),
+        ratio(f"ours / {several}", ours, fastest, target, "the faster of the two ways"),
     ]
 
 
 def beside_environment(measured: Measured) -> list[Figure]:
-    """The figures of bare environments and of random configurations, with bars."""
+    """The figures of bare environments and of random configurations, with targets."""
     ours = measured["ours"]
     draws = zip(*(measured[f"random {seed}"] for seed in DRAWS), strict=True)
     drawn = [sum(rates) / len(rates) for rates in draws]
@@ -172,18 +172,18 @@ def beside_environment(measured: Measured) -> list[Figure]:
     how = "same arrangement, random actions, no resets"
     return [
         median(raw, RATE, measured["raw"], note=how),
-        ratio(f"ours / {raw}", ours, measured["raw"], Bar(">=", 0.8)),
+        ratio(f"ours / {raw}", ours, measured["raw"], Target(">=", 0.8)),
         median(
             "eight random configurations",
             RATE,
             drawn,
             note=f"mean of {len(DRAWS)} draws",
         ),
-        ratio("random configurations / ours", drawn, ours, Bar(">=", 0.6)),
+        ratio("random configurations / ours", drawn, ours, Target(">=", 0.6)),
     ]
 
 
-def without_bars(measured: Measured) -> list[Figure]:
+def without_targets(measured: Measured) -> list[Figure]:
     """The figures of other populations."""
     notes = {
         "slowest corner": "batch ratio 2^-5, unroll 5, 16 epochs",

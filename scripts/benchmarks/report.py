@@ -23,7 +23,7 @@ COLUMNS = (
     ("what", "left"),
     ("figure", "right"),
     ("unit", "left"),
-    ("bar", "left"),
+    ("target", "left"),
     ("", "left"),
 )
 
@@ -105,16 +105,16 @@ def show(result: Result) -> None:
         table.add_column(name, justify=justify)
     table.add_column("note", style="dim")
     for f in result.figures:
-        bar = str(f.bar or "")
-        table.add_row(f.name, number(f.value), f.unit, bar, VERDICTS[f.met], f.note)
+        target = str(f.target or "")
+        table.add_row(f.name, number(f.value), f.unit, target, VERDICTS[f.met], f.note)
     console = Console()
     (console if console.is_terminal else Console(width=150)).print(table)
 
 
 def to_json(result: Result) -> dict:
-    """The result as it is written: every figure with its bar and whether it is met."""
+    """The result as it is written: every figure, its target, whether it is met."""
     figures = [
-        asdict(f) | {"bar": str(f.bar) if f.bar else None, "met": f.met}
+        asdict(f) | {"target": str(f.target) if f.target else None, "met": f.met}
         for f in result.figures
     ]
     return asdict(result) | {"figures": figures, "missed": result.missed}

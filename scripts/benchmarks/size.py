@@ -32,10 +32,10 @@ from scripts.benchmarks.cases import (
     without_learning,
 )
 from scripts.benchmarks.figures import (
-    Bar,
     CannotMeasure,
     Figure,
     Result,
+    Target,
     interleave,
     median,
 )
@@ -189,11 +189,11 @@ def size_figures(
         rates = [steps * size / s for s in seconds]
         slower = [a / b for a, b in zip(seconds, first, strict=True)]
         shares = [100 * a / b for a, b in zip(rates, raw, strict=True)]
-        bar = Bar("<=", 2) if size == GOAL and sizes[0] == 1 else None
+        target = Target("<=", 2) if size == GOAL and sizes[0] == 1 else None
         name = f"{size} members"
         figures += [
             median(name, "steps/s", rates),
-            median(f"{name}: wall-clock against {sizes[0]}", "x", slower, bar),
+            median(f"{name}: wall-clock against {sizes[0]}", "x", slower, target),
             median(f"{name}: share of raw stepping", "%", shares),
         ]
     return figures

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from scripts.benchmarks import commands
 from scripts.benchmarks.commands import Ran
-from scripts.benchmarks.figures import Bar, Figure, Result, median
+from scripts.benchmarks.figures import Figure, Result, Target, median
 
 REPEATS = 3
 
@@ -35,13 +35,13 @@ def run(quick: bool, repeats: int, say: Callable) -> Result:
 
 
 def _figures_of(name: str, runs: list[Ran]) -> list[Figure]:
-    bar = Bar("<=", 90) if name == "cold" else None
+    target = Target("<=", 90) if name == "cold" else None
     first = [r.first_round for r in runs]
     seconds = [r.seconds for r in runs]
     peak = [r.peak_bytes / 1e6 for r in runs]
     note = "with report and pictures"
     return [
-        median(f"{name}: command to first round", "s", first, bar),
+        median(f"{name}: command to first round", "s", first, target),
         median(f"{name}: command to end", "s", seconds, note=note),
         median(f"{name}: peak memory", "MB", peak, note="resident"),
     ]

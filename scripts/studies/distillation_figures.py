@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from bgpbt.viz.style import MEMBER, WINNER
-from scripts.benchmarks.figures import Bar, Figure
+from scripts.benchmarks.figures import Figure, Target
 from scripts.benchmarks.intervals import interval
 
 ENOUGH = 3_000.0  # return of a teacher
@@ -15,7 +15,7 @@ ARMS = {"with the teacher": WINNER, "alpha = 0": MEMBER}
 
 
 def summarise(rows: pd.DataFrame) -> list[Figure]:
-    """The figures and their bars.
+    """The figures and their targets.
 
     Args:
       rows: one for each seed, arm and part of the distillation; the last part counts.
@@ -30,7 +30,7 @@ def summarise(rows: pd.DataFrame) -> list[Figure]:
             "worst teacher",
             float(teachers.min()),
             "",
-            Bar(">=", ENOUGH),
+            Target(">=", ENOUGH),
             repeats=tuple(teachers.tolist()),
         ),
         _share("with the teacher", taught),
@@ -39,13 +39,13 @@ def summarise(rows: pd.DataFrame) -> list[Figure]:
             "seeds with a share of at least 0.9",
             int((taught >= 0.9).sum()),
             f"of {len(taught)}",
-            Bar(">=", len(taught) - 1),
+            Target(">=", len(taught) - 1),
         ),
         Figure(
             "difference, lower end of its 95 % interval",
             float(low),
             "",
-            Bar(">=", 0.0),
+            Target(">=", 0.0),
             note=f"to {high:.2f}",
         ),
     ]

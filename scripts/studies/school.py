@@ -1,4 +1,4 @@
-"""Populations of agents that train and are examined by the product's own programs."""
+"""Populations of agents that train and are examined by bgpbt's own programs."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -131,10 +131,8 @@ class School:
         return np.concatenate(returns, axis=1).mean(axis=1)
 
 
-def _teach(task: Task, shared, member):
+def _teach(task: Task, seed, round_, updates, member, state, config, teaching):
     """Trains one member with its teacher."""
-    seed, round_, updates = shared
-    number, state, config, teaching = member
-    key = member_key(seed, Stream.train, round_, number)
+    key = member_key(seed, Stream.train, round_, member)
     hyperparams = spaces.decode(task.space, config)
     return task.train(key, state, hyperparams, updates, teaching)[0]

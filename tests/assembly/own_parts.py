@@ -1,4 +1,4 @@
-"""A task and a strategy of one's own that keep the contract; changes break them."""
+"""A task and a strategy of a user's file that keep the contract; changes break them."""
 
 import jax.numpy as jnp
 import numpy as np

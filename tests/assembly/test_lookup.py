@@ -1,4 +1,4 @@
-"""A function in a person's own file is found, or refused in one line."""
+"""A function in a user's file is found, or refused in one line."""
 
 import pytest
 from toys import quadratic

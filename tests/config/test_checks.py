@@ -69,13 +69,9 @@ def test_t_ready_anneals_linearly():
     options = Options(
         t_ready=5_000_000, t_ready_end=1_000_000, max_timesteps=150_000_000
     )
-    assert [
-        options.t_ready_at(t) for t in (0, 75_000_000, 150_000_000, 160_000_000)
-    ] == [
-        5_000_000,
-        3_000_000,
-        1_000_000,
-        1_000_000,
-    ]
-    assert options.t_ready_at(1_000_000) == int(5_000_000 - 4_000_000 / 150)
-    assert Options().t_ready_at(149_000_000) == 1_000_000
+    schedule = options.schedule(1)
+    starts = (0, 75_000_000, 150_000_000, 160_000_000)
+    steps = [schedule.round_steps(start) for start in starts]
+    assert steps == [5_000_000, 3_000_000, 1_000_000, 1_000_000]
+    assert schedule.round_steps(1_000_000) == int(5_000_000 - 4_000_000 / 150)
+    assert Options().schedule(1).round_steps(149_000_000) == 1_000_000

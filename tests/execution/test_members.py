@@ -32,7 +32,7 @@ def test_map_members_hands_every_member_in_order():
             continue
         layout = DeviceLayout(devices, chunk)
         g = map_members(f, layout, make_mesh(layout))
-        y, total = jax.jit(g)(jnp.float32(10), x)
+        y, total = jax.jit(g)((jnp.float32(10),), (x,))
         np.testing.assert_array_equal(y, 10 * x["a"][:, None] + x["b"])
         np.testing.assert_array_equal(total, x["b"].sum(axis=1))
 

@@ -53,9 +53,11 @@ def test_evaluation_leaves_the_population_and_draws_by_number(
     same = programs.repeat(programs.pick(population, np.int32(2)), population)
     one_config = np.tile(config[2], (P, 1))
 
-    def evaluate(round_, stream, draws):
+    def evaluate(round_, stream, start_draws):
         scalars = SEED, np.int32(round_), np.int32(stream)
-        return programs.evaluate(*scalars, draws, np.ones(P, bool), same, one_config)
+        return programs.evaluate(
+            *scalars, start_draws, np.ones(P, bool), same, one_config
+        )
 
     zeros = np.zeros(P, np.int32)
     returns, steps, finite = evaluate(1, Stream.evaluate, zeros)

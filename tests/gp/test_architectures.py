@@ -2,12 +2,14 @@
 
 import jax
 import numpy as np
+import pytest
 
 from bgpbt import space as spaces
 from bgpbt.gp.architectures import all_architectures, make_architecture_search
 from bgpbt.tasks.ppo.spaces import architecture_space
 
 
+@pytest.mark.long
 def test_the_search_prefers_what_its_data_favour():
     """On the real space: whatever has a wide policy did well, or badly."""
     space = architecture_space()

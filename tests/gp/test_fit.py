@@ -64,6 +64,7 @@ def natural(
     )
 
 
+@pytest.mark.long
 def test_lengthscales_move_together_in_the_prior_and_in_its_draws():
     """Their covariance is OWN_STD^2 I + SHARED_STD^2 11'; the context stands alone.
 
@@ -154,6 +155,7 @@ def test_forgetting_is_recovered_where_time_matters(fitted, eps):
     assert np.median(np.abs(np.array(found) - eps)) < 0.1, found
 
 
+@pytest.mark.long
 def test_a_warm_start_is_never_lost(quick):
     """Where the fit cannot improve, the answer is at least as probable as the start."""
     data = drawn(3, 30, natural([0.3, 0.5, 1.0, 2.0], categories=1), CAPACITY)

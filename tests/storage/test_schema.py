@@ -3,6 +3,8 @@
 import json
 import shutil
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 from stored_runs import refusal, restore, rows, state
 from toys import same_bits
@@ -77,6 +79,21 @@ def test_a_checkpoint_of_schema_1_comes_back_to_the_bit(tmp_path, monkeypatch):
     metadata = (store.checkpoints / "round_000003/state/state/_METADATA").read_text()
     assert "population.0.moments" in metadata and "opt_state" not in metadata
     assert same_bits(store.read(3, state(0)), state(3))
+
+
+def test_a_leaf_that_an_older_schema_lacks_begins_as_untrained(tmp_path, monkeypatch):
+    """Wherever it is added; the leaves beside it come from the checkpoint."""
+    stored = {"weights": jnp.arange(3.0), "count": np.array(7)}
+    path = tmp_path / "round_000001"
+    checkpoints.write_checkpoint(path, stored, rows(1), {})
+    added = {"average": jnp.full(2, 5.0), "counter": np.array(9), "empty": np.ones(0)}
+    untrained = {"weights": jnp.zeros(3), "count": np.array(0)} | added
+    monkeypatch.setattr(schema, "SCHEMA", LATER)
+    with pytest.raises(Exception, match="average"):
+        checkpoints.read_checkpoint(path, untrained)
+    patterns = (r"^average$", r"^counter$", r"^empty$")
+    monkeypatch.setattr(schema, "_ADDED_IN", {LATER: patterns})
+    assert same_bits(checkpoints.read_checkpoint(path, untrained), stored | added)
 
 
 def test_a_new_checkpoint_says_its_schema(stored_run):

@@ -6,7 +6,7 @@ import pytest
 from toys import SPACE, outcome
 
 from bgpbt import space as spaces
-from bgpbt.strategies.mfpbt import exchange, mfpbt
+from bgpbt.strategies.mfpbt import mfpbt, select_donors
 from bgpbt.types import Source
 
 NAN = float("nan")
@@ -14,7 +14,7 @@ SCORES = np.array([10.0, 40, 30, 20, 35, 5, 50, 25])
 
 
 def test_the_exchange_of_the_authors_function():
-    found = exchange(SCORES, (1, 2), 1)
+    found = select_donors(SCORES, (1, 2), 1)
     assert found.weights.tolist() == [1, 1, 2, 6, 4, 6, 6, 1]
     assert found.config.tolist() == [
         1,
@@ -30,7 +30,7 @@ def test_the_exchange_of_the_authors_function():
 
 
 def test_a_slow_sub_population_waits():
-    found = exchange(SCORES, (1, 2), 0)
+    found = select_donors(SCORES, (1, 2), 0)
     assert found.weights.tolist() == [1, 1, 2, 6, 4, 5, 6, 7] and np.flatnonzero(
         found.explores
     ).tolist() == [0]
@@ -41,7 +41,7 @@ def test_a_slow_sub_population_waits():
 )
 def test_frequencies_count_rounds(finished, acting):
     fitness = np.tile([4.0, 3, 2, 1], 3)
-    found = exchange(fitness, (1, 2, 3), finished)
+    found = select_donors(fitness, (1, 2, 3), finished)
     assert (np.flatnonzero(found.explores) // 4).tolist() == acting
 
 
@@ -51,14 +51,14 @@ def test_a_candidate_that_is_not_better_stays_available():
     The second one meets the candidate that the first one refused.
     """
     own, others = [80.0, 70, 60, 50, 40, 10, 5, 4], [41.0, 30, 3, 2, 1, 0, -1, -2]
-    found = exchange(np.array(own + others), (1, 9), 0)
+    found = select_donors(np.array(own + others), (1, 9), 0)
     assert found.weights[:8].tolist() == [0, 1, 2, 3, 8, 9, 0, 1]
-    found = exchange(np.array([*own[:4], 42.0, *own[5:], *others]), (1, 9), 0)
+    found = select_donors(np.array([*own[:4], 42.0, *own[5:], *others]), (1, 9), 0)
     assert found.weights[:8].tolist() == [0, 1, 2, 3, 4, 8, 0, 1]
 
 
 def test_the_best_outsider_may_come_from_a_sub_population_that_waits_or_acts():
-    found = exchange(
+    found = select_donors(
         np.array([4.0, 3, 2, 1, 14, 13, 12, 11, 24, 23, 22, 21]), (1, 2, 3), 1
     )
     assert found.weights.tolist() == [0, 1, 8, 0, 4, 5, 8, 4, 8, 9, 10, 11]
@@ -94,7 +94,7 @@ def test_a_failed_members_configuration_is_not_taken():
     A migrant from a faster one would get the configuration of its best.
     """
     seen = outcome([1.0, 2, 3, 4, NAN, NAN, NAN, NAN])
-    found = exchange(np.asarray(seen.fitness), (1, 2), 1)
+    found = select_donors(np.asarray(seen.fitness), (1, 2), 1)
     assert found.weights[6] == 3 and found.config[6] == 4
     _, decision = mfpbt(SPACE, ("first", "second"), frequencies=(1, 2)).step(
         jax.random.PRNGKey(0), np.array(1, np.int32), seen

@@ -3,10 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from toys import SPACE, outcome
 
 from bgpbt.gp import pb2_process
-from bgpbt.gp.pb2_process import Params, Rows
+from bgpbt.gp.pb2_process import PB2Params, Rows
 from bgpbt.gp.precision import float64
 from bgpbt.strategies.pb2 import pb2
 from bgpbt.types import Source
@@ -19,7 +20,7 @@ KNOWN = Rows(
     y=np.array([1.0, -1, 0.5, -0.5, 0]),
     valid=np.array([True] * 4 + [False]),
 )
-PARAMS = Params(np.float64(1), np.float64(1), np.float64(0.1), np.float64(0.01))
+PARAMS = PB2Params(np.float64(1), np.float64(1), np.float64(0.1), np.float64(0.01))
 
 
 def test_targets_are_standardised_and_clipped():
@@ -122,7 +123,7 @@ def test_the_fit_finds_what_made_the_data():
     rng = np.random.default_rng(0)
     z, t = rng.uniform(size=(120, 2)), np.repeat(np.arange(12.0), 10)
     rows = Rows(z, t, np.zeros(120), np.ones(120, bool))
-    truth = Params(np.float64(1), np.float64(0.3), np.float64(0.2), np.float64(0.01))
+    truth = PB2Params(np.float64(1), np.float64(0.3), np.float64(0.2), np.float64(0.01))
 
     @float64
     def covariance(params, rows):
@@ -244,6 +245,7 @@ def test_what_a_suggestion_knows(monkeypatch):
     )
 
 
+@pytest.mark.long
 def test_progress_far_beyond_the_first_scores_is_learnt_from_at_once():
     """Untrained scores are alike and scores after a round are not.
 
@@ -270,6 +272,7 @@ def test_progress_far_beyond_the_first_scores_is_learnt_from_at_once():
     assert len(distances) == 16 and np.mean(distances) < 0.34  # that of uniform draws
 
 
+@pytest.mark.long
 def test_the_newest_200_rows_are_remembered():
     strategy = pb2(SPACE, ("first", "second"))
     seen = outcome(np.arange(64.0))._replace(timesteps=np.zeros(64, np.int32))
@@ -312,6 +315,7 @@ def test_several_suggestions_of_a_round_differ():
     )
 
 
+@pytest.mark.long
 def test_it_goes_where_progress_is():
     """Progress is larger near a `weight` of 0.8, and suggestions move there."""
     space = {"weight": SPACE["weight"]}

@@ -108,6 +108,7 @@ def divergence(teacher, student):
     )
 
 
+@pytest.mark.long
 def test_the_student_comes_to_act_like_its_teacher(teacher, learn):
     """60 updates with alpha 1.
 
@@ -118,6 +119,7 @@ def test_the_student_comes_to_act_like_its_teacher(teacher, learn):
     assert after < 0.1 * before, (before, after)
 
 
+@pytest.mark.long
 def test_a_teacher_that_has_faded_counts_less(teacher, learn):
     _, train = learn
     assert divergence(teacher, train(0, 1e9)) < 0.5 * divergence(

@@ -20,18 +20,18 @@ def candidates_alone(programs, config):
     """What becomes of the candidates where each of them is a member."""
     members = np.arange(CANDIDATES, dtype=np.int32)
     everyone = np.ones(CANDIDATES, bool)
-    draws = np.zeros(CANDIDATES, np.int32)
+    start_draws = np.zeros(CANDIDATES, np.int32)
     stream = np.int32(int(Stream.evaluate))
     number = np.int32(1)
     population = programs.init(SEED, np.int32(0), members, config)
     untrained, _, _ = programs.evaluate(
-        SEED, np.int32(0), stream, draws, everyone, population, config
+        SEED, np.int32(0), stream, start_draws, everyone, population, config
     )
     population, metrics = programs.train(
         SEED, number, UPDATES, members, everyone, population, config
     )
     trained, _, _ = programs.evaluate(
-        SEED, number, stream, draws, everyone, population, config
+        SEED, number, stream, start_draws, everyone, population, config
     )
     steps = int(np.asarray(metrics["env_steps"]).sum())
     return population, np.asarray(untrained), np.asarray(trained), steps

@@ -23,9 +23,11 @@ def test_the_report_uses_fresh_keys_and_enough_episodes(
         engine = start_engine(*args, **settings)
         program = engine.programs[0].evaluate
 
-        def evaluate(seed, round_, stream, draws, *others):
-            calls.append((int(stream), int(round_), tuple(np.asarray(draws).tolist())))
-            return program(seed, round_, stream, draws, *others)
+        def evaluate(seed, round_, stream, start_draws, *others):
+            calls.append(
+                (int(stream), int(round_), tuple(np.asarray(start_draws).tolist()))
+            )
+            return program(seed, round_, stream, start_draws, *others)
 
         return with_programs(engine, evaluate=Program(program, evaluate))
 

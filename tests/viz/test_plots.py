@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from bgpbt.storage.records import best_member, lineage, replacements
 from bgpbt.viz.learning_curve import learning_curve
 from bgpbt.viz.schedule import MAX_PANELS, hyperparameter_schedule
-from bgpbt.viz.style import FAINT, MEDIAN, WINNER
+from bgpbt.viz.style import MEDIAN, RANGE, WINNER
 
 SPACE = {
     "learning_rate": (1e-4, 1e-3, True),
@@ -175,7 +175,7 @@ def test_schedule_draws_a_panel_per_hyperparameter(records, tmp_path):
         )
         assert line(axes, "winner's lineage").get_drawstyle() == "steps-pre"
         assert [
-            item.get_ydata()[0] for item in axes.lines if item.get_color() == FAINT
+            item.get_ydata()[0] for item in axes.lines if item.get_color() == RANGE
         ] == [low, high]
         assert len(tree(axes).get_segments()) == 4 * 5
     explored = [
@@ -259,7 +259,7 @@ def test_the_lowest_panel_of_every_column_has_the_numbers_of_its_time(
     assert len({axes.get_xlim() for axes in (*panels, region)}) == 1
 
 
-def test_a_bandits_beliefs_follow_its_schedule(records, tmp_path):
+def test_a_bandits_panels_follow_its_schedule(records, tmp_path):
     """The trust region over time, and shares of importance.
 
     The shortest lengthscale is the longest bar, at the top.
@@ -294,15 +294,15 @@ def test_the_trust_regions_axis_is_explained(records, tmp_path):
     """A region is left for a new one where the rows that the bandit knows get fewer."""
     edge = [0.4, 0.4, 0.267, 0.178, 0.4, 0.4]
     rows = [0, 4, 8, 12, 0, 4]
-    believed = records.assign(
+    diagnosed = records.assign(
         trust_region=records["round"].map(dict(enumerate(edge))),
         gp_rows=records["round"].map(dict(enumerate(rows))),
         gp_lengthscale_context=1.0,
     )
     for drawn, restarts in (
-        (believed, [[300, 0.4]]),
-        (believed[believed["round"] < 4], []),
-        (believed.drop(columns="gp_rows"), []),
+        (diagnosed, [[300, 0.4]]),
+        (diagnosed[diagnosed["round"] < 4], []),
+        (diagnosed.drop(columns="gp_rows"), []),
     ):
         figure = hyperparameter_schedule(
             drawn, tmp_path / "s.png", space_limits=SPACE, title="ant"
@@ -320,8 +320,8 @@ def test_the_trust_regions_axis_is_explained(records, tmp_path):
         assert labels.count("members") == 1
 
 
-def test_beliefs_of_a_run_that_stopped_in_a_tournament(records, tmp_path):
-    believed = records.assign(
+def test_a_bandits_panels_of_a_run_that_stopped_in_a_tournament(records, tmp_path):
+    diagnosed = records.assign(
         trust_region=0.4, gp_lengthscale_learning_rate=1.0, gp_lengthscale_context=2.0
     )
     diagnostics = [
@@ -330,8 +330,8 @@ def test_beliefs_of_a_run_that_stopped_in_a_tournament(records, tmp_path):
         "gp_lengthscale_context",
     ]
     space = {"learning_rate": SPACE["learning_rate"]}
-    for silent, bars in ((believed["round"] == 5, 2), (believed["round"] >= 0, 0)):
-        rows = believed.copy()
+    for silent, bars in ((diagnosed["round"] == 5, 2), (diagnosed["round"] >= 0, 0)):
+        rows = diagnosed.copy()
         rows.loc[silent.to_numpy(), diagnostics] = np.nan
         figure = hyperparameter_schedule(
             rows, tmp_path / "s.png", space_limits=space, title="ant"
@@ -363,7 +363,7 @@ def test_schedule_stays_legible_with_many_hyperparameters(tmp_path):
         records, tmp_path / "s.png", space_limits=space, title="ant"
     )
     assert len(figure.axes) == MAX_PANELS
-    assert figure.get_suptitle() == "ant (first 15 of 18 hyperparameters)"
+    assert figure.get_suptitle() == "ant (first 24 of 27 hyperparameters)"
     with pytest.raises(ValueError, match="no hyperparameter"):
         hyperparameter_schedule(
             records,

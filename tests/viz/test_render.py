@@ -1,8 +1,4 @@
-"""Moving pictures.
-
-The ray caster meets worked geometry, and the GIF writer what a reader of its files
-finds.
-"""
+"""Rendering: the ray caster against worked geometry, the GIF against its reader."""
 
 import subprocess
 import sys
@@ -21,7 +17,7 @@ from PIL import Image, ImageSequence
 from bgpbt.viz import render
 from bgpbt.viz.render import render_frames, save_gif
 from bgpbt.viz.render.camera import AZIMUTH, smooth_path
-from bgpbt.viz.render.frames import draw_frame
+from bgpbt.viz.render.frames import render_frame
 from bgpbt.viz.render.geoms import place_geoms
 from bgpbt.viz.render.primitives import box, capsule
 from bgpbt.viz.render.ray_caster import AMBIENT, SUN
@@ -85,7 +81,7 @@ def at(frame, place):
     return frame[int(place[1]), int(place[0])]
 
 
-def meet(primitive, size, start, ray):
+def intersect(primitive, size, start, ray):
     ray = np.asarray(ray, float) / np.linalg.norm(ray)
     distance, normal = primitive(
         jnp.float32(size), tuple(jnp.float32(start)), tuple(jnp.float32(ray))
@@ -116,7 +112,7 @@ def meet(primitive, size, start, ray):
     ],
 )
 def test_a_capsule_is_entered_where_worked_by_hand(start, ray, distance, normal):
-    entered, direction = meet(capsule, (0.5, 1, 0), start, ray)
+    entered, direction = intersect(capsule, (0.5, 1, 0), start, ray)
     assert entered == pytest.approx(distance, abs=1e-5)
     np.testing.assert_allclose(direction, normal, atol=1e-4)
 
@@ -137,7 +133,7 @@ def test_a_capsule_is_entered_where_worked_by_hand(start, ray, distance, normal)
     ],
 )
 def test_a_capsule_is_missed(start, ray):
-    assert meet(capsule, (0.5, 1, 0), start, ray)[0] == np.inf
+    assert intersect(capsule, (0.5, 1, 0), start, ray)[0] == np.inf
 
 
 def test_a_capsule_is_what_a_sphere_sweeps():
@@ -186,7 +182,7 @@ def test_a_capsule_is_what_a_sphere_sweeps():
     ],
 )
 def test_a_box_is_entered_where_worked_by_hand(start, ray, distance, normal):
-    entered, direction = meet(box, (1, 2, 3), start, ray)
+    entered, direction = intersect(box, (1, 2, 3), start, ray)
     assert entered == pytest.approx(distance, abs=1e-5)
     if normal:
         np.testing.assert_allclose(direction, normal, atol=1e-6)
@@ -323,7 +319,7 @@ def test_the_ant_stands_in_the_middle_and_one_compilation_serves_any_number_of_f
 ):
     scene = render.scene(ant)
     x, _ = jax.jit(kinematics.forward)(ant, ant.init_q, jnp.zeros(ant.qd_size()))
-    compiled = draw_frame._cache_size()
+    compiled = render_frame._cache_size()
     for moments in (1, 3):
         frames = render_frames(
             scene,
@@ -332,7 +328,7 @@ def test_the_ant_stands_in_the_middle_and_one_compilation_serves_any_number_of_f
             **SIZE,
         )
         assert frames.shape == (moments, 72, 96, 3) and frames.dtype == np.uint8
-    assert draw_frame._cache_size() == compiled + 1
+    assert render_frame._cache_size() == compiled + 1
     coloured = np.ptp(frames[0].astype(int), axis=-1) > 60
     assert 0.04 < coloured.mean() < 0.3
     assert coloured[5:-5, 5:-5].sum() == coloured.sum(), "no limb leaves the picture"

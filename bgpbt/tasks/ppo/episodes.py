@@ -138,7 +138,7 @@ def record_poses(
     num_frames: int,
     decisions_per_frame: int,
 ) -> tuple[Array, Array]:
-    """Records the poses of one episode, for drawing.
+    """Records the poses of one episode, for rendering.
 
     An episode that ends early starts again.
 

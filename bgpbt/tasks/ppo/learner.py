@@ -5,6 +5,7 @@ and why. Shapes: `K` transitions of a rollout; `A` is the size of an action.
 """
 
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,14 @@ from bgpbt.tasks.ppo import actor_critic, distribution, losses, minibatches
 from bgpbt.tasks.ppo.actor_critic import BLOCKS
 from bgpbt.tasks.ppo.batch import Batch
 from bgpbt.types import Array, Hyperparams, Key, PyTree
+
+
+class Learned(NamedTuple):
+    """What learning changes."""
+
+    params: PyTree  # by block
+    opt_state: PyTree  # by block
+    loss: Array  # [] of the latest minibatch
 
 
 def loss(
@@ -86,46 +95,63 @@ def optimise(
 
 def _train_epoch(
     num_pieces: int,
-    carry: tuple[PyTree, PyTree, Array],
+    learned: Learned,
     batch: Batch,
     noise: Array,
     *,
     num_minibatches: Array,
     hyperparams: Hyperparams,
     normalize_advantage: bool,
-) -> tuple[PyTree, PyTree, Array]:
+) -> Learned:
     """Walks once through shuffled transitions in pieces that make up the minibatches.
 
-    `num_pieces` is static, `num_minibatches` is traced and divides it. The carry holds
-    weights, optimizer state and the loss of the latest minibatch.
+    `num_pieces` is static, `num_minibatches` is traced and divides it.
     """
-    group, advantages = minibatches.normalise_advantages(
+    pieces_per_minibatch, advantages = minibatches.normalise_advantages(
         num_pieces, num_minibatches, batch.advantage.reshape(num_pieces, -1)
     )
     if normalize_advantage:
         batch = batch._replace(advantage=advantages.reshape(-1))
 
-    def step(carry: tuple, index: Array, piece: tuple[Batch, Array]) -> tuple:
-        *before, total = carry
-        params, opt_state, _ = before
-        (mean, power_vectors), grads = jax.value_and_grad(loss, has_aux=True)(
-            params, opt_state, *piece, hyperparams
-        )
-        total = jax.tree.map(lambda t, g: t + g / group, total, (mean, grads))
-        full = (index + 1) % group == 0
-        stepped = optimise(
-            params, opt_state, total[1], power_vectors, hyperparams["learning_rate"]
-        )
-        after = jax.tree.map(
-            lambda new, old: jnp.where(full, new, old),
-            (*stepped, total[0]),
-            tuple(before),
-        )
-        return *after, jax.tree.map(lambda t: jnp.where(full, 0, t), total)
+    train_on_piece = partial(_train_on_piece, pieces_per_minibatch, hyperparams)
+    zeros = jax.tree.map(jnp.zeros_like, (learned.loss, learned.params))
+    learned, _ = minibatches.sweep(
+        num_pieces, train_on_piece, (learned, zeros), (batch, noise)
+    )
+    return learned
 
-    params, _, latest = carry
-    zeros = jax.tree.map(jnp.zeros_like, (latest, params))
-    return minibatches.sweep(num_pieces, step, (*carry, zeros), (batch, noise))[:3]
+
+def _train_on_piece(
+    pieces_per_minibatch: Array,
+    hyperparams: Hyperparams,
+    carry: tuple[Learned, PyTree],
+    index: Array,
+    piece: tuple[Batch, Array],
+) -> tuple[Learned, PyTree]:
+    """Adds a piece to the loss and gradients of its minibatch, and steps at its end."""
+    learned, sums = carry
+    loss_and_grads = jax.value_and_grad(loss, has_aux=True)
+    (piece_loss, power_vectors), grads = loss_and_grads(
+        learned.params, learned.opt_state, *piece, hyperparams
+    )
+    sums = jax.tree.map(
+        lambda total, x: total + x / pieces_per_minibatch, sums, (piece_loss, grads)
+    )
+    is_full = (index + 1) % pieces_per_minibatch == 0
+    mean_loss, mean_grads = sums  # of the minibatch, once it is full
+    params, opt_state = optimise(
+        learned.params,
+        learned.opt_state,
+        mean_grads,
+        power_vectors,
+        hyperparams["learning_rate"],
+    )
+    learned = jax.tree.map(
+        lambda new, old: jnp.where(is_full, new, old),
+        Learned(params, opt_state, mean_loss),
+        learned,
+    )
+    return learned, jax.tree.map(lambda x: jnp.where(is_full, 0, x), sums)
 
 
 def learn(
@@ -136,7 +162,7 @@ def learn(
     hyperparams: Hyperparams,
     *,
     normalize_advantage: bool,
-) -> tuple[PyTree, PyTree, Array]:
+) -> Learned:
     """Passes `num_update_epochs` times over a batch, each time in a random order.
 
     Order and noise are drawn per transition before the split. So the update does not
@@ -150,9 +176,6 @@ def learn(
       batch: transitions, leading axis K.
       hyperparams: natural values by name.
       normalize_advantage: over each minibatch, as Brax does.
-
-    Returns:
-      Weights, optimizer state, and the loss of the last minibatch.
     """
     transitions, action_size = batch.raw_action.shape
     index = minibatches.nearest_index(
@@ -167,12 +190,12 @@ def learn(
     )
     branches = [partial(train_epoch, number) for number in minibatches.NUM_MINIBATCHES]
 
-    def epoch(i: Array, carry: tuple) -> tuple:
+    def epoch(i: Array, learned: Learned) -> Learned:
         key_order, key_noise = jax.random.split(jax.random.fold_in(key, i))
         order = jax.random.permutation(key_order, transitions)
         noise = jax.random.normal(key_noise, (transitions, action_size))
         shuffled = jax.tree.map(lambda x: x[order], batch)
-        return jax.lax.switch(common_index, branches, carry, shuffled, noise)
+        return jax.lax.switch(common_index, branches, learned, shuffled, noise)
 
-    carry = (params, opt_state, jnp.zeros((), batch.obs.dtype))
-    return jax.lax.fori_loop(0, hyperparams["num_update_epochs"], epoch, carry)
+    start = Learned(params, opt_state, jnp.zeros((), batch.obs.dtype))
+    return jax.lax.fori_loop(0, hyperparams["num_update_epochs"], epoch, start)

@@ -17,16 +17,16 @@ from bgpbt.tasks.ppo import (
     learner,
     normalizer,
     rollout,
-    statistics,
+    round_metrics,
 )
 from bgpbt.tasks.ppo.batch import estimate
 from bgpbt.tasks.ppo.rollout import RoundInputs
-from bgpbt.tasks.ppo.settings import Settings
-from bgpbt.tasks.ppo.statistics import RoundStatistics
+from bgpbt.tasks.ppo.round_metrics import RoundMetrics
+from bgpbt.tasks.ppo.settings import PPOSettings
 from bgpbt.types import Array, Distillation, Hyperparams, Key, Metrics, TrainState
 
 
-def init(settings: Settings, key: Key, hyperparams: Hyperparams) -> TrainState:
+def init(settings: PPOSettings, key: Key, hyperparams: Hyperparams) -> TrainState:
     """Draws an untrained member, as `bgpbt.types.Init`.
 
     Args:
@@ -43,7 +43,7 @@ def init(settings: Settings, key: Key, hyperparams: Hyperparams) -> TrainState:
     return TrainState(params, opt_state, obs_statistics, env_state)
 
 
-def refresh(settings: Settings, key: Key, state: TrainState) -> TrainState:
+def refresh(settings: PPOSettings, key: Key, state: TrainState) -> TrainState:
     """Resets a member's environments, as `bgpbt.types.Refresh`.
 
     Args:
@@ -55,7 +55,7 @@ def refresh(settings: Settings, key: Key, state: TrainState) -> TrainState:
 
 
 def evaluate(
-    settings: Settings, key: Key, state: TrainState, hyperparams: Hyperparams
+    settings: PPOSettings, key: Key, state: TrainState, hyperparams: Hyperparams
 ) -> tuple[Array, Array]:
     """Plays fresh deterministic episodes, as `bgpbt.types.Evaluate`.
 
@@ -70,7 +70,7 @@ def evaluate(
 
 
 def train(
-    settings: Settings,
+    settings: PPOSettings,
     key: Key,
     state: TrainState,
     hyperparams: Hyperparams,
@@ -91,28 +91,12 @@ def train(
       The trained member and its metrics.
     """
     hyperparams = settings.fixed | hyperparams
-    teacher_policy = None
     if teaching:
         hyperparams = hyperparams | distillation.HYPERPARAMS
-        teacher_policy = rollout.stochastic_policy(
-            settings,
-            teaching.teacher,
-            spaces.decode(settings.space, teaching.teacher_config),
-        )
-    key_starts, key_updates = jax.random.split(key)
-    inputs = RoundInputs(
-        start_states=jax.vmap(settings.env.reset)(
-            jax.random.split(key_starts, settings.num_envs)
-        ),
-        eval_policy=(
-            rollout.deterministic_policy(settings, state, hyperparams)
-            if settings.num_eval_envs
-            else None
-        ),
-        teacher_policy=teacher_policy,
-    )
+    key_inputs, key_updates = jax.random.split(key)
+    inputs = _round_inputs(settings, key_inputs, state, hyperparams, teaching)
 
-    def body(index: Array, carry: tuple) -> tuple[TrainState, RoundStatistics]:
+    def body(index: Array, carry: tuple) -> tuple[TrainState, RoundMetrics]:
         weight = {}
         if teaching:
             steps = index * settings.transitions * settings.env.action_repeat
@@ -121,25 +105,49 @@ def train(
         state, so_far = carry
         return update(settings, key_update, state, so_far, hyperparams | weight, inputs)
 
-    carry = (state, statistics.init(state.env_state))
-    state, round_statistics = jax.lax.fori_loop(0, updates, body, carry)
-    returns = statistics.episode_returns(settings, round_statistics, updates)
+    carry = (state, round_metrics.init(state.env_state))
+    state, measured = jax.lax.fori_loop(0, updates, body, carry)
+    returns = round_metrics.episode_returns(settings, measured, updates)
     metrics = {
-        "loss": round_statistics.loss,
+        "loss": measured.loss,
         "env_steps": updates * settings.steps_per_update,
         "episode_returns": returns,
     }
     return state, metrics
 
 
-def update(
-    settings: Settings,
+def _round_inputs(
+    settings: PPOSettings,
     key: Key,
     state: TrainState,
-    round_statistics: RoundStatistics,
+    hyperparams: Hyperparams,
+    teaching: Distillation | tuple[()],
+) -> RoundInputs:
+    """Draws start states, and fixes the policies that do not learn in the round."""
+    teacher_policy = None
+    if teaching:
+        teacher_policy = rollout.stochastic_policy(
+            settings,
+            teaching.teacher,
+            spaces.decode(settings.space, teaching.teacher_config),
+        )
+    start_states = jax.vmap(settings.env.reset)(
+        jax.random.split(key, settings.num_envs)
+    )
+    eval_policy = None
+    if settings.num_eval_envs:
+        eval_policy = rollout.deterministic_policy(settings, state, hyperparams)
+    return RoundInputs(start_states, eval_policy, teacher_policy)
+
+
+def update(
+    settings: PPOSettings,
+    key: Key,
+    state: TrainState,
+    so_far: RoundMetrics,
     hyperparams: Hyperparams,
     inputs: RoundInputs,
-) -> tuple[TrainState, RoundStatistics]:
+) -> tuple[TrainState, RoundMetrics]:
     """Plays one rollout and learns from it.
 
     The observation statistics take in the rollout before it is learnt from; the
@@ -149,7 +157,7 @@ def update(
       settings: what is static.
       key: PRNG key, consumed.
       state: the member.
-      round_statistics: of the round so far.
+      so_far: metrics of the round before this update.
       hyperparams: natural values by name.
       inputs: what all rollouts of the round share.
     """
@@ -179,4 +187,4 @@ def update(
         normalize_advantage=settings.normalize_advantage,
     )
     state = TrainState(params, opt_state, obs_statistics, env_state)
-    return state, statistics.update(round_statistics, info, loss)
+    return state, round_metrics.update(so_far, info, loss)

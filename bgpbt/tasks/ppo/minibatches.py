@@ -81,12 +81,13 @@ def normalise_advantages(
       Pieces per minibatch, `[]` int32, and advantages with mean 0 and deviation 1 in
       each minibatch.
     """
-    group = num_pieces // num_minibatches
-    minibatch = jnp.arange(num_pieces) // group
-    same = (minibatch[:, None] == minibatch[None, :]).astype(advantages.dtype) / group
+    pieces_per_minibatch = num_pieces // num_minibatches
+    minibatch = jnp.arange(num_pieces) // pieces_per_minibatch
+    same = minibatch[:, None] == minibatch[None, :]
+    same = same.astype(advantages.dtype) / pieces_per_minibatch
     centred = advantages - (same @ jnp.mean(advantages, axis=1))[:, None]
     deviation = jnp.sqrt(same @ jnp.mean(centred**2, axis=1))
-    return group, centred / (deviation[:, None] + 1e-8)
+    return pieces_per_minibatch, centred / (deviation[:, None] + 1e-8)
 
 
 def sweep(num_pieces: int, step: Callable, carry: PyTree, data: PyTree) -> PyTree:

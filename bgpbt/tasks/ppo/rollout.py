@@ -15,7 +15,7 @@ from bgpbt.environment import EnvState
 from bgpbt.tasks.ppo import actor_critic, distribution, episodes, normalizer
 from bgpbt.tasks.ppo.distribution import TanhNormal
 from bgpbt.tasks.ppo.episodes import EpisodeState, StepInfo
-from bgpbt.tasks.ppo.settings import Settings
+from bgpbt.tasks.ppo.settings import PPOSettings
 from bgpbt.tasks.ppo.spaces import ROLLOUT_LENGTH
 from bgpbt.types import Array, Hyperparams, Key, PyTree, TrainState
 
@@ -43,7 +43,7 @@ class RoundInputs(NamedTuple):
 
 
 def stochastic_policy(
-    settings: Settings, state: TrainState, hyperparams: Hyperparams
+    settings: PPOSettings, state: TrainState, hyperparams: Hyperparams
 ) -> Callable[[Array], TanhNormal]:
     """A member's policy.
 
@@ -65,7 +65,7 @@ def stochastic_policy(
 
 
 def deterministic_policy(
-    settings: Settings, state: TrainState, hyperparams: Hyperparams
+    settings: PPOSettings, state: TrainState, hyperparams: Hyperparams
 ) -> Callable[[Array], Array]:
     """A member's policy without noise.
 
@@ -81,7 +81,7 @@ def deterministic_policy(
     return lambda obs: jnp.tanh(policy(obs).loc)
 
 
-def start(settings: Settings, key: Key) -> EpisodeState:
+def start(settings: PPOSettings, key: Key) -> EpisodeState:
     """Resets a member's environments; those that only measure come last.
 
     Args:
@@ -97,8 +97,18 @@ def start(settings: Settings, key: Key) -> EpisodeState:
     return jax.tree.map(lambda *parts: jnp.concatenate(parts), env_state, eval_state)
 
 
+def _draw(settings: PPOSettings, key: Key) -> tuple[Array, Array]:
+    """Noise of the actions `[T, G, A]`, and rows of start states `[T, G + E]`."""
+    num_envs = settings.num_envs
+    key_noise, key_rows = jax.random.split(key)
+    noise_shape = (ROLLOUT_LENGTH, num_envs, settings.env.action_size)
+    noise = jax.random.normal(key_noise, noise_shape)
+    rows_shape = (ROLLOUT_LENGTH, num_envs + settings.num_eval_envs)
+    return noise, jax.random.randint(key_rows, rows_shape, 0, num_envs)
+
+
 def rollout(
-    settings: Settings,
+    settings: PPOSettings,
     key: Key,
     state: TrainState,
     layers: PyTree,
@@ -121,10 +131,7 @@ def rollout(
     """
     env = settings.env
     num_envs = settings.num_envs
-    key_noise, key_rows = jax.random.split(key)
-    noise = jax.random.normal(key_noise, (ROLLOUT_LENGTH, num_envs, env.action_size))
-    rows_shape = (ROLLOUT_LENGTH, num_envs + settings.num_eval_envs)
-    rows = jax.random.randint(key_rows, rows_shape, 0, num_envs)
+    noise, rows = _draw(settings, key)
 
     def decide(env_state: EpisodeState, drawn: tuple) -> tuple[EpisodeState, tuple]:
         noise, row = drawn

@@ -8,7 +8,7 @@ from bgpbt.space import SearchSpace
 from bgpbt.tasks.ppo.spaces import ROLLOUT_LENGTH
 
 
-class Settings(NamedTuple):
+class PPOSettings(NamedTuple):
     """The environment, the sizes of networks and rollouts, and what is not searched."""
 
     env: Env

@@ -2,11 +2,9 @@
 
 from typing import Any
 
+from bgpbt.config.settings import ROLLOUT_LENGTH
 from bgpbt.space import Float, Integer, SearchSpace
 from bgpbt.tasks.ppo.actor_critic import BLOCKS
-
-# Decisions per environment of the rollout of every update, and so the longest unroll.
-ROLLOUT_LENGTH = 15
 
 
 def hyperparameter_space(num_envs: int, discounting_scale: str = "log") -> SearchSpace:

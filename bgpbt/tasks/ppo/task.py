@@ -10,7 +10,7 @@ from bgpbt.networks.mlp import MLP
 from bgpbt.space import SearchSpace
 from bgpbt.tasks.ppo import member, rollout
 from bgpbt.tasks.ppo.actor_critic import BLOCKS
-from bgpbt.tasks.ppo.settings import Settings
+from bgpbt.tasks.ppo.settings import PPOSettings
 from bgpbt.types import Padding, Playback, Task
 
 FLOAT_BYTES = 4
@@ -44,7 +44,7 @@ def ppo(
       eval_episodes: episodes of an evaluation, or environments of a concurrent one.
       normalize_advantage: per minibatch, as Brax does.
     """
-    settings = Settings(
+    settings = PPOSettings(
         env=env,
         networks={"policy": policy, "value": value},
         num_envs=num_envs,
@@ -73,7 +73,7 @@ def ppo(
     )
 
 
-def supports(settings: Settings, config: np.ndarray) -> np.ndarray:
+def supports(settings: PPOSettings, config: np.ndarray) -> np.ndarray:
     """Which configurations have networks that this padding holds.
 
     Args:
@@ -94,7 +94,7 @@ def supports(settings: Settings, config: np.ndarray) -> np.ndarray:
     return supported
 
 
-def workspace_bytes(settings: Settings, size: dict[str, int]) -> int:
+def workspace_bytes(settings: PPOSettings, size: dict[str, int]) -> int:
     """Bytes of a member that trains, within a factor of 2 of XLA's own analysis.
 
     They hold a rollout (observations three times: as received, normalised, shuffled),

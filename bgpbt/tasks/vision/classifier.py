@@ -23,7 +23,7 @@ from bgpbt.tasks.vision.learner import (
     EPOCHS,
     EVALUATION_PARTS,
     HYPERPARAMETERS,
-    Settings,
+    VisionSettings,
 )
 from bgpbt.types import Task
 
@@ -84,7 +84,7 @@ def classifier(
 
 def _settings(
     training: Images, validation: Images, search_mode: str, algorithm: str
-) -> Settings:
+) -> VisionSettings:
     if search_mode == "hpo":
         network = Plain(5 if training.images.shape[1] >= 28 else 3)
         space = HYPERPARAMETERS
@@ -92,7 +92,7 @@ def _settings(
         network = Searched()
         searches_both = search_mode == "both"
         space = (HYPERPARAMETERS if searches_both else {}) | operation_space()
-    return Settings(
+    return VisionSettings(
         network=network,
         blocks=PLAIN_BLOCKS if search_mode == "hpo" else SEARCHED_BLOCKS,
         space=space,
@@ -144,7 +144,7 @@ def evaluation_data(labelled: Images) -> dict[str, np.ndarray]:
     }
 
 
-def workspace_bytes(settings: Settings, size: dict[str, int]) -> int:
+def workspace_bytes(settings: VisionSettings, size: dict[str, int]) -> int:
     """Bytes of a member that trains, beside its state.
 
     They hold weights, gradients and changes, and what the widest layer sees of a part

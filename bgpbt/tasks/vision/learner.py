@@ -25,7 +25,7 @@ HYPERPARAMETERS: SearchSpace = {
 }
 
 
-class Settings(NamedTuple):
+class VisionSettings(NamedTuple):
     """What is the same for all members, and static in every program."""
 
     network: nn.Module
@@ -39,7 +39,7 @@ class Settings(NamedTuple):
     validation_size: int
 
 
-def optimizer(settings: Settings, hyperparams: Hyperparams):
+def optimizer(settings: VisionSettings, hyperparams: Hyperparams):
     """Builds the optimizer, at the member's learning rate and momentum."""
     momentum = hyperparams["momentum"]
     if settings.algorithm == "adam":
@@ -50,7 +50,7 @@ def optimizer(settings: Settings, hyperparams: Hyperparams):
 
 
 def logits(
-    settings: Settings,
+    settings: VisionSettings,
     params: dict,
     images: Array,
     hyperparams: Hyperparams,
@@ -78,7 +78,7 @@ def logits(
     )
 
 
-def init(settings: Settings, key: Key, hyperparams: Hyperparams) -> TrainState:
+def init(settings: VisionSettings, key: Key, hyperparams: Hyperparams) -> TrainState:
     """Draws an untrained member, as `bgpbt.types.Init`."""
     hyperparams = spaces.defaults(HYPERPARAMETERS) | hyperparams
     example = jnp.zeros((1, *settings.image_shape))
@@ -92,7 +92,7 @@ def init(settings: Settings, key: Key, hyperparams: Hyperparams) -> TrainState:
 
 
 def train(
-    settings: Settings,
+    settings: VisionSettings,
     key: Key,
     state: TrainState,
     hyperparams: Hyperparams,
@@ -126,7 +126,7 @@ def train(
 
 
 def _minibatch(
-    settings: Settings, data: dict[str, Array], step: Array
+    settings: VisionSettings, data: dict[str, Array], step: Array
 ) -> tuple[Array, Array]:
     """The images `[B, H, W, 1]` and labels `[B]` of a member's step."""
     epoch = step // settings.minibatches_per_epoch % EPOCHS
@@ -136,7 +136,7 @@ def _minibatch(
 
 
 def _loss(
-    settings: Settings,
+    settings: VisionSettings,
     hyperparams: Hyperparams,
     teaching: Distillation | tuple[()],
     params: dict,
@@ -161,7 +161,7 @@ def _loss(
 
 
 def evaluate(
-    settings: Settings,
+    settings: VisionSettings,
     key: Key,
     state: TrainState,
     hyperparams: Hyperparams,

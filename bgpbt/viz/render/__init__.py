@@ -1,6 +1,6 @@
-"""Moving pictures of a Brax rollout from a small analytic ray caster in JAX.
+"""Renders a Brax rollout as a GIF, with a small analytic ray caster in JAX.
 
-They need neither OpenGL nor ffmpeg nor a display.
+It needs neither OpenGL nor ffmpeg nor a display.
 """
 
 from bgpbt.viz.render.frames import render_frames

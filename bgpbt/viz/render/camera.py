@@ -45,8 +45,8 @@ def camera_rays(
     Args:
       scene: says how the camera is placed around its target.
       target: what it looks at, on the floor plan. Shape `[2]`.
-      width: of the picture, in pixels.
-      height: of the picture, in pixels.
+      width: of the frame, in pixels.
+      height: of the frame, in pixels.
 
     Returns:
       The eye, three scalars, and the unit rays, three arrays `[2 height, 2 width]`.
@@ -64,7 +64,8 @@ def _frame_of_reference(
     scene: Scene, target: jax.Array
 ) -> tuple[Vector, Vector, Vector, Vector]:
     """Eye of the camera and its unit vectors forward, right and up."""
-    level, lift = jnp.cos(scene.elevation), jnp.sin(scene.elevation)
+    level = jnp.cos(scene.elevation)
+    lift = jnp.sin(scene.elevation)
     back = (level * math.cos(AZIMUTH), level * math.sin(AZIMUTH), lift)
     looked_at = (target[0], target[1], scene.focus)
     eye = tuple(

@@ -1,4 +1,4 @@
-"""Pictures of a rollout."""
+"""Renders frames of a rollout."""
 
 import functools
 
@@ -22,21 +22,21 @@ def render_frames(
     width: int = 320,
     height: int = 240,
 ) -> np.ndarray:
-    """Draws moments of a rollout.
+    """Renders moments of a rollout.
 
     The camera follows link 0 across the floor but keeps its height, so that jumps and
-    falls can be seen. It compiles once for each scene and picture size, however many
+    falls can be seen. It compiles once for each scene and frame size, however many
     frames there are.
 
     Args:
-      scene: what is drawn.
+      scene: what is rendered.
       position: of the links in the world (`pipeline_state.x.pos`). Shape `[T, L, 3]`.
       rotation: of the links in the world, unit quaternions. Shape `[T, L, 4]`.
-      width: of a picture, in pixels.
-      height: of a picture, in pixels.
+      width: of a frame, in pixels.
+      height: of a frame, in pixels.
 
     Returns:
-      The pictures. Shape `[T, height, width, 3]`, uint8.
+      The frames. Shape `[T, height, width, 3]`, uint8.
 
     Raises:
       ValueError: the shapes do not fit, or values are not finite.
@@ -46,10 +46,12 @@ def render_frames(
     _check_states(scene, position, rotation)
     targets = smooth_path(position[:, 0, :2], max_step=scene.distance / 4)
     kinds = tuple(scene.kind.tolist())
-    draw = functools.partial(
-        draw_frame, kinds, width, height, scene._replace(kind=np.zeros(0))
+    render = functools.partial(
+        render_frame, kinds, width, height, scene._replace(kind=np.zeros(0))
     )
-    frames = [draw(*moment) for moment in zip(position, rotation, targets, strict=True)]
+    frames = [
+        render(*moment) for moment in zip(position, rotation, targets, strict=True)
+    ]
     if not frames:
         return np.zeros((0, height, width, 3), np.uint8)
     return np.stack([np.asarray(frame) for frame in frames])
@@ -72,7 +74,7 @@ def _check_states(scene: Scene, position: np.ndarray, rotation: np.ndarray) -> N
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def draw_frame(
+def render_frame(
     kinds: tuple[int, ...],
     width: int,
     height: int,
@@ -81,7 +83,7 @@ def draw_frame(
     rotation: jax.Array,
     target: jax.Array,
 ) -> jax.Array:
-    """Draws one picture.
+    """Renders one frame.
 
     It casts rays at twice the resolution, and averages them as light, before the gamma
     curve.

@@ -8,7 +8,7 @@ from bgpbt.types import Array
 from bgpbt.viz.render.scene import Scene
 
 
-class Shape(NamedTuple):
+class PlacedGeom(NamedTuple):
     """A geom in the world."""
 
     size: Array  # [3], as in `Scene`
@@ -17,7 +17,7 @@ class Shape(NamedTuple):
     colour: Array  # [3]
 
 
-def place_geoms(scene: Scene, position: Array, rotation: Array) -> Shape:
+def place_geoms(scene: Scene, position: Array, rotation: Array) -> PlacedGeom:
     """Moves each geom with its link.
 
     Args:
@@ -35,7 +35,7 @@ def place_geoms(scene: Scene, position: Array, rotation: Array) -> Shape:
     turn = jnp.concatenate(turns)[scene.link]
     centre = origin + jnp.sum(turn * scene.position[:, None, :], -1)
     matrix = jnp.sum(turn[:, :, :, None] * _matrix(scene.rotation)[:, None, :, :], 2)
-    return Shape(scene.size, centre, matrix, scene.colour)
+    return PlacedGeom(scene.size, centre, matrix, scene.colour)
 
 
 def _matrix(quaternion: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Write pictures as a GIF."""
+"""Writes frames as a GIF."""
 
 import io
 import math

@@ -31,7 +31,8 @@ def capsule(size: jax.Array, start: Vector, ray: Vector) -> tuple[jax.Array, Vec
       The distance, and the unit normal there. The distance is inf for a miss, for a
       capsule behind `start`, and from within.
     """
-    radius, half = size[0], size[1]
+    radius = size[0]
+    half_length = size[1]
     a = jnp.maximum(ray[0] * ray[0] + ray[1] * ray[1], 1e-12)
     b = start[0] * ray[0] + start[1] * ray[1]
     c = start[0] * start[0] + start[1] * start[1] - radius * radius
@@ -40,9 +41,10 @@ def capsule(size: jax.Array, start: Vector, ray: Vector) -> tuple[jax.Array, Vec
     # cylinder: it touches the cylinder there. Clipped to the ends, it is the cap.
     # Either way the ray enters the capsule where it enters this sphere, so one test
     # will do.
-    end = jnp.clip(start[2] + side * ray[2], -half, half)
+    end = jnp.clip(start[2] + side * ray[2], -half_length, half_length)
     z = start[2] - end
-    b, c = b + z * ray[2], c + z * z
+    b = b + z * ray[2]
+    c = c + z * z
     root = b * b - c
     distance = -b - jnp.sqrt(jnp.maximum(root, 0))
     from_centre = (start[0], start[1], z)

@@ -1,4 +1,4 @@
-"""The colour that a ray sees: every ray meets every geom in closed form.
+"""The colour that a ray sees: its intersection with every geom, in closed form.
 
 The geoms come one after the other, in fused elementwise kernels over all pixels.
 Vectors are tuples of three arrays there, see `primitives`.
@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bgpbt.viz.render.geoms import Shape
+from bgpbt.viz.render.geoms import PlacedGeom
 from bgpbt.viz.render.primitives import Vector, box, capsule, dot
 from bgpbt.viz.render.scene import BOX, Scene
 
@@ -24,7 +24,7 @@ AMBIENT = 0.3  # share of the light which shadows keep
 
 
 class Hit(NamedTuple):
-    """What each ray has met first so far."""
+    """What each ray has hit first so far."""
 
     distance: jax.Array  # inf: nothing
     normal: Vector
@@ -32,13 +32,13 @@ class Hit(NamedTuple):
 
 
 def radiance(
-    kinds: tuple[int, ...], shapes: Shape, scene: Scene, eye: Vector, ray: Vector
+    kinds: tuple[int, ...], geoms: PlacedGeom, scene: Scene, eye: Vector, ray: Vector
 ) -> Vector:
     """Finds what each ray sees.
 
     Args:
       kinds: of the geoms, each a mujoco.mjtGeom.
-      shapes: the geoms in the world; every field has the axis `G` in front.
+      geoms: in the world; every field has the axis `G` in front.
       scene: gives the floor and the scale of the haze.
       eye: where the rays begin, three scalars.
       ray: their directions, unit vectors; three arrays of the same shape.
@@ -47,16 +47,16 @@ def radiance(
       Linear RGB, three arrays of the shape of the rays.
     """
 
-    def nearer(primitive, hit: Hit, shape: Shape) -> Hit:
-        distance, normal = _meet(primitive, shape, eye, ray)
-        candidate = Hit(distance, normal, tuple(shape.colour))
+    def nearer(primitive, hit: Hit, geom: PlacedGeom) -> Hit:
+        distance, normal = _intersect(primitive, geom, eye, ray)
+        candidate = Hit(distance, normal, tuple(geom.colour))
         closer = distance < hit.distance
         return jax.tree.map(
             lambda new, old: jnp.where(closer, new, old), candidate, hit
         )
 
-    hit = _fold(nearer, _floor(scene, eye, ray), kinds, shapes)
-    light = _light(kinds, shapes, scene, eye, ray, hit)
+    hit = _fold(nearer, _floor(scene, eye, ray), kinds, geoms)
+    light = _light(kinds, geoms, scene, eye, ray, hit)
     # Haze begins behind the robot, so that its colours and shadow stay strong.
     beyond = jnp.maximum(hit.distance / scene.distance - 1.5, 0)
     haze = 1 - jnp.exp(-((beyond / 3.5) ** 2))
@@ -69,13 +69,13 @@ def radiance(
 
 def _light(
     kinds: tuple[int, ...],
-    shapes: Shape,
+    geoms: PlacedGeom,
     scene: Scene,
     eye: Vector,
     ray: Vector,
     hit: Hit,
 ) -> jax.Array:
-    """How much light falls on what each ray has met: of the sky, and of the sun."""
+    """How much light falls on what each ray has hit: of the sky, and of the sun."""
     # A shadow ray starts a little outside its body, which would otherwise shade itself
     # here and there.
     reached = jnp.minimum(hit.distance, 1e3 * scene.distance)
@@ -85,17 +85,17 @@ def _light(
         for e, r, n in zip(eye, ray, hit.normal, strict=True)
     )
 
-    def not_shaded(primitive, lit: jax.Array, shape: Shape) -> jax.Array:
-        return lit & jnp.isinf(_meet(primitive, shape, point, SUN)[0])
+    def not_shaded(primitive, lit: jax.Array, geom: PlacedGeom) -> jax.Array:
+        return lit & jnp.isinf(_intersect(primitive, geom, point, SUN)[0])
 
     slant = dot(hit.normal, SUN)
-    lit = _fold(not_shaded, slant > 0, kinds, shapes)
+    lit = _fold(not_shaded, slant > 0, kinds, geoms)
     sky = AMBIENT * (0.75 + 0.25 * hit.normal[2])
     return sky + (1 - AMBIENT) * jnp.where(lit, slant, 0.0)
 
 
-def _fold(step, carry, kinds: tuple[int, ...], shapes: Shape):
-    """Folds `step(primitive, carry, shape)` over all shapes.
+def _fold(step, carry, kinds: tuple[int, ...], geoms: PlacedGeom):
+    """Folds `step(primitive, carry, geom)` over all geoms.
 
     A loop inside XLA: unrolled, the kernel takes minutes to compile, as fusion repeats
     what each geom compares with.
@@ -105,18 +105,18 @@ def _fold(step, carry, kinds: tuple[int, ...], shapes: Shape):
         if not chosen.any():
             continue
         index = np.flatnonzero(chosen)
-        of_primitive = Shape(*(leaf[index] for leaf in shapes))
+        of_primitive = PlacedGeom(*(leaf[index] for leaf in geoms))
         body = functools.partial(_scan_step, functools.partial(step, primitive))
         carry, _ = jax.lax.scan(body, carry, of_primitive)
     return carry
 
 
-def _scan_step(step, carry, shape: Shape):
-    return step(carry, shape), None
+def _scan_step(step, carry, geom: PlacedGeom):
+    return step(carry, geom), None
 
 
 def _floor(scene: Scene, eye: Vector, ray: Vector) -> Hit:
-    """Where each ray meets the floor, in the colour of the check there."""
+    """Where each ray hits the floor, in the colour of the check there."""
     downwards = jnp.minimum(ray[2], -1e-6)
     distance = jnp.where(ray[2] < -1e-6, (scene.floor - eye[2]) / downwards, jnp.inf)
     edge = scene.distance / 7
@@ -129,13 +129,13 @@ def _floor(scene: Scene, eye: Vector, ray: Vector) -> Hit:
     return Hit(distance, normal, colour)
 
 
-def _meet(
-    primitive, shape: Shape, origin: Vector, ray: Vector
+def _intersect(
+    primitive, geom: PlacedGeom, origin: Vector, ray: Vector
 ) -> tuple[jax.Array, Vector]:
-    """What `primitive` answers, but for a shape somewhere in the world."""
-    offset = tuple(o - c for o, c in zip(origin, shape.centre, strict=True))
-    columns = [shape.matrix[:, i] for i in range(3)]
+    """What `primitive` answers, but for a geom anywhere in the world."""
+    offset = tuple(o - c for o, c in zip(origin, geom.centre, strict=True))
+    columns = [geom.matrix[:, i] for i in range(3)]
     start = tuple(dot(column, offset) for column in columns)
     heading = tuple(dot(column, ray) for column in columns)
-    distance, normal = primitive(shape.size, start, heading)
-    return distance, tuple(dot(row, normal) for row in shape.matrix)
+    distance, normal = primitive(geom.size, start, heading)
+    return distance, tuple(dot(row, normal) for row in geom.matrix)

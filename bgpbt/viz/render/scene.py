@@ -1,7 +1,7 @@
-"""What is drawn: the geoms of a Brax model, its floor, and a camera that suits them."""
+"""What is rendered: a Brax model's geoms, its floor, and a camera that suits them."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import mujoco
 import numpy as np
@@ -111,7 +111,7 @@ def _check_drawable(model, solid: np.ndarray, planes: np.ndarray) -> None:
 def _framing(model, data, moving: np.ndarray, planes: np.ndarray) -> dict[str, float]:
     """The floor and the camera of a scene.
 
-    The geoms `moving`, in the pose of `data`, fit into a picture of 4:3.
+    The geoms `moving`, in the pose of `data`, fit into a frame of 4:3.
     """
     centre = data.geom_xpos[moving]
     root = data.xpos[1]
@@ -146,11 +146,15 @@ def _colours(parents) -> np.ndarray:
     Each unbranched chain has a hue, and every second link of it is darker. Brax paints
     all its robots in one brown, in which left and right legs cannot be told apart.
     """
-    limb, dark, colours = [], [], [STATIC]
+    chain_of: list[int] = []  # number of each link's chain
+    is_dark: list[bool] = []
+    colours: list[Any] = [STATIC]
     for parent in parents:
-        chained = parent >= 0 and list(parents).count(parent) == 1
-        limb.append(limb[parent] if chained else max(limb, default=-1) + 1)
-        dark.append(chained and not dark[parent])
-        hue = LIMBS[limb[-1] % len(LIMBS)]
-        colours.append(np.multiply(hue, 0.5 if dark[-1] else 1.0))
+        continues = parent >= 0 and list(parents).count(parent) == 1
+        chain_of.append(
+            chain_of[parent] if continues else max(chain_of, default=-1) + 1
+        )
+        is_dark.append(continues and not is_dark[parent])
+        hue = LIMBS[chain_of[-1] % len(LIMBS)]
+        colours.append(np.multiply(hue, 0.5 if is_dark[-1] else 1.0))
     return np.asarray(colours, np.float32)

@@ -127,10 +127,10 @@ def test_advantages_have_the_statistics_of_full_minibatches(num_pieces, count):
         .normal(2.0, 3.0, size=(num_pieces, 10))
         .astype(np.float32)
     )
-    group, actual = minibatches.normalise_advantages(
+    pieces_per_minibatch, actual = minibatches.normalise_advantages(
         num_pieces, jnp.array(count), jnp.asarray(rows)
     )
-    assert int(group) == num_pieces // count
+    assert int(pieces_per_minibatch) == num_pieces // count
     full = rows.reshape(count, -1).astype(float)
     expected = (full - full.mean(axis=1, keepdims=True)) / (
         full.std(axis=1, keepdims=True) + 1e-8

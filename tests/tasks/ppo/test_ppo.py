@@ -43,7 +43,7 @@ H = {
     for b in MLPS
     for k, v in (("depth", 2), ("width", 8), ("spectral_norm", 0))
 }
-# Not the product's own arithmetic: the numbers of minibatches that the ratios 1/32 ..
+# Not bgpbt's own arithmetic: the numbers of minibatches that the ratios 1/32 ..
 # 1/2 and the unroll lengths 5 .. 15 must meet, nearest in log.
 REQUESTED = {
     (size, unroll): T * G / (size * unroll) for size in SIZES for unroll in UNROLLS

@@ -57,6 +57,7 @@ def data_of(task):
     return jax.tree.map(jnp.asarray, task.data)
 
 
+@pytest.mark.long
 def test_the_benchmark_trains_the_same_networks(task):
     """Alone, a member has the weights that it has in a population, up to rounding."""
     population = random_trainer(make_programs(task, 2, choose_layout(2)), task, 2, 0)
@@ -319,6 +320,7 @@ def test_operations_are_chosen_not_mixed(searched):
     ]
 
 
+@pytest.mark.long
 def test_a_student_comes_nearer_to_its_teacher(searched):
     data = data_of(searched)
     h = values(searched, learning_rate=0.05)

@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 
 from bgpbt.tasks.ppo.episodes import EpisodeState, StepInfo
-from bgpbt.tasks.ppo.settings import Settings
+from bgpbt.tasks.ppo.settings import PPOSettings
 from bgpbt.tasks.ppo.spaces import ROLLOUT_LENGTH
 from bgpbt.types import Array
 
 
-class RoundStatistics(NamedTuple):
+class RoundMetrics(NamedTuple):
     """Of the rollouts of a round so far."""
 
     # [G + E] return of the latest complete episode, NaN where none ended.
@@ -24,34 +24,34 @@ class RoundStatistics(NamedTuple):
     loss: Array  # [] of the last update
 
 
-def init(env_state: EpisodeState) -> RoundStatistics:
-    """The statistics of a round in which nothing happened yet.
+def init(env_state: EpisodeState) -> RoundMetrics:
+    """The metrics of a round in which nothing happened yet.
 
     Args:
       env_state: the member's environments.
     """
     zeros = jnp.zeros_like(env_state.episode_return)
-    return RoundStatistics(zeros * jnp.nan, zeros, jnp.zeros((), zeros.dtype))
+    return RoundMetrics(zeros * jnp.nan, zeros, jnp.zeros((), zeros.dtype))
 
 
-def update(statistics: RoundStatistics, info: StepInfo, loss: Array) -> RoundStatistics:
-    """Adds an update to the statistics of its round.
+def update(metrics: RoundMetrics, info: StepInfo, loss: Array) -> RoundMetrics:
+    """Adds an update to the metrics of its round.
 
     Args:
-      statistics: of the updates before.
+      metrics: of the updates before.
       info: what each step of the rollout gave, `[T, G + E]`.
       loss: of the update. Shape `[]`.
     """
     latest = jax.lax.associative_scan(_latest, info.finished_return)[-1]
-    return RoundStatistics(
-        _latest(statistics.finished_return, latest),
-        statistics.reward_sum + jnp.sum(info.reward, axis=0),
+    return RoundMetrics(
+        _latest(metrics.finished_return, latest),
+        metrics.reward_sum + jnp.sum(info.reward, axis=0),
         loss,
     )
 
 
 def episode_returns(
-    settings: Settings, statistics: RoundStatistics, updates: Array
+    settings: PPOSettings, metrics: RoundMetrics, updates: Array
 ) -> Array:
     """The returns that a round is ranked by where the fitness comes from training.
 
@@ -60,7 +60,7 @@ def episode_returns(
 
     Args:
       settings: what is static.
-      statistics: of the round.
+      metrics: of the round.
       updates: of the round. Shape `[]`, int32.
 
     Returns:
@@ -69,8 +69,8 @@ def episode_returns(
     """
     measuring = slice(settings.num_envs if settings.num_eval_envs else None, None)
     decisions = jnp.maximum(updates, 1) * ROLLOUT_LENGTH
-    stretched = statistics.reward_sum / decisions * settings.env.decisions_per_episode
-    finished = statistics.finished_return[measuring]
+    stretched = metrics.reward_sum / decisions * settings.env.decisions_per_episode
+    finished = metrics.finished_return[measuring]
     return jnp.where(jnp.all(jnp.isnan(finished)), stretched[measuring], finished)
 
 
