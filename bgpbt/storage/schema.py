@@ -33,7 +33,8 @@ _RENAMED_TO: dict[int, tuple[tuple[str, str], ...]] = {
         (r"^strategy\.raw\.mixture_weight$", "strategy.raw.mix"),
     ),
 }
-# Patterns of the leaves, by their names in a schema, that the one before lacked.
+# Patterns of the leaves, by their names in a schema, that the one before lacked: by the
+# number of the later one.
 _ADDED_IN: dict[int, tuple[str, ...]] = {}
 
 
