@@ -42,7 +42,7 @@ class ForecastRound(NamedTuple):
 def forecast_rounds(plan: Plan, task: Task) -> Iterator[ForecastRound]:
     """Every round, in order; the last one reaches `max_timesteps`.
 
-    No generation begins for want of patience.
+    It assumes that `patience` begins no generation.
     """
     timesteps = 0
     generation = first_generation(plan, task.space)

@@ -175,7 +175,7 @@ class Task(NamedTuple):
     initial_configs: np.ndarray | None = None
     step_unit: str = "steps"  # what `env_steps_total` counts
     return_label: str = "return"  # what a return is, on axes
-    evaluation_steps: int = 1  # of one evaluation of a member, at most
+    evaluation_steps: int = 1  # at most, of one evaluation of a member
     # Bytes that a member holds while it trains beside its state, from the bytes of the
     # state's fields.
     workspace_bytes: Callable[[dict[str, int]], int] = lambda size: (

@@ -1,4 +1,7 @@
-"""The notebook runs from top to bottom on a fresh run and shows its pictures."""
+"""The notebook runs from top to bottom on a fresh run and shows its pictures.
+
+It runs in its own folder, as Jupyter does, where bgpbt is not installed.
+"""
 
 from pathlib import Path
 
@@ -47,7 +50,7 @@ def test_notebook_shows_curve_schedule_and_policy(run_folder, monkeypatch):
     NotebookClient(
         notebook,
         timeout=180,
-        resources={"metadata": {"path": str(NOTEBOOK.parent.parent)}},
+        resources={"metadata": {"path": str(NOTEBOOK.parent)}},
     ).execute()
     shown = [
         kind

@@ -34,7 +34,7 @@ def resolve(setting: str, word: str, table: Mapping[str, str]) -> Callable:
     function = getattr(module, name, None)
     if not callable(function):
         names = _functions(module)
-        advice = nearest(name, names) if names else "it has none"
+        advice = nearest(name, names) if names else "nor any other"
         raise BadInput(f"{setting}: {path} has no function {name!r}, {advice}", setting)
     return function
 

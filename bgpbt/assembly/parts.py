@@ -113,7 +113,7 @@ def make_plan(options: Options, task: Task) -> Plan:
         candidates=options.candidates,
         schedule=options.schedule(task.timesteps_per_update),
         rules=GenerationRules(
-            most=options.generations,
+            max_generations=options.generations,
             patience=options.patience,
             distill_every=options.distill_every,
             t_distillation=options.t_distillation,
@@ -139,9 +139,15 @@ def _check_fits(options: Options, task: Task, strategy: Strategy) -> None:
             "search_mode",
         )
     if missing := [need for need in strategy.needs if not has[need]]:
+        one_return = "returns" in missing and options.task == "ppo"
+        reason = (
+            f"eval_episodes is {options.eval_episodes}, give at least 2"
+            if one_return
+            else f"task {name} with search_mode {mode} has none"
+        )
         raise BadInput(
             f"strategy: {base_name(options.strategy)} needs {NEEDS[missing[0]]}, "
-            f"task {name} with search_mode {mode} has none",
+            f"{reason}",
             "strategy",
         )
     problem = call_user_code(

@@ -7,6 +7,7 @@ import yaml
 
 from bgpbt.config.errors import BadInput, nearest
 from bgpbt.config.options import Options, choices
+from bgpbt.config.settings import declaration
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -92,6 +93,16 @@ def read_settings(path: Path) -> dict[str, Any]:
     known = tuple(Options.model_fields)
     for key in values:
         if key not in known:
-            close = nearest(str(key), known)
-            raise BadInput(f"{path}: unknown setting {str(key)!r}, {close}")
+            advice = _short_flags().get(str(key)) or nearest(str(key), known)
+            raise BadInput(f"{path}: unknown setting {str(key)!r}, {advice}")
     return values
+
+
+def _short_flags() -> dict[str, str]:
+    """Flags without their dash, which are no settings, and what to write instead."""
+    command_line = dict.fromkeys(("config", "dry_run"), "it is only a flag")
+    return command_line | {
+        flag.lstrip("-"): f"write {name}"
+        for name in Options.model_fields
+        for flag in declaration(name).flags
+    }

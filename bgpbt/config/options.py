@@ -78,6 +78,8 @@ def _one_line(error: ValidationError) -> BadInput:
     if first["type"] == "literal_error":
         close = nearest(str(value), available(name))
         return BadInput(f"{name}: unknown {value!r}, {close}", name)
+    if first["type"].startswith("bool_"):
+        cause = f"{value!r} is neither true nor false"
     problem = cause or f"{first['msg']}, not {value!r}"
     return BadInput(f"{name}: {problem}", name)
 

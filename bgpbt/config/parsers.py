@@ -123,12 +123,21 @@ def layers(value: Any) -> tuple[int, ...]:
 def frequencies(value: Any) -> tuple[int, ...]:
     """Whole numbers that rise strictly."""
     rounds = tuple(positive(item) for item in items(value))
-    if not rounds or list(rounds) != sorted(set(rounds)):
-        wrong = ",".join(map(str, rounds)) or repr(value)
+    if not rounds:
+        raise ValueError("no number is given, write for example 1,10,25,50")
+    if list(rounds) != sorted(set(rounds)):
+        wrong = ",".join(map(str, rounds))
         raise ValueError(
             f"{wrong} does not rise strictly, write for example 1,10,25,50"
         )
     return rounds
+
+
+def folder(value: Any) -> Any:
+    """A path that is not empty."""
+    if value == "":
+        raise ValueError("no folder is given, write for example runs")
+    return value
 
 
 def named_function(value: Any, setting: str) -> str:
@@ -151,6 +160,7 @@ def folder_name(value: Any) -> Any:
 
 Count = Annotated[int, BeforeValidator(positive)]
 Natural = Annotated[int, BeforeValidator(partial(at_least, 0, "negative"))]
+Eta = Annotated[int, BeforeValidator(partial(at_least, 2, "no reduction"))]
 PopSize = Annotated[int, BeforeValidator(partial(at_least, 2, "no population"))]
 MaybeCount = Annotated[int | None, BeforeValidator(unless("none", None, positive))]
 Layers = Annotated[tuple[int, ...], BeforeValidator(layers)]
@@ -164,6 +174,7 @@ Seeds = Annotated[tuple[int, ...], BeforeValidator(seeds)]
 MaybeFolderName = Annotated[
     str | None, BeforeValidator(unless("none", None, folder_name))
 ]
+Folder = Annotated[str, BeforeValidator(folder)]
 MaybeText = Annotated[str | None, BeforeValidator(unless("none", None, unchanged))]
 TaskName = Annotated[str, BeforeValidator(partial(named_function, setting="task"))]
 StrategyName = Annotated[

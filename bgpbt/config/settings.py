@@ -152,13 +152,14 @@ class Settings(BaseModel):
     frequencies: parsers.Frequencies = _method(
         (1, 10, 25, 50), "mfpbt: rounds between two decisions of each sub-population"
     )
-    eta: parsers.Count = _method(
-        2, "sha: one of so many goes on at a rung, the rungs' lengths grow by it"
+    eta: parsers.Eta = _method(
+        2,
+        "sha: 1 / eta of the members survive a rung, and each rung is eta times longer",
     )
     mixing: Literal["blocks", "none", "whole"] = _method(
         "blocks",
-        "pbtnas: blocks of the second parent, of the child itself, "
-        "or everybody's whole networks",
+        "pbtnas: a child takes blocks of a second parent, or none; whole: every "
+        "member's whole network is shrunk and perturbed",
     )
     mix_probability: parsers.Share = _method(
         0.25, "pbtnas: chance of each block to be mixed in"
@@ -223,7 +224,7 @@ class Settings(BaseModel):
     )
 
     seed: parsers.Seeds = _place((0,), "seeds, one run each: 0 1 2 or 0,1,2")
-    save_dir: Annotated[str, Field(min_length=1)] = _place("runs", "folder of all runs")
+    save_dir: parsers.Folder = _place("runs", "folder of all runs")
     exp_name: parsers.MaybeFolderName = _place(
         None, "extra folder in the run's path", "-n"
     )

@@ -11,17 +11,22 @@ import jax
 
 from bgpbt.config.options import Options
 from bgpbt.execution.devices import DeviceLayout
+from bgpbt.registry import ENVIRONMENTS
 from bgpbt.space import SearchSpace
 from bgpbt.storage.schema import SCHEMA
 from bgpbt.types import Task
 
-# Packages whose versions change numbers, by task.
-PACKAGES = {"ppo": ("brax",), "classification": ("flax", "sklearn")}
+# Packages whose versions change numbers, by task, and by the file of an environment.
+TASK_PACKAGES = {"classification": ("flax", "sklearn")}
+ENVIRONMENT_PACKAGES = {"brax": ("brax",)}
 
 
 def environment(options: Options, device_layout: DeviceLayout) -> dict[str, Any]:
     """Versions and devices; where they differ, a resumed run has other bits."""
-    names = ["jax", "jaxlib", "optax", "numpy", *PACKAGES.get(options.task, ())]
+    names = ["jax", "jaxlib", "optax", "numpy", *TASK_PACKAGES.get(options.task, ())]
+    if options.task == "ppo":
+        file = ENVIRONMENTS[options.env_name].partition(":")[0]
+        names += ENVIRONMENT_PACKAGES.get(file, ())
     if options.gp == "gpytorch":
         names += ["torch", "gpytorch"]
     versions = {name: __import__(name).__version__ for name in names}

@@ -1,6 +1,6 @@
 """Read the records of a run: who descends from whom, who was replaced, who won.
 
-Records hold one row per round and member. While candidates are sorted out (`phase`
+Records hold one row per round and member. During a successive halving (`phase`
 candidates or distillation), the candidates are the members. `parent` says where the
 row's member had been in the round before. This is the member whose weights it took, its
 own number before candidates were sorted out, or its teacher. The history of a row goes

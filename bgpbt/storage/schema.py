@@ -13,7 +13,7 @@ from bgpbt.config.errors import BadInput
 SCHEMA = 2
 
 _MEMBER = r"^(population\.\d+|best|teacher)\."
-# From the name of a leaf in the next schema to its name in this one. The patterns of a
+# By schema n: (pattern of a leaf's name in n + 1, its name in n). The patterns of a
 # schema are applied one after the other.
 _RENAMED_TO: dict[int, tuple[tuple[str, str], ...]] = {
     1: (
@@ -33,8 +33,7 @@ _RENAMED_TO: dict[int, tuple[tuple[str, str], ...]] = {
         (r"^strategy\.raw\.mixture_weight$", "strategy.raw.mix"),
     ),
 }
-# Patterns of the leaves, by their names in a schema, that the one before lacked: by the
-# number of the later one.
+# By schema n: patterns of the leaves that n has and n - 1 lacks.
 _ADDED_IN: dict[int, tuple[str, ...]] = {}
 
 

@@ -137,7 +137,10 @@ class RunStore:
         if self.path.exists() and options.existing_policy == "overwrite":
             return f"overwrite: the run in {self.path} ({reached}) is removed"
         if self.finished(options):
-            return f"finished: the run in {self.path} ({reached}) is only drawn again"
+            return (
+                f"finished: only the figures of the run in {self.path} ({reached}) "
+                "are drawn again"
+            )
         if rounds:
             return f"resume: the run in {self.path} ({reached})"
         nothing = "nothing to resume, " if options.existing_policy == "resume" else ""

@@ -128,7 +128,7 @@ def _ranked(value: np.ndarray, members: np.ndarray) -> np.ndarray:
 
 
 def _exploit(donors: Donors, value: np.ndarray, members: np.ndarray) -> None:
-    """The last quarter copies the first one. Enters it into `donors`."""
+    """The last quarter copies the first one. Changes `donors` in place."""
     order = _ranked(value, members)
     quarter = len(members) // 4
     last = order[3 * quarter :]
@@ -144,7 +144,7 @@ def _migrate(
     part: int,
     frequencies: tuple[int, ...],
 ) -> None:
-    """The third quarter takes better members of others. Enters it into `donors`."""
+    """The third quarter takes better members of others. Changes `donors` in place."""
     order = _ranked(value, parts[part])
     quarter = parts.shape[1] // 4
     candidates = iter(_ranked(value, np.setdiff1d(parts, parts[part])))

@@ -40,9 +40,6 @@ def sha(space: SearchSpace, blocks: tuple[str, ...], *, eta: int = 2) -> Strateg
     return Strategy(
         init=lambda key, outcome: np.zeros(len(outcome.fitness), np.int32),
         step=step,
-        validate=lambda size: (
-            "" if eta > 1 else "eta: 1 of 1 going on stops nobody, give at least 2"
-        ),
     )
 
 

@@ -140,7 +140,7 @@ def evaluate(
             episodes = evaluate_group(
                 engine, padding, seed, round_, active, group, config
             )
-        checks = _checks(episodes, metrics, some=from_training)
+        checks = _checks(episodes, metrics, allow_missing=from_training)
         trained_steps = int(metrics["env_steps"].sum(dtype=np.int64))
         env_steps = trained_steps + episodes.env_steps
         seconds = training.seconds + time.monotonic() - began
@@ -159,14 +159,14 @@ def _training_episodes(metrics: dict[str, np.ndarray]) -> Episodes:
 
 
 def _checks(
-    episodes: Episodes, metrics: dict[str, np.ndarray], *, some: bool
+    episodes: Episodes, metrics: dict[str, np.ndarray], *, allow_missing: bool
 ) -> dict[str, np.ndarray]:
     """What a member must pass, by what is not finite where it fails. Each `[P]`."""
     return {
         "weights": episodes.weights_finite,
         "loss": np.asarray(np.isfinite(metrics["loss"])),
         "environments": metrics["env_finite"],
-        "returns": returns_valid(episodes.returns, some=some),
+        "returns": returns_valid(episodes.returns, allow_missing=allow_missing),
     }
 
 
@@ -231,16 +231,16 @@ def evaluate_group(
     return Episodes(returns.astype(np.float64), int(steps.sum(dtype=np.int64)), finite)
 
 
-def returns_valid(returns: np.ndarray, *, some: bool = False) -> np.ndarray:
+def returns_valid(returns: np.ndarray, *, allow_missing: bool = False) -> np.ndarray:
     """Members whose returns can be ranked. Shape `[P]`, bool.
 
     Args:
       returns: shape `[P, E]`.
-      some: False: all of a member's returns must be finite. True: one must be, and
-        the others may be NaN, as where no episode ended.
+      allow_missing: False: all of a member's returns must be finite. True: one must
+        be, and the others may be NaN, as where no episode ended.
     """
     finite = np.isfinite(returns)
-    if not some:
+    if not allow_missing:
         return np.asarray(finite.all(axis=1))
     or_nan = finite | np.isnan(returns)
     return np.asarray(finite.any(axis=1) & or_nan.all(axis=1))

@@ -41,7 +41,7 @@ def first_generation(plan: Plan, space: SearchSpace) -> Generation:
 
     Its successive halving runs if there are more candidates than members.
     """
-    most = plan.rules.most
+    most = plan.rules.max_generations
     rows = (most + 1) * (plan.candidates + most) if most else 0
     dimensions = int(architecture_mask(space).sum())
     halves = plan.candidates > plan.pop_size
@@ -94,7 +94,7 @@ def should_start(plan: Plan, generation: Generation, timesteps: int) -> Trigger 
     schedule = plan.schedule
     steps = distillation_updates(plan) * schedule.timesteps_per_update
     ends_in_time = timesteps + steps < schedule.max_timesteps
-    if generation.number >= rules.most or not ends_in_time:
+    if generation.number >= rules.max_generations or not ends_in_time:
         return None
     if generation.stalled_rounds >= rules.patience:
         return Trigger.patience

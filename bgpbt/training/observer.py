@@ -11,7 +11,7 @@ class Observer(Protocol):
     """
 
     def start(self, timesteps: int) -> None:
-        """Hears where this process begins.
+        """Called once, with where this process begins.
 
         Args:
           timesteps: of one member, done before.
@@ -19,11 +19,11 @@ class Observer(Protocol):
         ...
 
     def notice(self, text: str) -> None:
-        """Hears one line for the user."""
+        """Called with one line for the user."""
         ...
 
     def phase(self, name: str, note: str = "") -> None:
-        """Hears that a phase begins, which ends the one before.
+        """Called when a phase begins, which ends the one before.
 
         Args:
           name: such as compiling, training, evaluating, saving, resuming.
@@ -32,7 +32,7 @@ class Observer(Protocol):
         ...
 
     def untrained(self, best: float, median: float) -> None:
-        """Hears the fitness of the best and of the median untrained member."""
+        """Called with the fitness of the best and of the median untrained member."""
         ...
 
     def round(
@@ -46,7 +46,7 @@ class Observer(Protocol):
         replacements: Iterable[str] = (),
         failures: Iterable[str] = (),
     ) -> None:
-        """Hears the figures of a round that just ended.
+        """Called with the figures of a round that just ended.
 
         Args:
           round: its number.

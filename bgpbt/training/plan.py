@@ -8,7 +8,7 @@ from bgpbt.config.schedule import Schedule
 class GenerationRules(NamedTuple):
     """When a generation begins, and how its architectures are chosen."""
 
-    most: int  # generations after the first
+    max_generations: int  # generations after the first
     patience: int  # rounds without a better fitness that end a generation
     distill_every: int  # steps that end a generation
     t_distillation: int  # steps of one distillation
@@ -28,4 +28,4 @@ class Plan(NamedTuple):
     @property
     def searches_architectures(self) -> bool:
         """Whether a Gaussian process proposes architectures for new generations."""
-        return bool(self.rules.most) and self.rules.arch_policy == "search"
+        return bool(self.rules.max_generations) and self.rules.arch_policy == "search"

@@ -51,10 +51,10 @@ def untrained_state(
 
     Args:
       engine: the programs and rules.
-      seed: of the run.
+      seed: the run's.
       candidates: their configurations.
       groups: their untrained weights.
-      evaluation: of them.
+      evaluation: their evaluation.
     """
     slots = len(candidates.config)
     progress = Progress(

@@ -42,7 +42,10 @@ def foresee_generation(engine: Engine, state: RunState) -> None:
     of the population: nobody can know those of its students.
     """
     progress = state.progress
-    if progress.round == 0 or state.generation.number >= engine.plan.rules.most:
+    if (
+        progress.round == 0
+        or state.generation.number >= engine.plan.rules.max_generations
+    ):
         return
     begin_compiling(engine.propose)
     for padding in set(progress.paddings.tolist()):

@@ -56,7 +56,7 @@ def draw_importance(rows: pd.DataFrame, axes: Axes) -> None:
       rows: tidy records with columns that begin with `LENGTHSCALE`.
       axes: where to draw.
     """
-    # The bandit says nothing while candidates are sorted out.
+    # The bandit says nothing during a successive halving.
     known = rows.filter(like=LENGTHSCALE).astype(float).dropna()
     if known.empty:
         axes.set(xticks=[], yticks=[])

@@ -59,11 +59,13 @@ def learning_curve(
     _draw_failed(axes, rows)
     _draw_population(axes, rows)
     _draw_untrained(axes, rows)
-    _draw_lineage(axes, winner_lineage(rows, winner))
+    lineage = winner_lineage(rows, winner)
+    _draw_lineage(axes, lineage)
     style_axes(axes, rows)
     axes.set(xlabel="timesteps per member", ylabel=f"fitness (mean {return_label})")
     if report:
         _draw_report(panels[1], report)
+    _cut_far_below(axes, rows, lineage, report)
     add_title_and_legend(figure, title)
     write_png(figure, path)
     return figure
@@ -136,6 +138,28 @@ def _draw_lineage(axes: Axes, lineage: pd.DataFrame) -> None:
     style = {"color": WINNER, "lw": 1.8, "marker": "o", "ms": 2.5, "zorder": 6}
     label = "winner's lineage"
     axes.plot(lineage["timesteps"], lineage["fitness"], **style, label=label)
+
+
+def _cut_far_below(
+    axes: Axes, rows: pd.DataFrame, lineage: pd.DataFrame, report: dict | None
+) -> None:
+    """Ends the axis where single members fall far below all curves; arrows say so."""
+    by_round = rows.groupby("round")["fitness"]
+    curves = [*by_round.max(), *by_round.median(), *lineage["fitness"]]
+    if report:
+        mean, sd = report["mean"], report["sd"]
+        curves += [mean - sd, mean + sd, report["untrained_mean"]]
+    low, high = pd.Series(curves).min(), pd.Series(curves).max()
+    floor = low - (high - low)
+    below = rows[rows["fitness"] < floor]
+    if below.empty or low == high:
+        return
+    axes.set_ylim(floor, high + 0.1 * (high - low))
+    height = [0.02] * len(below)
+    transform = axes.get_xaxis_transform()
+    style = {"ls": "", "marker": "v", "ms": 4, "color": MEMBER}
+    label = "below this axis"
+    axes.plot(below["timesteps"], height, **style, label=label, transform=transform)
 
 
 def _draw_report(axes: Axes, report: dict) -> None:

@@ -83,7 +83,8 @@ def _draw_panels(panels: Panels, rows: pd.DataFrame, hyperparameters: int) -> Fi
     """Draws a grid of panels; the first ones are those of the hyperparameters."""
     columns = min(len(panels), 3 if len(panels) <= 12 else 4)
     lines = -(-len(panels) // columns)
-    size = (max(2.9 * columns, 5), 1.9 * lines + 1.1)
+    # Title and legend need seven inches.
+    size = (max(2.9 * columns, 7), 1.9 * lines + 1.1)
     figure = Figure(figsize=size, layout="constrained")
     end = max(rows["timesteps"].max(), 1)
     for index, (name, draw) in enumerate(panels.items()):
@@ -118,7 +119,7 @@ def _draw_hyperparameter(
     _draw_members(axes, transitions, old, name)
     explored = transitions[(old != transitions[name]) | transitions["reinitialised"]]
     dot: dict[str, Any] = {"ls": "", "marker": "o", "mew": 0}
-    style = dot | {"ms": 2.2, "color": MEMBER, "label": "explored, or drawn anew"}
+    style = dot | {"ms": 2.2, "color": MEMBER, "label": "changed, or drawn anew"}
     axes.plot(explored["timesteps_before"], explored[name], **style)
     _draw_lineage(axes, transitions, lineage, name)
     own = explored.merge(lineage[["round", "member"]], on=["round", "member"])

@@ -79,7 +79,13 @@ def add_title_and_legend(figure: Figure, title: str) -> None:
         columnspacing=1.4,
     )
     figure.suptitle(
-        title, x=0.01, ha="left", fontsize=12, fontweight="bold", color=TEXT
+        title,
+        x=0.01,
+        ha="left",
+        fontsize=12,
+        fontweight="bold",
+        color=TEXT,
+        wrap=True,
     )
 
 

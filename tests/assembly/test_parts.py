@@ -1,6 +1,7 @@
 """What is built from options, and which parts do not fit together."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from toy_runs import run_options
@@ -125,7 +126,6 @@ def test_mutation_needs_something_to_change():
             {"strategy": "mfpbt", "frequencies": "1,2", "pop_size": 12},
             "of a multiple of 4, give 16",
         ),
-        ({"strategy": "sha", "eta": 1}, "eta: 1 of 1"),
         (
             {"task": "toy", "strategy": "pbtnas"},
             "pbtnas needs architectures to search, "
@@ -153,3 +153,13 @@ def test_what_does_not_fit_together_is_refused(changes, problem):
         task = quadratic() if settings.task == "ppo" else make_task(settings)
         make_strategy(settings, task)
     assert problem in str(caught.value) and len(str(caught.value).splitlines()) == 1
+
+
+def test_one_episode_is_too_few_for_a_t_test():
+    options = Options(exploit="t_test", eval_episodes=1)
+    task = quadratic()._replace(
+        evaluate=lambda key, state, hyperparams: (jnp.zeros(1), jnp.int32(1))
+    )
+    words = "several returns of an evaluation, eval_episodes is 1, give at least 2$"
+    with pytest.raises(BadInput, match=words):
+        make_strategy(options, task)

@@ -122,7 +122,8 @@ def test_small_config():
     ("text", "problem"),
     [
         ("pop_siz: 8", "unknown setting 'pop_siz', nearest: pop_size"),
-        ("config: x.yaml", "unknown setting 'config'"),
+        ("config: x.yaml", "unknown setting 'config', it is only a flag"),
+        ("ps: 4", "unknown setting 'ps', write pop_size"),
         ("3: 4", "unknown setting '3'"),
         ("pop_size: [8", "not readable as YAML at line"),
         ("a: b: c", "not readable as YAML at line 1"),

@@ -6,7 +6,14 @@ import json
 from toys import quadratic
 
 from bgpbt.config.options import Options
-from bgpbt.storage.provenance import describe_space, file_hashes, identity, numerics
+from bgpbt.execution.devices import DeviceLayout
+from bgpbt.storage.provenance import (
+    describe_space,
+    environment,
+    file_hashes,
+    identity,
+    numerics,
+)
 from bgpbt.storage.schema import SCHEMA
 
 
@@ -15,6 +22,14 @@ def test_every_run_has_its_own_identity():
     assert one["schema"] == SCHEMA and one["id"] != other["id"]
     assert one | {"id": ""} == other | {"id": ""}
     assert json.loads(json.dumps(one))["numerics"] == numerics()
+
+
+def test_the_packages_of_a_task_and_of_an_environment_are_named():
+    layout = DeviceLayout(1, 1)
+    agents = environment(Options(), layout)
+    digits = environment(Options(task="classification"), layout)
+    assert "brax" in agents and "sklearn" not in agents
+    assert "sklearn" in digits and "brax" not in digits
 
 
 def test_a_space_is_described_in_its_order():

@@ -90,5 +90,5 @@ def test_the_first_round_is_compiled_before_what_comes_later(tmp_path, monkeypat
         foresee_generation(engine, state)
         return list(begun)
 
-    assert foreseen(0, 0) == foreseen(1, plan.rules.most) == []
+    assert foreseen(0, 0) == foreseen(1, plan.rules.max_generations) == []
     assert foreseen(1, 0) == ["_prepared_search.<locals>.make", "distil"]

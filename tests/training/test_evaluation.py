@@ -15,4 +15,4 @@ def test_which_returns_make_a_fitness():
     all_needed = [True, False, False, False, False]
     assert returns_valid(returns).tolist() == all_needed
     one_needed = [True, True, False, False, False]
-    assert returns_valid(returns, some=True).tolist() == one_needed
+    assert returns_valid(returns, allow_missing=True).tolist() == one_needed

@@ -146,7 +146,10 @@ def test_a_finished_run_given_again_is_only_drawn(tmp_path, monkeypatch, printed
     first = play(run_options(tmp_path))
     monkeypatch.delattr(api, "train_population")
     again = play(run_options(tmp_path))
-    line = f"finished: the run in {first.path} (round 5) is only drawn again"
+    line = (
+        f"finished: only the figures of the run in {first.path} (round 5) "
+        "are drawn again"
+    )
     assert line in printed.getvalue()
     assert again.report == first.report is not None
     pd.testing.assert_frame_equal(again.records, first.records, check_exact=True)

@@ -72,6 +72,31 @@ def is_png(path):
     ) and path.read_bytes().rstrip().endswith(b"IEND\xaeB`\x82")
 
 
+def test_a_member_far_below_does_not_flatten_the_curves(records, tmp_path):
+    """The worst of a round, which has no heirs."""
+    of_round = records["round"] == 2
+    worst = records["fitness"] == records.loc[of_round, "fitness"].min()
+    records.loc[of_round & worst, "fitness"] = -1e6
+    axes, _ = learning_curve(records, tmp_path / "c.png", title="", report=REPORT).axes
+    low, high = axes.get_ylim()
+    assert -150 < low < 0 and 50 < high < 150
+    assert line(axes, "below this axis").get_xdata().tolist() == [200]
+
+
+@pytest.mark.parametrize("names", [["discounting"], list(SPACE)])
+def test_title_and_legend_fit_into_the_figure(tmp_path, names):
+    records = make_records(space={name: SPACE[name] for name in names})
+    path = tmp_path / "s.png"
+    title = "classification_digits, pbt with sampled configurations, 16 members, seed 0"
+    limits = {name: SPACE[name] for name in names}
+    figure = hyperparameter_schedule(records, path, title=title, space_limits=limits)
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    for artist in (legend, figure._suptitle):
+        box = artist.get_window_extent()
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
+
+
 def test_learning_curve_draws_members_population_and_winner(records, tmp_path):
     path = tmp_path / "curve.png"
     axes, side = learning_curve(records, path, title="ant", report=REPORT).axes
@@ -179,11 +204,11 @@ def test_schedule_draws_a_panel_per_hyperparameter(records, tmp_path):
         ] == [low, high]
         assert len(tree(axes).get_segments()) == 4 * 5
     explored = [
-        len(line(axes, "explored, or drawn anew").get_xdata()) for axes in panels
+        len(line(axes, "changed, or drawn anew").get_xdata()) for axes in panels
     ]
     assert explored == [4, 4, 4, 0]  # the batch size never changes
     # A value is explored when its round starts, which is when the round before ends.
-    assert line(panels[0], "explored, or drawn anew").get_xdata().tolist() == [
+    assert line(panels[0], "changed, or drawn anew").get_xdata().tolist() == [
         100,
         200,
         300,
@@ -216,7 +241,7 @@ def test_weights_that_began_afresh_have_no_past(tmp_path):
         [400, 2e-4],
         [500, 2e-4],
     ]
-    assert [300, 2e-4] in line(panel, "explored, or drawn anew").get_xydata().tolist()
+    assert [300, 2e-4] in line(panel, "changed, or drawn anew").get_xydata().tolist()
     bend = next(s for s in tree(panel).get_segments() if tuple(s[-1]) == (400, 2e-4))
     assert bend.tolist() == [[300, 2e-4], [300, 2e-4], [400, 2e-4]]
 

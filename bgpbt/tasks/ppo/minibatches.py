@@ -1,9 +1,9 @@
 """Minibatches whose number is traced.
 
 A member's `batch_size` (segments) and `unroll_length` (steps of a segment) ask for
-S G / (batch_size unroll_length) minibatches of the S G transitions of a rollout (S
+T G / (batch_size unroll_length) minibatches of the T G transitions of a rollout (T
 decisions in G environments). That number is rounded to one of `NUM_MINIBATCHES`, each
-of which divides S G. Each of them has a compiled branch, and a vmapped chunk of members
+of which divides T G. Each of them has a compiled branch, and a vmapped chunk of members
 takes one branch together.
 """
 
@@ -22,7 +22,7 @@ def nearest_index(transitions: int, batch_size: Array, unroll_length: Array) -> 
     """Rounds the number of minibatches that a member asks for.
 
     Args:
-      transitions: of a rollout, S G.
+      transitions: of a rollout, T G.
       batch_size: segments of a minibatch. Shape `[]`.
       unroll_length: steps of a segment. Shape `[]`.
 
@@ -97,7 +97,7 @@ def sweep(num_pieces: int, step: Callable, carry: PyTree, data: PyTree) -> PyTre
       num_pieces: static.
       step: (carry, index [] int32, piece) -> carry.
       carry: what the first step gets.
-      data: arrays with leading axis S G, which `num_pieces` divides.
+      data: arrays with leading axis T G, which `num_pieces` divides.
 
     Returns:
       The carry of the last step.

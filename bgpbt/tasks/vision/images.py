@@ -95,7 +95,7 @@ def find_files(name: str, part: str, data_dir: str | None) -> tuple[Path, list[P
     if data_dir is None:
         raise BadInput(
             f"data_dir: {name} is not given, get its files from {SOURCES[name]} and "
-            "name their folder",
+            "give --data_dir with their folder",
             "data_dir",
         )
     try:

@@ -16,7 +16,7 @@ from bgpbt.config.loading import load_options
 from bgpbt.execution.cache import cpu_features
 from bgpbt.storage.store import OPTIONS
 
-ARCHIVES = Path(__file__).resolve().parents[1] / "witness"
+ARCHIVES = Path(__file__).resolve().parents[1] / "old_runs"
 FINISHED = "inverted_pendulum_spring_pbt_hpo/seed_0"
 HALF = "inverted_pendulum_spring_bgpbt_both/seed_0"
 
