@@ -11,9 +11,11 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # A file's tests share what they compile. In the order of their names: the files with
 # the fewest tests are not the fastest.
 PARALLEL = -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST = XLA_FLAGS="$$XLA_FLAGS $$($(BIN)/python tests/compile_flags.py)" \
+	$(BIN)/python -m pytest
 STAMP = $(VENV)/.installed-$(ACCEL)
 
-.PHONY: setup run test test-long test-extras test-full lint docs
+.PHONY: setup run test test-long test-scripts test-extras test-full lint docs
 
 setup: $(STAMP)
 
@@ -27,12 +29,15 @@ run: setup
 	$(BIN)/python main.py -c configs/ant_small.yaml -exist overwrite
 
 test: setup lint
-	XLA_FLAGS="$$XLA_FLAGS $$($(BIN)/python tests/compile_flags.py)" \
-		$(BIN)/python -m pytest -m "not slow and not long and not gpytorch and not package" $(PARALLEL)
+	$(PYTEST) -m "not long and not scripts and not gpytorch and not package" $(PARALLEL)
 
 # What is too long for `make test`.
 test-long: setup
-	$(BIN)/python -m pytest -m long $(PARALLEL)
+	$(PYTEST) -m long $(PARALLEL)
+
+# The quick form of every study and benchmark; they share nothing.
+test-scripts: setup
+	$(PYTEST) -m scripts -n 2
 
 # What needs more than the requirements: a wheel in an empty environment, GPyTorch.
 test-extras: setup

@@ -1,6 +1,7 @@
-"""Prints XLA's flags for `make test`: its tests compile much and compute little.
+"""Prints XLA's flags for the tests, which compile much and compute little.
 
-Compiled so, the tests take about half their time. Other stages compile as users do.
+Compiled so, they take about half their time. `make test-extras`, `make test-full` and
+single files compile as users do.
 """
 
 from importlib.metadata import version

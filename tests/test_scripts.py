@@ -1,5 +1,10 @@
-"""Each script runs in its quick form."""
+"""Each script runs in its quick form.
 
+Those that train in their own process run in the tests' one, where runs share programs
+and numbers of minibatches are few: their branches are most of what is compiled.
+"""
+
+import importlib
 import json
 import subprocess
 import sys
@@ -7,8 +12,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from toys import share
 
 from bgpbt.registry import STRATEGIES
+from bgpbt.result import Result
+from bgpbt.tasks.ppo import minibatches
 from scripts import bandit_regret, benchmark, witness
 
 ROOT = Path(benchmark.__file__).parents[1]
@@ -21,54 +29,84 @@ def script(name: str, *flags: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=ROOT, timeout=900, **pipes)
 
 
-def quick(name: str, path: Path, *flags: str) -> dict:
-    """Runs a script in its quick form; returns what it wrote."""
-    done = script(name, *flags, "--quick", "--json", str(path))
-    assert done.returncode == 0, done.stderr
-    written = json.loads(path.read_text())
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Calls a script's `main`; returns what it printed."""
+    share(monkeypatch, {})
+    monkeypatch.setattr(Result, "draw", lambda self: [])
+
+    def call(name: str, *flags: str) -> str:
+        module = importlib.import_module(f"scripts.{name}")
+        monkeypatch.setattr(module, "prepare_jax", lambda options: None, raising=False)
+        monkeypatch.setattr(minibatches, "NUM_MINIBATCHES", (2, 8))
+        assert module.main(list(flags)) == 0
+        return capsys.readouterr().out
+
+    return call
+
+
+@pytest.fixture
+def quick(call, tmp_path):
+    """Calls a script in its quick form; returns what it wrote."""
+
+    def quick(name: str, *flags: str) -> dict:
+        path = tmp_path / "figures.json"
+        printed = call(name, *flags, "--quick", "--json", str(path))
+        written = json.loads(path.read_text())
+        check(written)
+        assert written["figures"][0]["name"] in printed
+        return written
+
+    return quick
+
+
+def check(written: dict) -> None:
+    """What every quick form writes."""
     assert written["quick"] and written["machine"]["cores"] >= 1 and written["figures"]
     assert all((f["met"] is None) == (f["target"] is None) for f in written["figures"])
-    assert written["figures"][0]["name"] in done.stdout
-    return written
 
 
-@pytest.mark.long
+@pytest.mark.scripts
 def test_compile_runs(tmp_path):
-    written = quick("benchmark", tmp_path / "c.json", "compile")
+    path = tmp_path / "c.json"
+    done = script("benchmark", "compile", "--quick", "--json", str(path))
+    assert done.returncode == 0, done.stderr
+    written = json.loads(path.read_text())
+    check(written)
     figures = {f["name"]: f for f in written["figures"]}
     assert figures["estimate / XLA's analysis"]["target"] == "1/2 to 2"
     assert figures["instructions per optimizer step, 96 minibatches"]["value"] > 10
 
 
-@pytest.mark.slow
+@pytest.mark.scripts
 @pytest.mark.parametrize("name", [n for n in benchmark.NAMES if n != "compile"])
-def test_benchmarks_run(name, tmp_path):
-    assert quick("benchmark", tmp_path / "b.json", name)["benchmark"] == name
+def test_benchmarks_run(quick, name):
+    assert quick("benchmark", name)["benchmark"] == name
 
 
-@pytest.mark.slow
+@pytest.mark.scripts
 @pytest.mark.parametrize("name", ["learning_small", "fitness_ways", "compare_small"])
-def test_other_scripts_run(name, tmp_path):
+def test_other_scripts_run(quick, name, tmp_path):
     runs = ["--save_dir", str(tmp_path / "runs")] if name == "compare_small" else []
-    written = quick(name, tmp_path / "s.json", "--seeds", "1000", *runs)
-    assert written["benchmark"] == name
+    assert quick(name, "--seeds", "1000", *runs)["benchmark"] == name
 
 
-@pytest.mark.slow
-def test_the_comparison_of_strategies_runs(tmp_path):
-    table = ["--csv", str(tmp_path / "s.csv")]
-    written = quick("compare_strategies", tmp_path / "s.json", *table)
+@pytest.mark.scripts
+def test_the_comparison_of_strategies_runs(quick, tmp_path):
+    problems = ["--problems", "quadratic", "nine, drifting", "digits, cells"]
+    written = quick("compare_strategies", *problems, "--csv", str(tmp_path / "s.csv"))
     figures = {f["name"]: f["value"] for f in written["figures"]}
     most = figures["most steps that a strategy took, of random's"]
     assert most == figures["fewest"] == 1
     assert set(pd.read_csv(tmp_path / "s.csv")["strategy"]) == set(STRATEGIES)
 
 
-@pytest.mark.slow
-def test_distillation_runs(tmp_path):
+# A teacher that has learnt so little may be no better than an untrained member.
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.scripts
+def test_distillation_runs(quick, tmp_path):
     pictures = ["--csv", str(tmp_path / "d.csv"), "--figure", str(tmp_path / "d.png")]
-    written = quick("distillation", tmp_path / "d.json", *pictures)
-    assert written["benchmark"] == "distillation"
+    assert quick("distillation", *pictures)["benchmark"] == "distillation"
     rows = pd.read_csv(tmp_path / "d.csv")
     assert len(rows) == 2 * 8 * 5
     assert rows.groupby(["arm", "seed"])["steps"].max().nunique() == 1
@@ -76,17 +114,16 @@ def test_distillation_runs(tmp_path):
     assert (tmp_path / "d.png").stat().st_size > 5_000
 
 
-@pytest.mark.slow
-def test_regret_is_played_and_what_is_there_is_skipped(tmp_path):
+@pytest.mark.scripts
+def test_regret_is_played_and_what_is_there_is_skipped(call, tmp_path):
     played = ["--seeds", "1000", "1001", "--functions", "nine, drifting"]
     flags = [*played, "--rounds", "3", "--csv", str(tmp_path / "r.csv")]
-    first = script("bandit_regret", *flags)
-    assert first.returncode == 0, first.stderr
+    first = call("bandit_regret", *flags)
     assert len(pd.read_csv(tmp_path / "r.csv")) == len(bandit_regret.ARMS)
-    assert script("bandit_regret", *flags).stdout == first.stdout
+    assert call("bandit_regret", *flags) == first
 
 
-@pytest.mark.long
+@pytest.mark.scripts
 def test_the_witness_compares_runs(tmp_path):
     flags = ["--quick", "--strategies", "pbt", "random"]
     before, after = tmp_path / "before", tmp_path / "after"

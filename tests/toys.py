@@ -229,13 +229,13 @@ def play(options, task=None, strategy=None):
 def share(monkeypatch, engines: dict) -> None:
     """Lets runs share what is compiled.
 
-    Programs, where task and device layout are the same. Strategies, where their
-    settings are: they are pure functions. Plans stay their own.
+    Programs, where task, search space and device layout are the same. Strategies, where
+    their settings are: they are pure functions. Plans stay their own.
     """
     make, make_strategy = parts.make_engine, parts.make_strategy
 
     def cached(plan, task, strategy, device_layout, propose, **_):
-        key = (task.name, plan.pop_size, device_layout)
+        key = (task.name, *task.space, plan.pop_size, device_layout)
         if key not in engines:
             engines[key] = make(plan, task, strategy, device_layout, propose)
         return engines[key]._replace(
@@ -246,7 +246,7 @@ def share(monkeypatch, engines: dict) -> None:
         function = resolve("strategy", options.method, STRATEGIES)
         settings = kwargs_from(options, function)
         chosen = (options.strategy, options.pop_size, options.freeze)
-        key = (task.name, *chosen, repr(settings))
+        key = (task.name, *task.space, *chosen, repr(settings))
         if key not in engines:
             engines[key] = make_strategy(options, task)
         return engines[key]

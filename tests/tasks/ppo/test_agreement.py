@@ -263,7 +263,7 @@ def pendulums():
     return results
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("device_layout", [DeviceLayout(1, 2), DeviceLayout(2, 1)])
 def test_the_first_rollout_and_gradient_of_a_pendulum_agree(pendulums, device_layout):
     if device_layout not in pendulums:

@@ -80,10 +80,11 @@ def test_fitness_exists_in_every_round_however_short(monkeypatch, fitness):
             np.testing.assert_allclose(known, 1000 * position, rtol=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("fitness", FITNESS)
-def test_fitness_exists_in_every_round_of_halfcheetah(tmp_path, fitness):
+def test_fitness_exists_in_every_round_of_halfcheetah(tmp_path, monkeypatch, fitness):
     """About 100 steps a round of episodes of 1,000."""
+    monkeypatch.setattr(minibatches, "NUM_MINIBATCHES", (2, 8))
     changes = {
         "env_name": "halfcheetah",
         "episode_length": 1000,
