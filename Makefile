@@ -42,7 +42,7 @@ test-scripts: setup
 # What needs more than the requirements: a wheel in an empty environment, GPyTorch.
 test-extras: setup
 	$(PIP) "torch==2.13.0" gpytorch --retries 1 --extra-index-url https://download.pytorch.org/whl/cpu
-	$(BIN)/python -m pytest -m "gpytorch or package"
+	$(BIN)/python -m pytest -m "gpytorch or package" $(PARALLEL)
 
 test-full: setup lint
 	$(BIN)/python -m pytest -m "not gpytorch and not package" $(PARALLEL)

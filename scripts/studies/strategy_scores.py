@@ -11,20 +11,15 @@ from scipy import stats
 
 from scripts.benchmarks.figures import Figure
 from scripts.benchmarks.intervals import Row, interval
-from scripts.studies.strategy_problems import GROUPS
+from scripts.studies.strategy_problems import (
+    ARCHITECTURE_SEARCHERS,
+    GROUPS,
+    SEARCHERS,
+)
 
 DRAWS = 2_000
 # The order of columns.
-STRATEGIES = (
-    "bgpbt",
-    "pb2",
-    "pbt",
-    "mfpbt",
-    "sha",
-    "random",
-    "pbtnas",
-    "mutation",
-)
+STRATEGIES = tuple(dict.fromkeys(SEARCHERS + ARCHITECTURE_SEARCHERS))
 
 
 def scores_of(rows: pd.DataFrame, group: str) -> dict[str, np.ndarray]:

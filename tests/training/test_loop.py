@@ -69,7 +69,33 @@ def test_the_age_of_weights_travels_with_them_and_timesteps_stay(tmp_path, after
     assert set(last["timesteps"]) == {5 * ROUND}
 
 
+@pytest.mark.usefixtures("compile_once")
+def test_heirs_take_the_age_of_a_member_or_of_the_saved_best(tmp_path, after_save):
+    outcomes = []
+    result = play(run_options(tmp_path), strategy=watch(heirs_in_round_2(), outcomes))
+    seen = result.records[result.records["round"] <= 2]
+    best = seen["age"][seen["fitness"].idxmax()]
+    assert list(outcomes[2].age) == [480, 960, 960, 960]
+    assert list(outcomes[3].age) == [960, 960, best + 480, 1440]
+
+
 # Strategies through whole rounds
+
+
+def heirs_in_round_2() -> Strategy:
+    """Member 0 starts afresh; then 1 copies it, and 2 the saved best."""
+    fresh = fresh_start_of(0)
+
+    def step(key, state, outcome):
+        if outcome.timesteps[0] < 2 * ROUND:
+            return fresh.step(key, state, outcome)
+        decision = keep_everyone(outcome)
+        if outcome.timesteps[0] > 2 * ROUND:
+            return state, decision
+        parents = np.array([0, 0, P, 3], np.int32)
+        return state, decision._replace(parents=np.tile(parents[:, None], (1, 2)))
+
+    return fresh._replace(step=step)
 
 
 def fresh_start_of(member: int) -> Strategy:
