@@ -139,12 +139,9 @@ def _check_fits(options: Options, task: Task, strategy: Strategy) -> None:
             "search_mode",
         )
     if missing := [need for need in strategy.needs if not has[need]]:
-        one_return = "returns" in missing and options.task == "ppo"
-        reason = (
-            f"eval_episodes is {options.eval_episodes}, give at least 2"
-            if one_return
-            else f"task {name} with search_mode {mode} has none"
-        )
+        reason = f"task {name} with search_mode {mode} has none"
+        if missing[0] == "returns" and options.task == "ppo":
+            reason = f"eval_episodes is {options.eval_episodes}, give at least 2"
         raise BadInput(
             f"strategy: {base_name(options.strategy)} needs {NEEDS[missing[0]]}, "
             f"{reason}",

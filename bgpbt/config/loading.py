@@ -93,13 +93,13 @@ def read_settings(path: Path) -> dict[str, Any]:
     known = tuple(Options.model_fields)
     for key in values:
         if key not in known:
-            advice = _short_flags().get(str(key)) or nearest(str(key), known)
+            advice = _flag_advice().get(str(key)) or nearest(str(key), known)
             raise BadInput(f"{path}: unknown setting {str(key)!r}, {advice}")
     return values
 
 
-def _short_flags() -> dict[str, str]:
-    """Flags without their dash, which are no settings, and what to write instead."""
+def _flag_advice() -> dict[str, str]:
+    """What to write instead of a flag, by its name without dashes."""
     command_line = dict.fromkeys(("config", "dry_run"), "it is only a flag")
     return command_line | {
         flag.lstrip("-"): f"write {name}"

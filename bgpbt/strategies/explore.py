@@ -43,8 +43,8 @@ def perturb(
 ) -> Array:
     """Multiplies every hyperparameter by one of two factors, clipped to its range.
 
-    Each has a key of its own. Integers move by at least one step, doubling ones to a
-    neighbour.
+    Each has a key of its own. Integers move by at least one step, doubling ones to
+    half or twice their value.
 
     Args:
       key: PRNG key, consumed.

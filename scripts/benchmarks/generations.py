@@ -50,8 +50,8 @@ PROGRAMS = {"train": "train", "distil": "train", "evaluate": "evaluate"}
 
 def run(quick: bool, repeats: int, say: Callable) -> Result:
     """Measures distilling, grouping, and a whole run."""
-    spaces_of = {"arch_space": "small"} if quick else {}
-    options = small_options(quick, **SETTINGS | spaces_of)
+    space = {"arch_space": "small"} if quick else {}
+    options = small_options(quick, **SETTINGS, **space)
     number = 3 * options.pop_size
     updates = 2 if quick else 8
     figures = [

@@ -31,7 +31,7 @@ ROWS = 200
 
 def run(quick: bool, repeats: int, say: Callable) -> Result:
     """Interleaved repeats of decisions, then Ray Tune's generations."""
-    sizes = (8,) if quick else POPULATIONS
+    sizes = (8, 16) if quick else POPULATIONS
     cases = {}
     for name in STRATEGIES:
         say(f"{name}: {ROWS} members' rounds in populations of {sizes}")
