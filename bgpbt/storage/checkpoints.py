@@ -44,8 +44,10 @@ def write_checkpoint(
     partial.mkdir()
     rows.to_csv(partial / ROWS, index=False)
     write_json(partial / LAYOUT, {"schema": SCHEMA} | layout)
+    # Orbax writes the host's arrays in half the time of those of several devices.
+    leaves = _by_name(jax.device_get(state), SCHEMA)
     with _quiet_orbax() as ocp:
-        ocp.save((partial / STATE).resolve(), _by_name(state, SCHEMA))
+        ocp.save((partial / STATE).resolve(), leaves)
     write_json(partial / CHECKSUMS, _checksums(partial))
     os.replace(partial, path)
 
