@@ -8,7 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bgpbt.assembly.parts import Parts, assemble, make_strategy, make_task, start_engine
+from bgpbt.assembly.parts import (
+    Parts,
+    assemble,
+    in_asked_space,
+    make_strategy,
+    make_task,
+    start_engine,
+)
 from bgpbt.config import versions
 from bgpbt.config.errors import BadInput
 from bgpbt.config.loading import load_options
@@ -17,8 +24,13 @@ from bgpbt.execution.devices import layout_notices
 from bgpbt.forecast import describe, make_forecast
 from bgpbt.result import GIF, Result, title_of
 from bgpbt.storage.places import run_folder
-from bgpbt.storage.provenance import environment, identity
-from bgpbt.storage.store import OPTIONS, REPORT, RunStore
+from bgpbt.storage.provenance import (
+    describe_space,
+    environment,
+    identity,
+    recorded_task,
+)
+from bgpbt.storage.store import OPTIONS, REPORT, RUN, RunStore
 from bgpbt.training.engine import Engine
 from bgpbt.training.loop import train_population
 from bgpbt.training.report import make_report
@@ -62,7 +74,13 @@ def prepare(
     stores = [RunStore(run_folder(options, seed)) for seed in options.seed]
     for store in stores:
         store.check(options)
-    return Prepared(options, assemble(options, task, strategy), stores)
+    if task is not None:
+        task = in_asked_space(options, task)
+    parts = assemble(options, task, strategy)
+    if options.existing_policy == "resume":
+        for store in stores:
+            store.check_space(describe_space(parts.task.space))
+    return Prepared(options, parts, stores)
 
 
 def run(
@@ -132,7 +150,11 @@ def _run_seed(engine: Engine, options: Options, store: RunStore) -> Result:
     title = title_of(options, f"seed {seed}")
     with Display(title, options.max_timesteps, options.verbose) as display:
         finished = store.finished(options)
-        display.notice(store.open(options, identity(options, engine.task)))
+        what = identity(options, engine.task)
+        changed = store.changed_files(what["files"])
+        display.notice(store.open(options, what))
+        for line in changed if options.existing_policy == "resume" else []:
+            display.notice(line)
         if finished:
             result = _open(store, options, engine)
         else:
@@ -213,13 +235,28 @@ def open_run(
         )
     store.check_schema()
     options = load_options({}, store.path / OPTIONS)
-    task = task or make_task(options)
+    task = in_asked_space(options, task) if task else _task_of(store, options)
 
     def load() -> RunState:
         parts = assemble(options, task, strategy)
         return _load(store, options, start_engine(parts, background=False))
 
     return _result(store, options, task, load)
+
+
+def _task_of(store: RunStore, options: Options) -> Task:
+    """The task of a run; what the run itself knows of it where its file is gone."""
+    try:
+        return make_task(options)
+    except BadInput as error:
+        content = store.read_json(RUN)
+        if ":" not in options.task or content is None:
+            raise
+        warnings.warn(
+            f"{error}; records and figures open without it, weights do not",
+            stacklevel=3,
+        )
+        return recorded_task(content, str(error))
 
 
 def _open(store: RunStore, options: Options, engine: Engine) -> Result:

@@ -1,6 +1,5 @@
 """A moving picture of a policy in its environment."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -9,20 +8,19 @@ import jax
 from bgpbt.environment import Env
 from bgpbt.execution.cache import fast_compile_options
 from bgpbt.tasks.ppo.episodes import record_poses
+from bgpbt.types import Policy
 from bgpbt.viz import render
 
 SECONDS = 8.0  # of simulated time
 FRAMES_PER_SECOND = 20
 
 
-def film_policy(
-    env: Env, policy: Callable[[jax.Array], jax.Array], seed: int, path: Path
-) -> None:
+def film_policy(env: Env, policy: Policy, seed: int, path: Path) -> None:
     """Writes one episode as a GIF.
 
     Args:
       env: an environment with bodies.
-      policy: an observation `[O]` to an action `[A]`.
+      policy: what acts, without noise.
       seed: of the start state.
       path: of the GIF.
     """

@@ -16,6 +16,7 @@ from bgpbt.training.generations import first_generation, halving_rungs, should_s
 from bgpbt.training.plan import Plan
 from bgpbt.training.run_state import Generation
 from bgpbt.types import Task
+from bgpbt.viz.space_table import space_table
 
 
 class Forecast(NamedTuple):
@@ -161,6 +162,7 @@ def describe(
     }
     lines = [f"{name:27}{text}" for name, text in entries.items() if text]
     lines += [f"{'folder':27}{folder}" for folder in folders]
+    lines += ["", *space_table(task.space), ""]
     return "\n".join([title, *lines, "dry run: nothing was compiled or written"])
 
 

@@ -15,7 +15,7 @@ from bgpbt.config.options import Options
 from bgpbt.config.settings import base_name
 from bgpbt.storage import records
 from bgpbt.training.run_state import RunState
-from bgpbt.types import Task
+from bgpbt.types import Policy, Task
 
 GIF = "policy.gif"
 
@@ -55,17 +55,18 @@ class Result:
         playback = self.task.playback
         return playback is not None and playback.env.system is not None
 
-    def policy(self) -> Callable[[jax.Array], jax.Array]:
-        """The reported member's deterministic policy.
+    def policy(self) -> Policy:
+        """The reported member's policy.
 
         Returns:
-          A function of observations `[..., O]` to actions `[..., A]` in [-1, 1].
+          `policy(carry, observations)` gives the next carry and a distribution over
+          actions `[..., A]`, whose `mode()` is the action without noise. An episode
+          begins with `policy.carry`.
         """
-        return jax.jit(self._deterministic_policy(self.load()))
+        policy = self._policy_of(self.load())
+        return policy._replace(act=jax.jit(policy.act))
 
-    def _deterministic_policy(
-        self, state: RunState
-    ) -> Callable[[jax.Array], jax.Array]:
+    def _policy_of(self, state: RunState) -> Policy:
         if self.task.playback is None:
             raise BadInput(f"{self.task.name}: it has no policy")
         hyperparams = spaces.decode(self.task.space, state.best.config)
@@ -120,7 +121,7 @@ class Result:
 
         state = self.load()
         path = path or self.path / GIF
-        policy = self._deterministic_policy(state)
+        policy = self._policy_of(state)
         film_policy(playback.env, policy, int(state.progress.seed), path)
         return path
 

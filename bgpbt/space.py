@@ -18,6 +18,10 @@ import numpy as np
 Array = Any
 # Just under half a step, so that no coordinate of the cube rounds out of the range.
 _HALF = 0.49999
+# Whole numbers are decoded in float32 to int32, so they stay below this.
+MOST_WHOLE = 2**30
+# A whole number with more values is searched as a float is.
+_MANY_VALUES = 100
 
 
 class Float(NamedTuple):
@@ -31,6 +35,9 @@ class Float(NamedTuple):
     complement: bool = False
     log_complement: bool = False  # linear in ln(1 - value)
     group: str = "hyperparameter"
+    # What a user may widen it to: beyond, there is no such value.
+    least: float = -math.inf
+    most: float = math.inf
 
 
 class Integer(NamedTuple):
@@ -43,6 +50,8 @@ class Integer(NamedTuple):
     doubling: bool = False
     # Or the name of the block of weights whose architecture it describes.
     group: str = "hyperparameter"
+    least: float = -math.inf
+    most: float = math.inf
 
 
 class Categorical(NamedTuple):
@@ -57,6 +66,17 @@ Dimension = Float | Integer | Categorical
 SearchSpace = dict[str, Dimension]
 
 
+def is_continuous(dim: Dimension) -> bool:
+    """Whether a search moves in it as in a float.
+
+    So do whole numbers with many values: what a search of every value costs would grow
+    with the range.
+    """
+    if isinstance(dim, Integer) and not dim.doubling:
+        return dim.high - dim.low >= _MANY_VALUES
+    return isinstance(dim, Float)
+
+
 def validate(dim: Dimension) -> str:
     """What is wrong with a dimension, "" where nothing is."""
     if not isinstance(dim, Dimension):
@@ -64,15 +84,44 @@ def validate(dim: Dimension) -> str:
             f"{type(dim).__name__} is no dimension, give Float, Integer or Categorical"
         )
     if isinstance(dim, Categorical):
-        there = range(len(dim.choices))
-        return (
-            ""
-            if dim.default in there
-            else f"default {dim.default} is no place among the {len(there)} choices"
-        )
+        return _validate_choices(dim)
     for name in ("low", "high", "default"):
-        if not isinstance(getattr(dim, name), numbers.Real):
-            return f"{name} {getattr(dim, name)!r} is no number"
+        if problem := _validate_number(dim, getattr(dim, name)):
+            return f"{name} {problem}"
+    return _validate_range(dim)
+
+
+def _validate_choices(dim: Categorical) -> str:
+    if not isinstance(dim.choices, tuple | list) or not dim.choices:
+        return f"choices {dim.choices!r} are no tuple of at least one"
+    there = range(len(dim.choices))
+    if isinstance(dim.default, numbers.Integral) and dim.default in there:
+        return ""
+    return f"default {dim.default!r} is no place among the {len(there)} choices"
+
+
+def _validate_number(dim: Float | Integer, value: Any) -> str:
+    """What is wrong with an end or a default, "" where nothing is."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return f"{value!r} is no number"
+    if not math.isfinite(value):
+        return f"{value!r} is not finite"
+    size = abs(float(value))
+    if isinstance(dim, Integer):
+        if not size.is_integer():
+            return f"{value!r} is not a whole number"
+        return "" if size <= MOST_WHOLE else f"{value!r} is beyond {MOST_WHOLE:,}"
+    smallest = float(np.finfo(np.float32).tiny)
+    largest = float(np.finfo(np.float32).max)
+    if size and not smallest <= size <= largest:
+        return f"{value!r} is no float32, whose size is {smallest:.2g} to {largest:.2g}"
+    return ""
+
+
+def _validate_range(dim: Float | Integer) -> str:
+    """What is wrong with ends that are numbers, "" where nothing is."""
+    if isinstance(dim, Float) and np.float32(dim.low) == np.float32(dim.high):
+        return f"low {dim.low} and high {dim.high} are the same float32"
     if not (dim.low <= dim.high if isinstance(dim, Integer) else dim.low < dim.high):
         return f"low {dim.low} is not below high {dim.high}"
     if not dim.low <= dim.default <= dim.high:
@@ -114,6 +163,14 @@ def _is_log(dim: Dimension) -> bool:
     if isinstance(dim, Categorical):
         return False
     return dim.log or (isinstance(dim, Float) and dim.log_complement)
+
+
+def scale_of(dim: Dimension) -> str:
+    """How a dimension is spread over the unit cube, in a word."""
+    if isinstance(dim, Categorical):
+        return "choices"
+    names = ("log", "log_complement", "doubling")
+    return next((name for name in names if getattr(dim, name, False)), "linear")
 
 
 def limits(dim: Dimension) -> tuple[float, float]:

@@ -39,15 +39,24 @@ class TrainState(NamedTuple):
     # Environments, running episodes, the position in the data: never inherited, drawn
     # afresh by `refresh`.
     env_state: PyTree
+    # block -> averages of its weights (a target network, an EMA), of the blocks that
+    # have some; () where none has. They come from the block's parent, and are never
+    # shrunk.
+    averages: PyTree = ()
+    # Experience that is learnt from again (replay). It stays with the slot, or comes
+    # from the parent of the first block where the task says `inherits_memory`.
+    memory: PyTree = ()
 
 
 class Distillation(NamedTuple):
     """What a student learns from beside its own experience."""
 
-    teacher: TrainState  # without its env_state; perhaps of another padding
+    teacher: TrainState  # what is inherited of it; perhaps of another padding
     teacher_config: Array  # [D] in the unit cube
     steps_done: Array  # [] float32, steps of the distillation behind the student
     steps_total: Array  # [] float32, steps of the whole distillation
+    # Natural values of `teacher_config` by name, each []: filled in by the programs.
+    teacher_hyperparams: Hyperparams | tuple[()] = ()
 
 
 class Init(Protocol):
@@ -112,7 +121,28 @@ class Evaluate(Protocol):
 
         Returns:
           Returns `[E]`, whose mean is the fitness, larger is better; and the simulated
-          steps, `[]` int32.
+          steps, `[]` int32. Where the task has a `score`, statistics for it in the
+          place of returns: a tree of arrays.
+        """
+        ...
+
+
+class Score(Protocol):
+    """Turns what `evaluate` measured into returns, on the host.
+
+    For what a compiled program cannot do: float64, SciPy, text. It is outside the
+    program, so it may call anything that gives the same answer twice.
+    """
+
+    def __call__(self, statistics: PyTree) -> np.ndarray:
+        """Scores one member.
+
+        Args:
+          statistics: of one member, NumPy arrays, all finite: a member with others has
+            failed and is not scored.
+
+        Returns:
+          Returns `[num_scores]`, larger is better.
         """
         ...
 
@@ -120,18 +150,26 @@ class Evaluate(Protocol):
 class Refresh(Protocol):
     """Gives a member that has inherited its own environments."""
 
-    def __call__(self, key: Key, state: TrainState) -> TrainState:
-        """Draws `env_state` afresh; all else stays.
+    def __call__(
+        self, key: Key, state: TrainState, hyperparams: Hyperparams
+    ) -> TrainState:
+        """Draws `env_state` afresh, and empties `memory` where it must be; all else
+        stays.
 
         Args:
           key: PRNG key, consumed.
-          state: the member.
+          state: the member, with what it has inherited.
+          hyperparams: natural values by name, those it trains with next.
         """
         ...
 
 
-def _keep(key: Key, state: TrainState) -> TrainState:
+def _keep(key: Key, state: TrainState, hyperparams: Hyperparams) -> TrainState:
     return state
+
+
+def _all_of(architectures: dict[str, np.ndarray]) -> np.ndarray:
+    return np.ones(len(next(iter(architectures.values()))), bool)
 
 
 class Padding(NamedTuple):
@@ -139,20 +177,68 @@ class Padding(NamedTuple):
 
     # The same task padded to smaller networks, ascending.
     variants: tuple["Task", ...] = ()
-    # Which configurations [M, D] have networks that this padding holds: [M] bool. The
-    # largest task holds all of them.
-    supports: Callable[[np.ndarray], np.ndarray] = lambda config: np.ones(
-        len(config), bool
-    )
+    # Which architectures have networks that this padding holds, from the natural values
+    # [M] of the blocks' dimensions by name: [M] bool. The largest task holds all.
+    supports: Callable[[dict[str, np.ndarray]], np.ndarray] = _all_of
+
+
+class Distribution(Protocol):
+    """What a policy may do.
+
+    A *sample* is an action in the form that densities are stable for, such as before
+    tanh.
+    """
+
+    def sample(self, noise: Array) -> Array:
+        """The sample that `noise` stands for, both `[..., A]`."""
+        ...
+
+    def action(self, sample: Array) -> Array:
+        """What the environment takes, of a sample."""
+        ...
+
+    def mode(self) -> Array:
+        """The action without noise."""
+        ...
+
+    def log_prob(self, sample: Array) -> Array:
+        """Logarithm of the density of the sample's action. Shape `[...]`."""
+        ...
+
+    def entropy(self, noise: Array) -> Array:
+        """Entropy, perhaps an estimate from `noise`. Shape `[...]`."""
+        ...
+
+    def kl(self, other: Any) -> Array:
+        """Divergence of `other`, of the same kind, from this one. Shape `[...]`."""
+        ...
+
+
+class Policy(NamedTuple):
+    """What acts: `policy(carry, observations)` gives the next carry and distributions.
+
+    The carry is what a policy remembers within an episode; one without memory carries
+    `()`.
+    """
+
+    # (carry [..., ...], observations [..., O]) -> the same carry, a `Distribution` over
+    # actions [..., A].
+    act: Callable[[PyTree, Array], tuple[PyTree, Any]]
+    carry: PyTree = ()  # with which ONE episode begins
+
+    def __call__(self, carry: PyTree, obs: Array) -> tuple[PyTree, Any]:
+        """Acts once."""
+        return self.act(carry, obs)
 
 
 class Playback(NamedTuple):
     """What a GIF and an exported policy need, and training does not."""
 
     env: Any  # an `Env`
-    # (state, hyperparams) -> the deterministic policy, observations [..., O] to
-    # actions [..., A].
-    policy: Callable[[TrainState, Hyperparams], Callable[[Array], Array]]
+    policy: Callable[[TrainState, Hyperparams], Policy]
+
+
+NOTHING_OFFERED: SearchSpace = {}
 
 
 class Task(NamedTuple):
@@ -166,6 +252,8 @@ class Task(NamedTuple):
     train: Train
     evaluate: Evaluate
     refresh: Refresh = _keep
+    score: Score | None = None  # None: `evaluate` gives the returns itself
+    num_scores: int = 1  # E, where there is a `score`
     # Arrays that all members read. `train` and `evaluate` get them as keyword `data`.
     data: PyTree = ()
     # Loads what `evaluate` gets in the place of `data` for the report, which no
@@ -185,6 +273,11 @@ class Task(NamedTuple):
     fitness_from_training: bool = False
     playback: Playback | None = None
     padding: Padding = Padding()
+    # `memory` comes from the parent of the first block; False: it stays with the slot.
+    inherits_memory: bool = False
+    # Dimensions that are searched only where a user says so, and else are not among the
+    # hyperparameters that the functions get.
+    offered: SearchSpace = NOTHING_OFFERED
 
 
 class Source(enum.IntEnum):

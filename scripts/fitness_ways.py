@@ -42,6 +42,7 @@ from bgpbt.execution.members import map_members
 from bgpbt.execution.programs import Programs, make_programs
 from bgpbt.execution.streams import Stream, fold
 from bgpbt.forecast import forecast_rounds
+from bgpbt.tasks.ppo.episodes import repeated
 from bgpbt.types import Task
 from scripts.benchmarks import flags
 from scripts.benchmarks.figures import Result
@@ -120,23 +121,26 @@ def _play(task: Task, episodes: int, seed, round_, member, state, config):
     """Returns and lengths of one member's episodes."""
     env = task.playback.env
     key = fold(seed, int(Stream.report), round_, member)
-    act = task.playback.policy(state, spaces.decode(task.space, config))
+    policy = task.playback.policy(state, spaces.decode(task.space, config))
     start = jax.vmap(env.reset)(jax.random.split(key, episodes))
 
     def step(_, carry):
-        env_state, total, length, alive = carry
-        env_state = jax.vmap(env.step)(env_state, act(env_state.obs))
+        env_state, memory, total, length, alive = carry
+        memory, distribution = policy(memory, env_state.obs)
+        env_state = jax.vmap(env.step)(env_state, distribution.mode())
         total = total + jnp.where(alive, env_state.reward, 0)
-        return env_state, total, length + alive, alive & ~env_state.terminated
+        alive_next = alive & ~env_state.terminated
+        return env_state, memory, total, length + alive, alive_next
 
     carry = (
         start,
+        repeated(policy.carry, episodes),
         jnp.zeros(episodes),
         jnp.zeros(episodes, jnp.int32),
         jnp.ones(episodes, bool),
     )
     decisions = env.decisions_per_episode
-    _, total, length, _ = jax.lax.fori_loop(0, decisions, step, carry)
+    _, _, total, length, _ = jax.lax.fori_loop(0, decisions, step, carry)
     return total, length
 
 

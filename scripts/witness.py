@@ -105,10 +105,13 @@ def _differing_parts(run: Path, other: Path) -> list[str]:
         pd.read_csv(folder / "records.csv", dtype=str, keep_default_na=False)
         for folder in (run, other)
     )
-    if list(ours) != list(theirs) or len(ours) != len(theirs):
-        return ["other columns or another number of rows"]
-    compared = [column for column in ours if column not in CLOCKS]
-    differing = [c for c in compared if not ours[c].equals(theirs[c])]
+    if len(ours) != len(theirs):
+        return ["another number of rows"]
+    either = [*ours, *(column for column in theirs if column not in ours)]
+    compared = [c for c in either if c in ours and c in theirs and c not in CLOCKS]
+    differing = [f"{c}, only in one of them" for c in either if c not in compared]
+    differing = [text for text in differing if text.partition(",")[0] not in CLOCKS]
+    differing += [c for c in compared if not ours[c].equals(theirs[c])]
     if _report(run) != _report(other):
         differing.append("report.json")
     return differing

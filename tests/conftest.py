@@ -42,9 +42,14 @@ def engines():
 
 
 @pytest.fixture
-def compile_once(monkeypatch, engines):
+def compile_once(monkeypatch, engines, no_figures):
     """Compiles programs once for all tests of the toy, and draws no figures."""
     share(monkeypatch, engines)
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Runs draw nothing."""
     monkeypatch.setattr(Result, "draw", lambda self: [])
 
 

@@ -74,12 +74,13 @@ def test_a_whole_run_of_another_task(tmp_path):
 
 @pytest.mark.usefixtures("compile_once")
 def test_a_new_run_says_what_it_is(tmp_path):
-    """Its format, its identity, its space, the user's files, and its numerics."""
+    """Format, identity, what is trained, its space, the user's files, numerics."""
     result = bgpbt.run(two_rounds(tmp_path), quadratic())
     content = json.loads((result.path / "run.json").read_text())
-    assert list(content) == ["schema", "id", "space", "files", "numerics"]
+    assert list(content) == ["schema", "id", "task", "space", "files", "numerics"]
     assert content["schema"] == SCHEMA and len(content["id"]) == 32
     assert [dim["name"] for dim in content["space"]] == list(SPACE)
+    assert content["task"]["blocks"] == ["first", "second"]
     assert content["files"] == {}
     assert content["numerics"]["x64"] is False
     bgpbt.run(two_rounds(tmp_path), quadratic())

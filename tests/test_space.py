@@ -82,9 +82,10 @@ def test_a_scale_near_one_is_even_in_the_logarithm_of_the_complement():
         [1e-1, 1e-2, 1e-3, 1e-4],
         rtol=2e-3,
     )
-    assert dim == Float(0.9, 0.9999, 0.97, complement=True, log_complement=True)
+    near_one = {"complement": True, "log_complement": True}
+    assert dim == Float(0.9, 0.9999, 0.97, **near_one, least=0, most=1)
     assert hyperparameter_space(64)["discounting"] == Float(
-        0.9, 0.9999, 0.97, log=True, complement=True
+        0.9, 0.9999, 0.97, log=True, complement=True, least=0, most=1
     )
 
 
@@ -222,8 +223,27 @@ def test_group_mask():
         (Integer(3, 3, 3), ""),
         (Integer(4, 3, 3), "low 4 is not below high 3"),
         (Float(0.0, 1.0, None), "default None is no number"),
-        (Float(1.0, 1.0, 1.0), "low 1.0 is not below high 1.0"),
-        (Float(float("nan"), 1.0, 0.5), "low nan is not below high 1.0"),
+        (Float(1.0, 1.0, 1.0), "low 1.0 and high 1.0 are the same float32"),
+        (Float(float("nan"), 1.0, 0.5), "low nan is not finite"),
+        (Float(0.0, math.inf, 1.0), "high inf is not finite"),
+        (Float(0.0, 1.0, math.nan), "default nan is not finite"),
+        (Float(False, 1.0, 0.5), "low False is no number"),
+        (
+            Float(1e-40, 1e-30, 1e-35, log=True),
+            "low 1e-40 is no float32, whose size is 1.2e-38 to 3.4e+38",
+        ),
+        (
+            Float(0.0, 1e39, 1.0),
+            "high 1e+39 is no float32, whose size is 1.2e-38 to 3.4e+38",
+        ),
+        (
+            Float(1.0, 1.00000001, 1.0),
+            "low 1.0 and high 1.00000001 are the same float32",
+        ),
+        (Integer(1.5, 8, 2), "low 1.5 is not a whole number"),
+        (Integer(1, 8, 2.5), "default 2.5 is not a whole number"),
+        (Integer(0, 2**31, 1), "high 2147483648 is beyond 1,073,741,824"),
+        (Integer(-(2**30), 2**30, 1), ""),
         (Float(0.0, 1.0, 2.0), "default 2.0 is not in 0.0 to 1.0"),
         (Integer(0, 8, 1, log=True), "low 0 has no logarithm, give one above 0"),
         (Integer(0, 8, 1, doubling=True), "low 0 has no logarithm, give one above 0"),
@@ -234,9 +254,20 @@ def test_group_mask():
         (Integer(3, 24, 6, doubling=True), ""),
         (Categorical(("a", "b"), 1), ""),
         (Categorical(("a", "b"), 2), "default 2 is no place among the 2 choices"),
-        (Categorical((), 0), "default 0 is no place among the 0 choices"),
+        (Categorical((), 0), "choices () are no tuple of at least one"),
+        (Categorical("ab", 0), "choices 'ab' are no tuple of at least one"),
+        (Categorical(("a", "b"), "a"), "default 'a' is no place among the 2 choices"),
         (0.5, "float is no dimension, give Float, Integer or Categorical"),
     ],
 )
 def test_what_is_wrong_with_a_dimension(dim, message):
     assert spaces.validate(dim) == message
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_the_largest_whole_numbers_are_decoded_within_their_range(log):
+    dim = Integer(1, spaces.MOST_WHOLE, 1, log=log)
+    units = jnp.linspace(0, 1, 1001)
+    decoded = np.asarray(spaces.decode_dimension(dim, units))
+    assert decoded.min() == 1 and decoded.max() == spaces.MOST_WHOLE
+    assert (np.diff(decoded.astype(np.int64)) >= 0).all()

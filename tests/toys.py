@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 import bgpbt
-from bgpbt import space as spaces
 from bgpbt.assembly import parts
 from bgpbt.assembly.lookup import kwargs_from, resolve
 from bgpbt.registry import STRATEGIES
@@ -44,9 +43,6 @@ def quadratic(size: int = 4, padded_variants: tuple[int, ...] = ()) -> Task:
       size: largest `first_width` that the program holds.
       padded_variants: smaller sizes, ascending.
     """
-
-    width = SPACE["first_width"]
-    column = list(SPACE).index("first_width")
 
     def mask(h):
         return (jnp.arange(size) < h["first_width"]).astype(jnp.result_type(float))
@@ -135,12 +131,12 @@ def quadratic(size: int = 4, padded_variants: tuple[int, ...] = ()) -> Task:
         init=init,
         train=train,
         evaluate=evaluate,
-        refresh=lambda key, state: state._replace(
+        refresh=lambda key, state, h: state._replace(
             env_state=env_state(jax.random.normal(key, (4,)))
         ),
         padding=Padding(
             variants=tuple(quadratic(smaller) for smaller in padded_variants),
-            supports=lambda config: spaces.value_at(width, config[:, column]) <= size,
+            supports=lambda architectures: architectures["first_width"] <= size,
         ),
     )
 

@@ -21,6 +21,7 @@ from bgpbt.execution.shapes import (
     trained_shapes,
 )
 from bgpbt.training.decision_check import check_decision
+from bgpbt.training.round_records import COLUMNS, is_reserved
 from bgpbt.types import (
     NEEDS,
     Decision,
@@ -52,14 +53,7 @@ def check_task(word: str, task: Task) -> None:
     state = call_user_code("task", word, "init", member_shapes, task)
     _check_init(word, task, state)
     _check_train(word, task, state)
-    evaluated = call_user_code("task", word, "evaluate", evaluated_shapes, task)
-    is_pair = isinstance(evaluated, tuple)
-    if not is_pair or [len(getattr(x, "shape", "no")) for x in evaluated] != [1, 0]:
-        _refuse_task(
-            word,
-            f"evaluate gives {_kind(evaluated)}, "
-            "not returns [E] and the simulated steps []",
-        )
+    _check_evaluate(word, task)
     refreshed = call_user_code("task", word, "refresh", refreshed_shapes, task)
     if changed := difference(refreshed, state):
         _refuse_task(word, f"refresh changes the state: {changed}")
@@ -76,7 +70,15 @@ def _check_space(word: str, task: Task) -> None:
             "space has nothing to search, "
             "give a dict name -> Float, Integer or Categorical",
         )
-    for name, dim in task.space.items():
+    for name, dim in (task.space | task.offered).items():
+        if not isinstance(name, str) or not name.isidentifier():
+            _refuse_task(word, f"space: {name!r} is no name, give letters, digits, _")
+        if is_reserved(name):
+            _refuse_task(
+                word,
+                f"space: {name} is a column that the records have already, "
+                "give another name",
+            )
         if problem := spaces.validate(dim):
             _refuse_task(word, f"space: {name}: {problem}")
         if dim.group not in ("hyperparameter", *task.blocks):
@@ -98,6 +100,13 @@ def _check_init(word: str, task: Task, state: TrainState) -> None:
                 f"init: {field} is {_kind(blocks)}, give a dict with one entry "
                 f"for each of blocks {task.blocks}",
             )
+    averages = state.averages
+    if not isinstance(averages, dict | tuple) or not set(averages) <= set(task.blocks):
+        _refuse_task(
+            word,
+            f"init: averages is {_kind(averages)}, give a dict whose entries are some "
+            f"of {task.blocks}",
+        )
 
 
 def _check_train(word: str, task: Task, state: TrainState) -> None:
@@ -121,6 +130,30 @@ def _check_train(word: str, task: Task, state: TrainState) -> None:
         if len(shape) != axes:
             right = "shape [E]" if axes else "one number"
             _refuse_task(word, f"train: {name!r} has shape {shape}, give {right}")
+
+
+def _check_evaluate(word: str, task: Task) -> None:
+    evaluated = call_user_code("task", word, "evaluate", evaluated_shapes, task)
+    first = "returns [E]" if task.score is None else "statistics"
+    pair = evaluated if isinstance(evaluated, tuple) else ()
+    axes = [len(getattr(x, "shape", "no")) for x in pair]
+    if len(pair) != 2 or axes[1] != 0 or (task.score is None and axes[0] != 1):
+        _refuse_task(
+            word,
+            f"evaluate gives {_kind(evaluated)}, "
+            f"not {first} and the simulated steps []",
+        )
+    if task.score is None:
+        return
+    if task.fitness_from_training:
+        _refuse_task(
+            word, "score is not used where fitness_from_training, give one of them"
+        )
+    if not isinstance(task.num_scores, numbers.Integral) or task.num_scores < 1:
+        _refuse_task(
+            word,
+            f"num_scores is {task.num_scores!r}, give a whole number of at least 1",
+        )
 
 
 def check_strategy(word: str, strategy: Strategy, task: Task, pop_size: int) -> None:
@@ -159,6 +192,12 @@ def check_strategy(word: str, strategy: Strategy, task: Task, pop_size: int) -> 
                 word,
                 f"diagnostics: {name} has shape {np.shape(column)}, "
                 f"give () or ({pop_size},)",
+            )
+        if name in task.space or name in COLUMNS:
+            _refuse_strategy(
+                word,
+                f"diagnostics: {name} is a column that the records have already, "
+                "give another name",
             )
 
 

@@ -147,3 +147,8 @@ def call_user_code(
             f"{setting}: {word}: {part} raises {type(error).__name__}: {why}{where}",
             setting,
         ) from error
+
+
+def guarded(setting: str, word: str, part: str, function: Callable) -> Callable:
+    """A user's function whose errors are one line, see `call_user_code`."""
+    return partial(call_user_code, setting, word, part, function)

@@ -1,10 +1,18 @@
 """Settings become a task, a strategy, a plan, a place on the devices."""
 
+from functools import partial
 from typing import NamedTuple
 
 from bgpbt import space as spaces
 from bgpbt.assembly import contract
-from bgpbt.assembly.lookup import build, call_user_code, kwargs_from, resolve
+from bgpbt.assembly.lookup import (
+    build,
+    call_user_code,
+    guarded,
+    kwargs_from,
+    resolve,
+)
+from bgpbt.assembly.search_space import customise
 from bgpbt.config.errors import BadInput
 from bgpbt.config.options import Options
 from bgpbt.config.settings import base_name
@@ -79,7 +87,28 @@ def make_task(options: Options) -> Task:
     task = build("task", options.task, function, Task, options)
     if options.task not in TASKS:
         contract.check_task(options.task, task)
-    return task
+        if task.score is not None:
+            score = guarded("task", options.task, "score", task.score)
+            task = task._replace(score=score)
+    return in_asked_space(options, task)
+
+
+def in_asked_space(options: Options, task: Task) -> Task:
+    """A task in the search space that the options ask for.
+
+    Raises:
+      BadInput: there is no such dimension, or it cannot be so.
+    """
+    customised = customise(task, options.space, options.fix)
+    if options.search_mode == "nas":
+        for name in options.space:
+            if customised.space[name].group == "hyperparameter":
+                raise BadInput(
+                    f"space: {name} is not searched with -sm nas, give -sm both or "
+                    f"--fix {name}=VALUE",
+                    "space",
+                )
+    return customised
 
 
 def make_strategy(options: Options, task: Task) -> Strategy:
@@ -103,7 +132,20 @@ def make_strategy(options: Options, task: Task) -> Strategy:
         **kwargs_from(options, function),
     )
     _check_fits(options, task, strategy)
+    if options.strategy not in STRATEGIES:
+        strategy = _guarded_strategy(options.strategy, strategy)
     return frozen(strategy) if options.freeze else strategy
+
+
+def _guarded_strategy(word: str, strategy: Strategy) -> Strategy:
+    """A strategy of a user's file, whose errors in a run are one line, too."""
+    wrap = partial(guarded, "strategy", word)
+    return strategy._replace(
+        init=wrap("init", strategy.init),
+        step=wrap("step", strategy.step),
+        diagnostics=wrap("diagnostics", strategy.diagnostics),
+        draw=wrap("draw", strategy.draw),
+    )
 
 
 def make_plan(options: Options, task: Task) -> Plan:

@@ -73,7 +73,26 @@ def render(tokens: list[str]) -> int:
     return 0
 
 
-SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {"render": render}
+def space(tokens: list[str]) -> int:
+    """Prints the search space of what the flags ask for, and what could be added."""
+    values = parse(tokens)
+    options = load_options(values, values.pop("config", None))
+    versions.check()
+    from bgpbt import api
+    from bgpbt.viz.space_table import space_table
+
+    task = api.make_task(options)
+    print("\n".join(space_table(task.space)))
+    if task.offered:
+        print("\nnot searched unless --space names it:")
+        print("\n".join(space_table(task.offered)))
+    return 0
+
+
+SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "render": render,
+    "space": space,
+}
 
 
 def _end(code: int, message: object) -> int:

@@ -5,11 +5,16 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+from pydantic.fields import FieldInfo
+
 from bgpbt.config.errors import BadInput, nearest
 from bgpbt.config.options import Options, available, choices
 from bgpbt.config.settings import declaration
 
-USAGE = "%(prog)s [flags of the run]  |  %(prog)s render RUN_FOLDER"
+USAGE = (
+    "%(prog)s [flags of the run]  |  %(prog)s space [flags of the run]  |  "
+    "%(prog)s render RUN_FOLDER"
+)
 COMMAND_FLAGS = {
     "-h": "help",
     "--help": "help",
@@ -17,6 +22,7 @@ COMMAND_FLAGS = {
     "--config": "config",
     "--dry_run": "dry_run",
 }
+_NOTHING = FieldInfo()
 DEFAULT_WORDS = {"None": "none", "False": "off"}  # of defaults
 
 
@@ -90,6 +96,8 @@ def _arity(name: str) -> dict[str, Any]:
         return {"action": "store_false" if default else "store_true"}
     if bare := declaration(name).bare:
         return {"nargs": "?", "const": bare, "metavar": "X"}
+    if isinstance(default, dict):
+        return {"nargs": "+", "action": "extend", "metavar": "NAME=X"}
     if isinstance(default, tuple):
         return {"nargs": "+", "metavar": "X"}
     return {"metavar": "X"}
@@ -102,6 +110,8 @@ def _help(name: str) -> str:
         return f"switch off: {field.description}".replace("%", "%%")
     if isinstance(default, tuple):
         default = ",".join(map(str, default))
+    if isinstance(default, dict):
+        default = "none"
     words = [", ".join(available(name))]
     words.append(f"default: {DEFAULT_WORDS.get(str(default), default)}")
     later = [word for word in choices(name) if word not in available(name)]
@@ -154,6 +164,8 @@ def check_tokens(tokens: list[str]) -> None:
         flag = token.split("=")[0] if token.startswith("--") else token
         if flag not in names:
             raise BadInput(f"unknown flag {token}, {_advice(token, names)}")
+        if isinstance(Options.model_fields.get(names[flag], _NOTHING).default, dict):
+            continue  # each adds to the others
         first = seen.get(names[flag])
         if first == flag:
             raise BadInput(f"{flag} is given twice, give it once")

@@ -90,4 +90,11 @@ def check_generations(options: Settings) -> None:
         )
 
 
-CHECKS = (check_population, check_budget, check_freeze, check_generations)
+def check_space(options: Settings) -> None:
+    """A dimension is searched or fixed."""
+    for name in options.fix:
+        if name in options.space:
+            raise BadInput(f"fix: {name} is also in space, give one of them", "fix")
+
+
+CHECKS = (check_space, check_population, check_budget, check_freeze, check_generations)

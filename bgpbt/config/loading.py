@@ -7,6 +7,7 @@ import yaml
 
 from bgpbt.config.errors import BadInput, nearest
 from bgpbt.config.options import Options, choices
+from bgpbt.config.search_space import changes, values
 from bgpbt.config.settings import declaration
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -46,11 +47,34 @@ def load_options(
     origin |= dict.fromkeys(chosen, config)
     origin |= dict.fromkeys(argv_values)
     try:
-        return Options(**(usual | chosen | argv_values))
+        merged = _merged_space(usual, chosen, argv_values)
+        return Options(**(usual | chosen | argv_values | merged))
     except BadInput as error:
         source = origin.get(error.field or "")
         message = f"{source}: {error}" if source else str(error)
         raise type(error)(message, error.field) from None
+
+
+def _merged_space(*layers: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """What the layers say of the search space, dimension by dimension; later ones win.
+
+    Raises:
+      BadInput: one of them cannot be read.
+    """
+    merged: dict[str, dict[str, str]] = {}
+    for layer in layers:
+        given = {}
+        for setting, read in (("space", changes), ("fix", values)):
+            try:
+                given[setting] = read(layer.get(setting, {}))
+            except ValueError as error:
+                raise BadInput(f"{setting}: {error}", setting) from None
+        again = set().union(*given.values())
+        for setting, texts in given.items():
+            before = merged.get(setting, {})
+            kept = {name: x for name, x in before.items() if name not in again}
+            merged[setting] = kept | texts
+    return merged
 
 
 def _usual_file(values: dict[str, Any]) -> Path | None:

@@ -35,6 +35,17 @@ class Options(Settings):
         _check_available(self)
         return self
 
+    def with_absolute_paths(self) -> "Options":
+        """The same, where a user's files are known from every folder."""
+        words = {name: getattr(self, name) for name in parsers.TABLES}
+        absolute = {
+            name: f"{Path(path).absolute()}:{function}"
+            for name, word in words.items()
+            for path, colon, function in [word.rpartition(":")]
+            if colon
+        }
+        return self.model_copy(update=absolute)
+
     def to_yaml(self) -> str:
         """All settings as YAML; `load_options` on that text gives equal options."""
         return yaml.safe_dump(

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bgpbt.config import parsers
+from bgpbt.config import parsers, search_space
 from bgpbt.config.schedule import Schedule
 from bgpbt.registry import GENERATIONAL
 
@@ -125,6 +125,12 @@ class Settings(BaseModel):
     discounting_scale: Literal["log", "log_complement"] = _search(
         "log",
         "discounting is searched in its own logarithm, or in that of 1 - discounting",
+    )
+    space: search_space.Changes = _search(
+        {}, "ranges of your own: NAME=LOW:HIGH[:SCALE][:default=X], NAME=A,B"
+    )
+    fix: search_space.Values = _search(
+        {}, "dimensions that are not searched: NAME=VALUE"
     )
     n_init: parsers.MaybeCount = _search(
         None,

@@ -10,10 +10,11 @@ from jax.sharding import NamedSharding
 
 from bgpbt.execution.cache import fast_compile_options
 from bgpbt.execution.devices import DeviceLayout, replicated, sharded, usable_cores
+from bgpbt.execution.inherit import heritage
 from bgpbt.execution.programs import Programs
 from bgpbt.execution.shapes import member_shapes
 from bgpbt.execution.streams import Stream
-from bgpbt.types import Decision, Distillation, PyTree, Task, TrainState
+from bgpbt.types import Decision, Distillation, PyTree, Task
 
 # They run for milliseconds in a round: what costs time in them is compiling.
 COMPILED_FAST = ("init", "inherit")
@@ -105,9 +106,9 @@ def _arguments(
     data = _placed(task.data, everywhere)
     shapes = jax.eval_shape(programs.init, seed, round_, members, config)
     population = _placed(shapes, sharded(device_layout))
-    best = _placed(_without_env(task), everywhere)
+    best = _placed(heritage(task, member_shapes(task)), everywhere)
     teaching = Distillation(
-        teacher=_placed(_without_env(largest), everywhere),
+        teacher=_placed(heritage(largest, member_shapes(largest)), everywhere),
         teacher_config=config[0],
         steps_done=np.float32(0),
         steps_total=np.float32(0),
@@ -133,10 +134,6 @@ def _decision(task: Task, pop_size: int) -> Decision:
         active=np.ones(pop_size, bool),
         source=np.zeros(pop_size, np.int32),
     )
-
-
-def _without_env(task: Task) -> TrainState:
-    return member_shapes(task)._replace(env_state=())
 
 
 def _placed(tree: PyTree, sharding: NamedSharding) -> PyTree:

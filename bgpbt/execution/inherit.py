@@ -3,7 +3,19 @@
 import jax
 import jax.numpy as jnp
 
-from bgpbt.types import Array, Decision, PyTree, TrainState
+from bgpbt.types import Array, Decision, PyTree, Task, TrainState
+
+
+def heritage(task: Task, state: TrainState) -> TrainState:
+    """What can be inherited of a member, or of many: all that is not its slot's own."""
+    memory = state.memory if task.inherits_memory else ()
+    return state._replace(env_state=(), memory=memory)
+
+
+def with_slot(state: TrainState, slot: TrainState) -> TrainState:
+    """A heritage in a slot that has environments, and memory where none came along."""
+    memory = state.memory if jax.tree.leaves(state.memory) else slot.memory
+    return state._replace(env_state=slot.env_state, memory=memory)
 
 
 def shrink_perturb(
@@ -11,7 +23,9 @@ def shrink_perturb(
 ) -> PyTree:
     """shrink * weights + perturb * fresh (Ash and Adams, 2020).
 
-    A factor of 0 removes its part even where that is NaN.
+    A factor of 0 removes its part even where that is NaN. Every leaf keeps its dtype.
+    What is not a float cannot be shrunk: it stays, or is fresh where `shrink` is 0 and
+    something is added.
 
     Args:
       weights: of one member.
@@ -21,9 +35,12 @@ def shrink_perturb(
     """
 
     def blend(old: Array, new: Array) -> Array:
+        if not jnp.issubdtype(old.dtype, jnp.inexact):
+            return jnp.where((shrink == 0) & (perturb != 0), new, old)
         kept = jnp.where(shrink == 0, 0, shrink * old)
         added = jnp.where(perturb == 0, 0, perturb * new)
-        return jnp.where((shrink == 1) & (perturb == 0), old, kept + added)
+        blended = (kept + added).astype(old.dtype)
+        return jnp.where((shrink == 1) & (perturb == 0), old, blended)
 
     return jax.tree.map(blend, weights, fresh)
 
@@ -39,7 +56,7 @@ def is_blended(decision: Decision) -> Array:
 
 
 def gather(
-    blocks: tuple[str, ...],
+    task: Task,
     population: TrainState,
     best: TrainState,
     fresh: TrainState,
@@ -47,38 +64,61 @@ def gather(
 ) -> TrainState:
     """Gives every member what it inherits. `env_state` stays where it is.
 
-    Weights and optimizer state of a block come from the block's parent. Where the
-    weights are blended, the optimizer state is fresh. The statistics come from the
+    Weights, optimizer state and averages of a block come from the block's parent. Where
+    the weights are blended, the optimizer state is fresh. Where they begin afresh, so
+    do the averages. Statistics, and memory where the task inherits it, come from the
     parent of the first block, and are fresh where all blocks begin afresh.
 
     Args:
-      blocks: names of the blocks, in the order of the decision's columns.
+      task: names the blocks, in the order of the decision's columns.
       population: shape `[P, ...]`.
-      best: the saved best, parent number P.
-      fresh: a fresh initialisation of every member. Shape `[P, ...]`.
+      best: the heritage of the saved best, parent number P.
+      fresh: the heritage of a fresh initialisation of every member. Shape `[P, ...]`.
       decision: parents, shrink and perturb.
     """
-    params = {}
-    opt_state = {}
-    for b, block in enumerate(blocks):
+    sources = population, best, fresh
+    params, opt_state, averages = {}, {}, {}
+    for b, block in enumerate(task.blocks):
         parents = decision.parents[:, b]
         shrink = decision.shrink[:, b]
         perturb = decision.perturb[:, b]
-        unchanged = (shrink == 1) & (perturb == 0)
         weights = _take(population.params[block], best.params[block], parents)
         params[block] = jax.vmap(shrink_perturb)(
             weights, fresh.params[block], shrink, perturb
         )
-        inherited = _take(population.opt_state[block], best.opt_state[block], parents)
-        opt_state[block] = jax.vmap(_choose)(
-            unchanged, inherited, fresh.opt_state[block]
-        )
-    first_parent = decision.parents[:, 0]
-    inherited = _take(population.statistics, best.statistics, first_parent)
-    statistics = jax.vmap(_choose)(
-        ~starts_afresh(decision), inherited, fresh.statistics
+        unchanged = (shrink == 1) & (perturb == 0)
+        of_block = [state.opt_state[block] for state in sources]
+        opt_state[block] = _inherited(of_block, parents, unchanged)
+        if block in population.averages:
+            goes_on = (shrink != 0) | (perturb == 0)
+            of_block = [state.averages[block] for state in sources]
+            averages[block] = _inherited(of_block, parents, goes_on)
+    parents = decision.parents[:, 0]
+    goes_on = ~starts_afresh(decision)
+    statistics = _inherited([state.statistics for state in sources], parents, goes_on)
+    memory = population.memory
+    if task.inherits_memory:
+        memory = _inherited([state.memory for state in sources], parents, goes_on)
+    return TrainState(
+        params=params,
+        opt_state=opt_state,
+        statistics=statistics,
+        env_state=population.env_state,
+        averages=averages or population.averages,  # which is empty in the same way
+        memory=memory,
     )
-    return TrainState(params, opt_state, statistics, population.env_state)
+
+
+def _inherited(sources: list[PyTree], parents: Array, goes_on: Array) -> PyTree:
+    """The parents' part where it goes on, else the fresh one.
+
+    Args:
+      sources: the part of the population, of the saved best, of fresh members.
+      parents: shape `[P]`.
+      goes_on: shape `[P]`, bool.
+    """
+    members, best, fresh = sources
+    return jax.vmap(_choose)(goes_on, _take(members, best, parents), fresh)
 
 
 def _take(members: PyTree, best: PyTree, parents: Array) -> PyTree:

@@ -25,10 +25,15 @@ def mutate(key: Key, params: PyTree) -> PyTree:
 
     Args:
       key: PRNG key, consumed.
-      params: weights of one member; padding, which is zero, stays zero.
+      params: weights of one member; padding, which is zero, stays zero, and so does
+        what is not a float.
     """
     leaves, tree = jax.tree.flatten(params)
-    places = [i for i, x in enumerate(leaves) if x.ndim >= 2]
+    places = [
+        i
+        for i, x in enumerate(leaves)
+        if x.ndim >= 2 and jnp.issubdtype(x.dtype, jnp.floating)
+    ]
     if not places:
         return params
     matrices = [leaves[i] for i in places]
@@ -44,7 +49,7 @@ def mutate(key: Key, params: PyTree) -> PyTree:
     mutated = jnp.where(hit & (weights != 0), changed, weights)
     parts = jnp.split(mutated, np.cumsum(sizes)[:-1])
     for i, x, part in zip(places, matrices, parts, strict=True):
-        leaves[i] = part.reshape(x.shape)
+        leaves[i] = part.reshape(x.shape).astype(x.dtype)
     return jax.tree.unflatten(tree, leaves)
 
 

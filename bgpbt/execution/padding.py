@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from bgpbt.execution.devices import DeviceLayout, sharded
+from bgpbt.execution.inherit import heritage, with_slot
 from bgpbt.execution.shapes import member_shapes
 from bgpbt.types import PyTree, Task, TrainState
 
@@ -48,12 +49,10 @@ def regroup(
       device_layout: how the group is spread.
     """
     size = len(jax.tree.leaves(groups[0].params)[0])
-    like = member_shapes(task)._replace(env_state=())
+    like = heritage(task, member_shapes(task))
     padded = []
-    for group in groups:
-        weights = jax.device_get(group._replace(env_state=()))
-        env_state = jax.device_get(group.env_state)
-        padded.append(resize_padding(weights, like)._replace(env_state=env_state))
+    for group in map(jax.device_get, groups):
+        padded.append(with_slot(resize_padding(heritage(task, group), like), group))
     chosen = [
         jax.tree.map(lambda x, slot=i % size: x[slot], padded[i // size])
         for i in members

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from bgpbt import space as spaces
 from bgpbt.execution.devices import DeviceLayout, make_mesh, replicated, sharded
-from bgpbt.execution.inherit import gather, is_blended
+from bgpbt.execution.inherit import gather, heritage, is_blended, with_slot
 from bgpbt.execution.members import (
     all_finite,
     map_members,
@@ -41,14 +41,14 @@ class Programs(NamedTuple):
     # As `train`, with a `Distillation` for all members at the end.
     distil: Callable[..., tuple[TrainState, dict[str, Array]]]
     # (seed, round, stream, start_draws, active, population, config, data)
-    # -> returns [P, E], steps [P], finite [P]. `start_draws` [P] int32: members with
-    # the same number meet the same start states.
+    # -> returns [P, E] or statistics, steps [P], finite [P]. `start_draws` [P] int32:
+    # members with the same number meet the same start states.
     evaluate: Callable[..., tuple[Array, Array, Array]]
     # As `evaluate`, for data of other shapes.
     evaluate_test: Callable[..., tuple[Array, Array, Array]]
-    # (population, member) -> that member without its env_state
+    # (population, member) -> that member's heritage
     pick: Callable[..., TrainState]
-    # (member state, population) -> copies of it, in the population's environments
+    # (heritage, population) -> copies of it, in the population's environments
     repeat: Callable[..., TrainState]
     # (seed, round, population, best, decision) -> population. It is donated.
     inherit: Callable[..., TrainState]
@@ -72,7 +72,7 @@ def make_programs(task: Task, pop_size: int, device_layout: DeviceLayout) -> Pro
         distil=jit(train, donate_argnames="population"),
         evaluate=evaluate,
         evaluate_test=evaluate,
-        pick=jax.jit(_pick, out_shardings=replicated(device_layout)),
+        pick=jax.jit(partial(_pick, task), out_shardings=replicated(device_layout)),
         repeat=jit(partial(_repeat, pop_size)),
         inherit=jit(inherit, donate_argnames="population"),
         mutate=jit(partial(_mutate, over_members, pop_size)),
@@ -141,6 +141,7 @@ def _train_member(
 ):
     key = member_key(seed, Stream.train, round_, member)
     hyperparams = spaces.decode(task.space, config)
+    teaching = with_natural_values(task, teaching)
 
     def trained(carry):
         state, _ = carry
@@ -151,10 +152,18 @@ def _train_member(
     _, metrics_shapes = jax.eval_shape(trained, (state, {}))
     untrained = state, zeros_like_shapes(metrics_shapes)
     state, metrics = run_if(active, trained, untrained)
-    weights_finite = all_finite(state._replace(env_state=()))
+    weights_finite = all_finite(state._replace(env_state=(), memory=()))
     env_finite = all_finite(state.env_state)
     checks = {"weights_finite": weights_finite, "env_finite": env_finite}
     return state, metrics | checks
+
+
+def with_natural_values(task: Task, teaching: PyTree) -> PyTree:
+    """A `Distillation` as a task gets it: with the teacher's hyperparameters."""
+    if not teaching:
+        return ()
+    values = spaces.decode(task.space, teaching.teacher_config)
+    return teaching._replace(teacher_hyperparams=values)
 
 
 def _evaluate(
@@ -193,22 +202,25 @@ def _evaluate_member(
         return task.evaluate(key, state, hyperparams, **data)
 
     returns, steps = jax.eval_shape(evaluated, ())
-    no_returns = jnp.full(returns.shape, jnp.nan, returns.dtype)
-    not_evaluated = no_returns, jnp.zeros(steps.shape, steps.dtype)
+    not_evaluated = jax.tree.map(_nothing, returns), jnp.zeros(steps.shape, steps.dtype)
     returns, steps = run_if(active, evaluated, not_evaluated)
-    return returns, steps, all_finite(state._replace(env_state=()))
+    return returns, steps, all_finite(state._replace(env_state=(), memory=()))
 
 
-def _pick(population: TrainState, member: Array) -> TrainState:
-    return jax.tree.map(lambda x: x[member], population._replace(env_state=()))
+def _nothing(shape: jax.ShapeDtypeStruct) -> Array:
+    """What stands for an array that was not computed: NaN where it has floats."""
+    if jnp.issubdtype(shape.dtype, jnp.floating):
+        return jnp.full(shape.shape, jnp.nan, shape.dtype)
+    return jnp.zeros(shape.shape, shape.dtype)
+
+
+def _pick(task: Task, population: TrainState, member: Array) -> TrainState:
+    return jax.tree.map(lambda x: x[member], heritage(task, population))
 
 
 def _repeat(pop_size: int, state: TrainState, population: TrainState) -> TrainState:
-    copies = jax.tree.map(
-        lambda x: jnp.broadcast_to(x, (pop_size, *x.shape)),
-        state._replace(env_state=()),
-    )
-    return copies._replace(env_state=population.env_state)
+    copies = jax.tree.map(lambda x: jnp.broadcast_to(x, (pop_size, *x.shape)), state)
+    return with_slot(copies, population)
 
 
 def _inherit(
@@ -226,10 +238,10 @@ def _inherit(
     fresh = over_members(partial(_fresh_member, task))(
         (seed, round_), (members, decision.config, blended)
     )
-    state = gather(task.blocks, population, best, fresh, decision)
+    state = gather(task, population, best, fresh, decision)
     replaced = blended | jnp.any(decision.parents != members[:, None], axis=1)
     return over_members(partial(_refresh_member, task))(
-        (seed, round_), (members, replaced, state)
+        (seed, round_), (members, replaced, state, decision.config)
     )
 
 
@@ -244,8 +256,7 @@ def _fresh_member(
     """Fresh weights where they are wanted, else zeros."""
 
     def draw():
-        state = _init_member(task, seed, round_, member, config)
-        return state._replace(env_state=())
+        return heritage(task, _init_member(task, seed, round_, member, config))
 
     shapes = jax.eval_shape(draw)
     return jax.lax.cond(wanted, draw, lambda: zeros_like_shapes(shapes))
@@ -258,9 +269,15 @@ def _refresh_member(
     member: Array,
     replaced: Array,
     state: TrainState,
+    config: Array,
 ) -> TrainState:
     key = member_key(seed, Stream.inherit, round_, member)
-    return jax.lax.cond(replaced, lambda s: task.refresh(key, s), lambda s: s, state)
+    hyperparams = spaces.decode(task.space, config)
+
+    def refreshed(state: TrainState) -> TrainState:
+        return task.refresh(key, state, hyperparams)
+
+    return jax.lax.cond(replaced, refreshed, lambda state: state, state)
 
 
 def _mutate(

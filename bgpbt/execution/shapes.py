@@ -45,14 +45,16 @@ def evaluated_shapes(task: Task) -> tuple[Array, Array]:
 
 def refreshed_shapes(task: Task) -> TrainState:
     """Shapes and dtypes of what `refresh` returns."""
-    key, _ = _key_and_hyperparams(task)
-    return jax.eval_shape(task.refresh, key, member_shapes(task))
+    key, hyperparams = _key_and_hyperparams(task)
+    return jax.eval_shape(task.refresh, key, member_shapes(task), hyperparams)
 
 
 def num_returns(task: Task) -> int:
     """E: how many returns an evaluation of a member, or its training, gives."""
     if task.fitness_from_training:
         return trained_shapes(task)[1]["episode_returns"].shape[0]
+    if task.score is not None:
+        return task.num_scores
     return evaluated_shapes(task)[0].shape[0]
 
 

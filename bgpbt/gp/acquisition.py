@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bgpbt import space as spaces
-from bgpbt.space import Categorical, Float, SearchSpace
+from bgpbt.space import Categorical, SearchSpace
 from bgpbt.types import Array, Key
 
 KAPPA = 2.0  # coefficient of the lower confidence bound; 3 in the reference
@@ -27,7 +27,7 @@ STEPS = (0.3, 0.1, 0.03, 0.01, 0.003)  # of the box, tried along the gradient
 class SearchLayout(NamedTuple):
     """What the search has to know of a space. Static NumPy."""
 
-    values: np.ndarray  # [D] int, number of values, 0 = a float
+    values: np.ndarray  # [D] int, number of values, 0 = continuous
     centres: np.ndarray  # [D, K] coordinates of the values
     categorical: np.ndarray  # [D] bool
 
@@ -55,7 +55,7 @@ def search_layout(space: SearchSpace) -> SearchLayout:
     discrete = {
         i: spaces.bin_centres(dim)
         for i, dim in enumerate(space.values())
-        if not isinstance(dim, Float)
+        if not spaces.is_continuous(dim)
     }
     values = np.array([len(discrete.get(i, ())) for i in range(len(space))])
     centres = np.zeros((len(space), max([1, *values])))

@@ -4,12 +4,14 @@ import jax.numpy as jnp
 
 from bgpbt import space as spaces
 from bgpbt.gp.kernels import Point
-from bgpbt.space import Categorical, Float, SearchSpace
+from bgpbt.space import Categorical, SearchSpace
 from bgpbt.types import Array
 
 
 def snap_to_bins(space: SearchSpace, config: Array) -> Array:
     """Moves every discrete coordinate to the centre of its bin.
+
+    Whole numbers with many values stay: their bins are too narrow to matter.
 
     Unlike `bgpbt.space.snap_architectures` it moves hyperparameters too, and it keeps
     the dtype.
@@ -23,7 +25,7 @@ def snap_to_bins(space: SearchSpace, config: Array) -> Array:
     """
     coordinates = [
         config[i]
-        if isinstance(dim, Float)
+        if spaces.is_continuous(dim)
         else jnp.asarray(spaces.bin_centres(dim), config.dtype)[
             spaces.bin_index(dim, config[i])
         ]

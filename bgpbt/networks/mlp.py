@@ -2,9 +2,9 @@
 
 It lies inside the largest network of the population. Masking happens once, at
 initialisation: a unit beyond the width has zero weights in, zero bias and zero weights
-out. So its activation (SiLU of 0) and every gradient that touches it are exactly zero,
-and Adam leaves it there. Nothing in the forward pass pays for the width. Layers beyond
-the depth are skipped by a select.
+out. So its activation (a function that is 0 at 0) and every gradient that touches it
+are exactly zero, and Adam leaves it there. Nothing in the forward pass pays for the
+width. Layers beyond the depth are skipped by a select.
 """
 
 from typing import NamedTuple
@@ -14,6 +14,15 @@ import jax.numpy as jnp
 
 from bgpbt.types import Array, Key, PyTree
 
+# Each is 0 at 0, so that a masked unit stays without effect.
+ACTIVATIONS = {
+    "tanh": jnp.tanh,
+    "relu": jax.nn.relu,
+    "silu": jax.nn.silu,
+    "elu": jax.nn.elu,
+}
+SILU = tuple(ACTIVATIONS).index("silu")
+
 
 class Arch(NamedTuple):
     """A member's architecture; each field is a scalar, traced or not."""
@@ -21,6 +30,7 @@ class Arch(NamedTuple):
     depth: Array | int  # hidden layers, from 1 to the program's depth
     width: Array | int  # units of each
     spectral_norm: Array | int  # 0 or 1
+    activation: Array | int = SILU  # place in `ACTIVATIONS`
 
 
 class MLP(NamedTuple):
@@ -132,6 +142,14 @@ def apply(layers: PyTree, x: Array, arch: Arch) -> Array:
     """
     *hidden, output = layers
     for index, layer in enumerate(hidden):
-        y = jax.nn.silu(x @ layer["kernel"] + layer["bias"])
+        y = _activate(arch.activation, x @ layer["kernel"] + layer["bias"])
         x = y if index == 0 else jnp.where(index < arch.depth, y, x)
     return x @ output["kernel"] + output["bias"]
+
+
+def _activate(which: Array | int, x: Array) -> Array:
+    """The activation function of that place; one that is traced costs a branch."""
+    functions = tuple(ACTIVATIONS.values())
+    if isinstance(which, jax.Array):
+        return jax.lax.switch(which, functions, x)
+    return functions[int(which)](x)

@@ -9,10 +9,11 @@ from typing import Any
 
 import jax
 
+from bgpbt.config.errors import BadInput
 from bgpbt.config.options import Options
 from bgpbt.execution.devices import DeviceLayout
 from bgpbt.registry import ENVIRONMENTS
-from bgpbt.space import SearchSpace
+from bgpbt.space import Categorical, Float, Integer, SearchSpace
 from bgpbt.storage.schema import SCHEMA
 from bgpbt.types import Task
 
@@ -47,6 +48,12 @@ def identity(options: Options, task: Task) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "id": uuid.uuid4().hex,
+        "task": {
+            "name": task.name,
+            "blocks": task.blocks,
+            "step_unit": task.step_unit,
+            "return_label": task.return_label,
+        },
         "space": describe_space(task.space),
         "files": file_hashes(options),
         "numerics": numerics(),
@@ -56,9 +63,43 @@ def identity(options: Options, task: Task) -> dict[str, Any]:
 def describe_space(space: SearchSpace) -> list[dict[str, Any]]:
     """Every dimension in its order, in JSON's words."""
     return [
-        {"name": name, "kind": type(dim).__name__} | dim._asdict()
+        {"name": name, "kind": type(dim).__name__}
+        | {k: v for k, v in dim._asdict().items() if k not in ("least", "most")}
         for name, dim in space.items()
     ]
+
+
+def recorded_task(content: dict[str, Any], problem: str) -> Task:
+    """What `run.json` knows of a task whose file is not there: enough for figures.
+
+    Args:
+      content: of `run.json`.
+      problem: why there is no more; its functions raise BadInput with it.
+    """
+
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise BadInput(problem, "task")
+
+    kinds: dict[str, Any] = {
+        kind.__name__: kind for kind in (Float, Integer, Categorical)
+    }
+    space: SearchSpace = {}
+    for fields in content["space"]:
+        fields = dict(fields)
+        name, kind = fields.pop("name"), fields.pop("kind")
+        if "choices" in fields:
+            fields["choices"] = tuple(fields["choices"])
+        space[name] = kinds[kind](**fields)
+    words: dict[str, Any] = {"name": "task", "blocks": (), **content.get("task", {})}
+    words["blocks"] = tuple(words["blocks"])
+    return Task(
+        space=space,
+        timesteps_per_update=1,
+        init=refuse,
+        train=refuse,
+        evaluate=refuse,
+        **words,
+    )
 
 
 def file_hashes(options: Options) -> dict[str, str]:

@@ -12,11 +12,11 @@ A checkpoint commits by a rename, before its records are appended. At resume the
 are cut to the checkpoint's round, and rows that a kill left out are taken from it.
 """
 
+import csv
 import io
 import json
 import os
 import shutil
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,51 @@ class RunStore:
         for round_ in self.rounds():
             checkpoints.check_format(self._checkpoint(round_))
 
+    def check_space(self, space: list[dict[str, Any]]) -> None:
+        """Whether a run to be resumed has the same search space.
+
+        Args:
+          space: every dimension in its order, as `run.json` holds it.
+
+        Raises:
+          BadInput: it has not; says where they differ first.
+        """
+        saved = (self.read_json(RUN) or {}).get("space")
+        if saved is None or not self.rounds():
+            return
+        space = json.loads(json.dumps(space))
+        names, before = ([dim["name"] for dim in dims] for dims in (space, saved))
+        differ = f"{', '.join(before)} there, {', '.join(names)} here"
+        if names == before:
+            parts = [
+                f"{now['name']}: {field} {was[field]} there, {now.get(field)} here"
+                for now, was in zip(space, saved, strict=True)
+                for field in was
+                if was[field] != now.get(field)
+            ]
+            if not parts:
+                return
+            differ = parts[0]
+        raise BadInput(
+            f"{self.path} holds a run of another search space ({differ}); "
+            "give the same, another -n, or -exist overwrite",
+            "existing_policy",
+        )
+
+    def changed_files(self, hashes: dict[str, str]) -> list[str]:
+        """Which of the user's files are not what they were, a line for each.
+
+        Args:
+          hashes: SHA-256 by setting, as `run.json` holds them.
+        """
+        saved = (self.read_json(RUN) or {}).get("files", {})
+        return [
+            f"the file of {setting} has changed since the run began: "
+            "the run goes on with what it says now"
+            for setting, digest in saved.items()
+            if setting in hashes and hashes[setting] != digest
+        ]
+
     def _check_overwrite(self) -> None:
         if os.path.islink(self.path):
             raise BadInput(
@@ -106,8 +151,8 @@ class RunStore:
             )
 
     def _check_same(self, options: Options) -> None:
-        saved = load_options({}, self.path / OPTIONS).model_dump()
-        wanted = options.model_dump()
+        saved = load_options({}, self.path / OPTIONS).with_absolute_paths().model_dump()
+        wanted = options.with_absolute_paths().model_dump()
         differ = [
             f"{name} {saved[name]} there, {wanted[name]} here"
             for name in wanted
@@ -168,7 +213,7 @@ class RunStore:
             # Whoever repeats the run with `-c` must ask again before anything is
             # removed.
             saved = options.model_copy(update={"existing_policy": "resume"})
-            saved.save(self.path / OPTIONS)
+            saved.with_absolute_paths().save(self.path / OPTIONS)
         return line
 
     def record_environment(self, environment: dict[str, Any]) -> list[str]:
@@ -209,6 +254,8 @@ class RunStore:
         checkpoints.write_checkpoint(path, state, rows, layout)
         records = self.path / RECORDS
         header = not records.exists()
+        if not header:
+            self._add_columns([str(name) for name in rows])
         rows.to_csv(records, mode="a", header=header, index=False)
         for old in self.rounds()[:-KEPT]:
             shutil.rmtree(self._checkpoint(old))
@@ -253,17 +300,23 @@ class RunStore:
         if round_ is None:
             path.unlink(missing_ok=True)
             return
-        read_text = partial(pd.read_csv, dtype=str, keep_default_na=False)
-        rows = read_text(self._checkpoint(round_) / checkpoints.ROWS)
+        rows = _read_text(self._checkpoint(round_) / checkpoints.ROWS)
         text = path.read_text() if path.exists() else ""
         complete_lines = text.rpartition("\n")[0]
         if complete_lines:
-            written = read_text(io.StringIO(complete_lines))
+            written = _read_text(io.StringIO(complete_lines))
             earlier = written["round"].astype(int) < int(rows["round"].iloc[0])
             rows = pd.concat([written[earlier], rows])
-        partial_path = path.with_suffix(".partial")
-        rows.to_csv(partial_path, index=False)
-        os.replace(partial_path, path)
+        _write_rows(path, rows)
+
+    def _add_columns(self, wanted: list[str]) -> None:
+        """Gives records of an older version columns that they lack; they stay empty."""
+        path = self.path / RECORDS
+        with path.open() as file:
+            present = next(csv.reader(file), [])
+        if present == wanted:
+            return
+        _write_rows(path, _read_text(path).reindex(columns=wanted))
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Writes a file of the run, beside its place and renamed."""
@@ -276,3 +329,15 @@ class RunStore:
             return json.loads(path.read_text()) if path.exists() else None
         except ValueError:
             return None
+
+
+def _read_text(file: Path | io.StringIO) -> pd.DataFrame:
+    """Records as text: numbers stay spelt as they were."""
+    return pd.read_csv(file, dtype=str, keep_default_na=False)
+
+
+def _write_rows(path: Path, rows: pd.DataFrame) -> None:
+    """Writes records beside their place and renames them."""
+    partial_path = path.with_suffix(".partial")
+    rows.to_csv(partial_path, index=False)
+    os.replace(partial_path, path)

@@ -51,7 +51,10 @@ def quadratic() -> Task:
 
     h ranges to 10, far beyond what it comes to.
     """
-    space: SearchSpace = {"h0": Float(0.0, 10.0, 1.0), "h1": Float(0.0, 10.0, 1.0)}
+    space: SearchSpace = {
+        "h0": Float(0.0, 10.0, 1.0, least=0),
+        "h1": Float(0.0, 10.0, 1.0, least=0),
+    }
     initial = {"h0": jnp.array([1.0, 0.0]), "h1": jnp.array([0.0, 1.0])}
 
     def step(x: Array, hyperparams: Hyperparams) -> Array:
@@ -69,7 +72,7 @@ def deceptive() -> Task:
         h = hyperparams["h"]
         return jnp.stack([x[0] * (1 - 0.02 * h), (x[1] + h) / 2])
 
-    return _toy("deceptive", {"h": Float(0.0, 1.0, 0.5)}, (1.0, 1.0), step)
+    return _toy("deceptive", {"h": Float(0.0, 1.0, 0.5, least=0)}, (1.0, 1.0), step)
 
 
 TOYS = {"quadratic": quadratic, "deceptive": deceptive}

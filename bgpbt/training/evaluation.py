@@ -7,14 +7,16 @@ import time
 import warnings
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
+from bgpbt.config.errors import BadInput
 from bgpbt.execution.streams import Stream
 from bgpbt.training.engine import Engine
 from bgpbt.training.groups import GroupedConfigs, Groups, each_group
 from bgpbt.training.observer import Observer
 from bgpbt.training.run_state import Progress
-from bgpbt.types import Distillation, PyTree, TrainState
+from bgpbt.types import Distillation, PyTree, Task, TrainState
 
 
 class Training(NamedTuple):
@@ -227,8 +229,45 @@ def evaluate_group(
         out = programs.evaluate(*arguments, engine.data)
     else:
         out = programs.evaluate_test(*arguments, test_data)
-    returns, steps, finite = (np.asarray(x) for x in out)
-    return Episodes(returns.astype(np.float64), int(steps.sum(dtype=np.int64)), finite)
+    measured, steps, finite = jax.tree.map(np.asarray, out)
+    returns = _scores(engine.task, measured, active & finite)
+    return Episodes(returns, int(steps.sum(dtype=np.int64)), finite)
+
+
+def _scores(task: Task, measured: PyTree, active: np.ndarray) -> np.ndarray:
+    """Returns of a group: what was measured, or the task's scores of it.
+
+    Args:
+      task: the problem.
+      measured: returns `[P, E]`, or statistics of P members.
+      active: who is scored. Shape `[P]`, bool.
+
+    Returns:
+      Shape `[P, E]`, float64. NaN where statistics are not finite.
+
+    Raises:
+      BadInput: the task's `score` gives something else.
+    """
+    if task.score is None:
+        return measured.astype(np.float64)
+    returns = np.full((len(active), task.num_scores), np.nan)
+    for member in np.flatnonzero(active):
+        statistics = jax.tree.map(lambda x, i=member: x[i], measured)
+        if not _is_finite(statistics):
+            continue
+        scored = np.asarray(task.score(statistics), np.float64)
+        if scored.shape != (task.num_scores,):
+            raise BadInput(
+                f"task: {task.name}: score gives shape {scored.shape}, "
+                f"give ({task.num_scores},), as num_scores says",
+                "task",
+            )
+        returns[member] = scored
+    return returns
+
+
+def _is_finite(tree: PyTree) -> bool:
+    return all(np.isfinite(x).all() for x in jax.tree.leaves(tree))
 
 
 def returns_valid(returns: np.ndarray, *, allow_missing: bool = False) -> np.ndarray:

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from bgpbt import space as spaces
+from bgpbt.execution.inherit import heritage
 from bgpbt.execution.padding import regroup, resize_padding
 from bgpbt.execution.shapes import member_shapes
 from bgpbt.execution.streams import Stream, fold
@@ -33,7 +34,14 @@ class GroupedConfigs(NamedTuple):
 
 def padding_index(engine: Engine, config: np.ndarray) -> np.ndarray:
     """The smallest padding that holds each configuration `[M, D]`. Shape `[M]`."""
-    supports = [task.padding.supports(config) for task in engine.tasks]
+    if len(engine.tasks) == 1:
+        return np.zeros(len(config), int)
+    architectures = {
+        name: spaces.value_at(dim, config[:, i])
+        for i, (name, dim) in enumerate(engine.task.space.items())
+        if dim.group != "hyperparameter"
+    }
+    supports = [task.padding.supports(architectures) for task in engine.tasks]
     return np.argmax(supports, axis=0)
 
 
@@ -110,14 +118,15 @@ def each_group(
 
 
 def pick(engine: Engine, groups: Groups, member: int) -> TrainState:
-    """One member without its env_state, in the padding of its group."""
+    """What can be inherited of a member, in the padding of its group."""
     group, slot = divmod(member, engine.plan.pop_size)
     return engine.programs[0].pick(groups[group], np.int32(slot))
 
 
 def with_padding(engine: Engine, member: TrainState, padding: int) -> TrainState:
-    """A member without its env_state, in another padding that holds its networks."""
-    like = member_shapes(engine.tasks[padding])._replace(env_state=())
+    """A member's heritage in another padding that holds its networks."""
+    task = engine.tasks[padding]
+    like = heritage(task, member_shapes(task))
     same = jax.tree.map(lambda x, y: x.shape == y.shape, member, like)
     if jax.tree.all(same):
         return member

@@ -8,6 +8,30 @@ from bgpbt.training.evaluation import Evaluation
 from bgpbt.training.run_state import RunState, Trigger
 from bgpbt.types import Source
 
+# Columns that are not hyperparameters, beside `parent_...` and a strategy's own.
+COLUMNS = (
+    "round",
+    "generation",
+    "why",
+    "phase",
+    "member",
+    "parent",
+    "source",
+    "fitness",
+    "timesteps",
+    "age",
+    "env_steps_total",
+    "seconds",
+)
+# Of the bandits, and of rows that are joined with those of their parents.
+_TAKEN = ("trust_region", "reinitialised")
+
+
+def is_reserved(name: str) -> bool:
+    """Whether records use a name for something else than a hyperparameter."""
+    prefixed = name.startswith(("parent_", "gp_")) or name.endswith("_before")
+    return prefixed or name in COLUMNS or name in _TAKEN
+
 
 def round_records(
     engine: Engine, state: RunState, evaluation: Evaluation
@@ -28,6 +52,7 @@ def round_records(
         "phase": _phase(state),
         "member": np.arange(len(progress.config)),
         "parent": progress.parents[:, 0],
+        **_further_parents(engine.task.blocks, progress.parents),
         "source": [Source(int(s)).name for s in progress.source],
         "fitness": evaluation.fitness,
         "timesteps": progress.timesteps,
@@ -41,6 +66,13 @@ def round_records(
     natural = natural_values(engine, progress.config)
     rows = pd.DataFrame(columns | natural | diagnostics)
     return rows[progress.active] if generation.candidates else rows
+
+
+def _further_parents(
+    blocks: tuple[str, ...], parents: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The parents of the blocks behind the first, by column. `parents`: `[M, B]`."""
+    return {f"parent_{block}": parents[:, b] for b, block in enumerate(blocks) if b}
 
 
 def _phase(state: RunState) -> str:

@@ -36,7 +36,7 @@ class Progress(NamedTuple):
 class Best(NamedTuple):
     """The saved best: the member with the highest fitness of any round."""
 
-    state: TrainState  # without its env_state
+    state: TrainState  # what is inherited of it
     fitness: np.ndarray  # [] float64; -inf before there is one
     round: np.ndarray  # [] int64
     member: np.ndarray  # [] int64
@@ -83,6 +83,6 @@ class RunState(NamedTuple):
     # Groups of [P, ...]; one of them outside a successive halving.
     population: tuple[TrainState, ...]
     best: Best
-    # One member without its env_state, in the largest padding; () where none teaches.
+    # The heritage of one member, in the largest padding; () where none teaches.
     teacher: TrainState | tuple[()]
     strategy: PyTree

@@ -10,7 +10,7 @@ from bgpbt import space as spaces
 from bgpbt.config.options import Options
 from bgpbt.execution.devices import choose_layout, make_mesh
 from bgpbt.execution.members import map_members
-from bgpbt.execution.programs import make_programs
+from bgpbt.execution.programs import make_programs, with_natural_values
 from bgpbt.execution.streams import Stream, member_key
 from bgpbt.tasks.ppo.actor_critic import BLOCKS
 from bgpbt.tasks.ppo.agents import make_env, ppo_task
@@ -135,4 +135,5 @@ def _teach(task: Task, seed, round_, updates, member, state, config, teaching):
     """Trains one member with its teacher."""
     key = member_key(seed, Stream.train, round_, member)
     hyperparams = spaces.decode(task.space, config)
+    teaching = with_natural_values(task, teaching)
     return task.train(key, state, hyperparams, updates, teaching)[0]

@@ -44,6 +44,9 @@ BROKEN_STRATEGIES = {
     "step changes the state: it is int, was int32[]": strategy()._replace(
         step=lambda key, state, outcome: (1, strategy().step(key, state, outcome)[1])
     ),
+    "diagnostics: rate is a column that the records have already": strategy()._replace(
+        diagnostics=lambda state: {"rate": np.float32(1)}
+    ),
     "decision: config has shape (1, 1), give (4, 1)": strategy(
         config=lambda size: np.zeros((1, 1))
     ),

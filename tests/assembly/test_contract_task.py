@@ -43,6 +43,16 @@ BROKEN_TASKS = {
     "space: rate: group 'zz' is no block, give 'hyperparameter' or one of": {
         "space": {"rate": Float(0.1, 1.0, 0.5, group="zz")}
     },
+    "space: fitness is a column that the records have already, give another": {
+        "space": {"fitness": Float(0.1, 1.0, 0.5)}
+    },
+    "space: parent_q is a column that": {"space": {"parent_q": Float(0.1, 1.0, 0.5)}},
+    "space: 'a=b' is no name, give letters, digits, _": {
+        "space": {"a=b": Float(0.1, 1.0, 0.5)}
+    },
+    "space: rate: high inf is not finite": {
+        "space": {"rate": Float(0.1, float("inf"), 0.5)}
+    },
     "init raises AttributeError": {"init": lambda key, h: key.nothing},
     "init gives a dict of ('w',), not a TrainState": {
         "init": lambda key, h: {"w": jnp.zeros(2)}
@@ -51,6 +61,12 @@ BROKEN_TASKS = {
     "give a dict with one entry for each of blocks ('q',)": {"blocks": ("q",)},
     "init: opt_state is a dict of ()": {
         "init": lambda key, h: STATE._replace(opt_state={})
+    },
+    "init: averages is a dict of ('q',), give a dict whose entries are some of": {
+        "init": lambda key, h: STATE._replace(averages={"q": jnp.zeros(2)})
+    },
+    "train changes the state: .memory is float32[3], was nothing": {
+        "train": lambda *_: (STATE._replace(memory=jnp.zeros(3)), METRICS)
     },
     "train gives TrainState, not a state and a dict of metrics": {
         "train": lambda *_: STATE
@@ -103,11 +119,24 @@ BROKEN_TASKS = {
     "evaluate gives (an array [], an array []), not": {
         "evaluate": lambda *_: (jnp.float32(1), jnp.int32(8))
     },
+    "evaluate gives an array [8], not statistics and the simulated steps []": {
+        "evaluate": lambda *_: jnp.ones(8),
+        "score": lambda statistics: statistics,
+    },
+    "score is not used where fitness_from_training, give one of them": {
+        "score": lambda statistics: statistics,
+        "fitness_from_training": True,
+        "train": lambda *_: (STATE, METRICS | {"episode_returns": jnp.zeros(2)}),
+    },
+    "num_scores is 0, give a whole number of at least 1": {
+        "score": lambda statistics: statistics,
+        "num_scores": 0,
+    },
     "evaluate raises KeyError: 'rat'": {
         "evaluate": lambda key, state, h: (jnp.ones(8) * h["rat"], jnp.int32(8))
     },
     "refresh changes the state: .params['w'] is float32[1]": {
-        "refresh": lambda key, state: state._replace(params={"w": jnp.zeros(1)})
+        "refresh": lambda key, state, h: state._replace(params={"w": jnp.zeros(1)})
     },
 }
 

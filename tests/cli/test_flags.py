@@ -7,7 +7,7 @@ from bgpbt.cli.parser import flags
 from bgpbt.config.options import Options, available
 
 SAMPLES = {  # what is typed after the flag, and what it means
-    "task": ("own.py:task", "own.py:task"),
+    "task": ("/own.py:task", "/own.py:task"),
     "env_name": ("hopper", "hopper"),
     "backend": ("generalized", "generalized"),
     "alg_name": ("adam", "adam"),
@@ -32,6 +32,8 @@ SAMPLES = {  # what is typed after the flag, and what it means
     "perturb_scale": ("1e-1", 0.1),
     "freeze": ("default", "default"),
     "discounting_scale": ("log_complement", "log_complement"),
+    "space": ("rate=1:2 kind=a,b", {"rate": "1:2", "kind": "a,b"}),
+    "fix": ("rate=1", {"rate": "1"}),
     "n_init": ("24", 24),
     "gp": ("gpytorch", "gpytorch"),
     "trust_region": ("", False),

@@ -8,7 +8,7 @@ from toy_programs import SEED, TASK, P, copy, host, member, table_decision, trai
 from toys import SPACE, bits, same_bits
 
 from bgpbt import space as spaces
-from bgpbt.execution.inherit import shrink_perturb
+from bgpbt.execution.inherit import gather, shrink_perturb
 from bgpbt.execution.streams import Stream, member_key
 from bgpbt.types import TrainState
 
@@ -162,3 +162,49 @@ def test_a_factor_of_zero_removes_its_part_even_where_it_is_nan():
     np.testing.assert_allclose(
         shrink_perturb(good, good[::-1], half, quarter), [1.25, 1.5, 1.75]
     )
+
+
+@pytest.mark.parametrize("inherits_memory", [False, True])
+def test_averages_follow_their_block_and_memory_follows_the_task(inherits_memory):
+    """Averages are those of the block's parent, also where its weights are shrunk."""
+    task = TASK._replace(inherits_memory=inherits_memory)
+    decision = table_decision(np.zeros((P, len(SPACE)), np.float32))
+
+    def state(first: int) -> TrainState:
+        """Every number says whose it is."""
+        whose = jnp.arange(first, first + P, dtype=jnp.float32)
+        blocks = dict.fromkeys(TASK.blocks, whose)
+        memory = 1000 + whose
+        return TrainState(blocks, blocks, whose, (), {"second": 100 + whose}, memory)
+
+    saved = jax.tree.map(lambda x: x[0], state(50))
+    after = gather(task, state(0), saved, state(70), decision)
+    # Member 4 is the saved best, 5 is blended, 6 begins afresh, 7 in `first` alone.
+    np.testing.assert_array_equal(
+        after.averages["second"], [100, 100, 106, 103, 150, 100, 176, 100]
+    )
+    memory = [0, 0, 4, 3, 50, 0, 76, 7] if inherits_memory else range(P)
+    np.testing.assert_array_equal(after.memory, [1000 + x for x in memory])
+
+
+def test_every_dtype_survives_and_only_floats_are_blended():
+    """bfloat16 stays bfloat16; whole numbers and booleans take the parent's."""
+    old = {
+        "half": jnp.full(2, 3, jnp.bfloat16),
+        "count": jnp.full(2, 3, jnp.int32),
+        "flag": jnp.ones(2, bool),
+        "byte": jnp.full(2, 3, jnp.uint8),
+    }
+    new = jax.tree.map(jnp.zeros_like, old)
+    blend = jax.jit(shrink_perturb)
+    for shrink, perturb, half, count in (
+        (1.0, 0.0, 3, 3),
+        (0.5, 0.1, 1.5, 3),
+        (0.0, 1.0, 0, 0),
+    ):
+        after = blend(old, new, jnp.float32(shrink), jnp.float32(perturb))
+        assert jax.tree.map(lambda x: x.dtype, after) == jax.tree.map(
+            lambda x: x.dtype, old
+        )
+        assert (after["half"] == half).all() and (after["flag"] == (count == 3)).all()
+        assert (after["count"] == count).all() and (after["byte"] == count).all()

@@ -136,3 +136,17 @@ def test_the_optimum_is_within_one_percent_of_a_dense_grid(seed):
         jax.random.PRNGKey(seed), rng.uniform(size=(12, 3)), rng.normal(size=12), grid
     )
     assert value <= values.min() + 0.01 * (values.max() - values.min())
+
+
+def test_a_whole_number_of_many_values_is_searched_as_a_float():
+    """What a decision costs does not grow with the range."""
+    space = {
+        "few": Integer(1, 100, 1),
+        "many": Integer(1, 1_000_000, 1, log=True),
+        "rate": Float(0.0, 1.0, 0.5),
+    }
+    layout = search_layout(space)
+    assert layout.values.tolist() == [100, 0, 0]
+    assert layout.centres.shape == (3, 100)
+    config = jnp.array([0.123, 0.456, 0.789])
+    np.testing.assert_array_equal(snap_to_bins(space, config)[1:], config[1:])

@@ -2,7 +2,16 @@
 
 import json
 
-from stored_runs import IDENTITY, assert_records, refusal, restore
+import pandas as pd
+from stored_runs import (
+    IDENTITY,
+    assert_records,
+    expected_records,
+    refusal,
+    restore,
+    rows,
+    state,
+)
 
 from bgpbt.config.loading import load_options
 from bgpbt.config.options import Options
@@ -117,3 +126,14 @@ def test_only_two_checkpoints_are_kept_and_all_records(stored_run):
         "round_000003",
     ]
     assert_records(stored_run, range(4))
+
+
+def test_columns_that_came_later_are_added_to_older_records(stored_run):
+    path = stored_run.path / "records.csv"
+    older = pd.read_csv(path, dtype=str).drop(columns="rate")
+    older.to_csv(path, index=False)
+    stored_run.save(state(4), rows(4), {})
+    records = stored_run.records()
+    assert records.columns.tolist() == rows(4).columns.tolist()
+    assert records["rate"].isna().tolist() == (records["round"] < 4).tolist()
+    assert records["fitness"].tolist() == expected_records(range(5))["fitness"].tolist()

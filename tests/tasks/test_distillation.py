@@ -12,7 +12,7 @@ from bgpbt.environment import Env
 from bgpbt.networks.mlp import MLP
 from bgpbt.space import Float, Integer
 from bgpbt.tasks import distillation
-from bgpbt.tasks.ppo import actor_critic, distribution, normalizer
+from bgpbt.tasks.ppo import actor_critic, normalizer
 from bgpbt.tasks.ppo.environments import load_environment_file
 from bgpbt.tasks.ppo.task import ppo
 from bgpbt.types import Distillation
@@ -91,7 +91,9 @@ def learn(teacher):
 
     @jax.jit
     def train(steps_done, steps_total, teacher):
-        teaching = Distillation(teacher, jnp.array(TEACHER), steps_done, steps_total)
+        teaching = Distillation(
+            teacher, jnp.array(TEACHER), steps_done, steps_total, natural(TEACHER)
+        )
         h = {name: jnp.asarray(x) for name, x in natural(STUDENT).items()}
         return task.train(jax.random.PRNGKey(1), student, h, 60, teaching)[0]
 
@@ -101,11 +103,7 @@ def learn(teacher):
 
 
 def divergence(teacher, student):
-    return float(
-        jnp.mean(
-            distribution.kl_before_tanh(dist(teacher, TEACHER), dist(student, STUDENT))
-        )
-    )
+    return float(jnp.mean(dist(teacher, TEACHER).kl(dist(student, STUDENT))))
 
 
 @pytest.mark.long

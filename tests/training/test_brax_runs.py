@@ -22,8 +22,8 @@ from bgpbt.training.run_state import Progress
 
 OVERLOAD = 1e30
 COLUMNS = [
-    *("round", "generation", "why", "phase", "member", "parent", "source"),
-    *("fitness", "timesteps", "age", "env_steps_total", "seconds"),
+    *("round", "generation", "why", "phase", "member", "parent", "parent_value"),
+    *("source", "fitness", "timesteps", "age", "env_steps_total", "seconds"),
 ]
 
 
@@ -147,8 +147,8 @@ def test_nothing_compiles_from_the_second_round_on(unbroken):
 def test_every_round_has_records_and_fitness(unbroken):
     rows = unbroken[0].records
     assert len(rows) == 6 * P and np.isfinite(rows["fitness"]).any()
-    assert list(rows.columns[:12]) == COLUMNS
-    assert list(rows.columns[12:]) == list(hyperparameter_space(32))
+    assert list(rows.columns[:13]) == COLUMNS
+    assert list(rows.columns[13:]) == list(hyperparameter_space(32))
     timesteps = [set(rows.loc[rows["round"] == n, "timesteps"]) for n in range(6)]
     assert timesteps == [{n * ROUND} for n in range(6)]
     training = np.arange(6) * P * ROUND
@@ -277,6 +277,12 @@ def test_when_all_simulators_break_the_last_checkpoint_goes_on(
 # The Python interface on a run of the project's own task
 
 
+def act(result, obs) -> np.ndarray:
+    """The reported member's actions without noise."""
+    policy = result.policy()
+    return np.asarray(policy(policy.carry, obs)[1].mode())
+
+
 def test_open_run_gives_records_best_lineage_and_a_policy(engine, unbroken):
     opened = bgpbt.open_run(unbroken[0].path, engine.task)
     pd.testing.assert_frame_equal(opened.records, unbroken[0].records, check_exact=True)
@@ -291,9 +297,9 @@ def test_open_run_gives_records_best_lineage_and_a_policy(engine, unbroken):
     )
     for before, row in pairs:
         assert row.parent == before.member
-    act = opened.policy()
     env = engine.task.playback.env
     obs = np.zeros((3, env.observation_size), np.float32)
-    assert act(obs[0]).shape == (1,) and act(obs).shape == (3, 1)
-    assert (np.abs(act(obs)) <= 1).all()
-    np.testing.assert_allclose(act(obs), unbroken[0].policy()(obs))
+    actions = act(opened, obs)
+    assert act(opened, obs[0]).shape == (1,) and actions.shape == (3, 1)
+    assert (np.abs(actions) <= 1).all()
+    np.testing.assert_allclose(actions, act(unbroken[0], obs))

@@ -27,6 +27,7 @@ def arch(block: str, hyperparams: Hyperparams) -> Arch:
         hyperparams[f"{block}_depth"],
         hyperparams[f"{block}_width"],
         hyperparams[f"{block}_spectral_norm"],
+        hyperparams.get("activation", mlp.SILU),
     )
 
 

@@ -9,7 +9,11 @@ from bgpbt.registry import GENERATIONAL
 from bgpbt.space import SearchSpace
 from bgpbt.tasks.ppo.actor_critic import BLOCKS
 from bgpbt.tasks.ppo.environments import make_environment
-from bgpbt.tasks.ppo.spaces import architecture_space, hyperparameter_space
+from bgpbt.tasks.ppo.spaces import (
+    architecture_space,
+    hyperparameter_space,
+    offered_space,
+)
 from bgpbt.tasks.ppo.task import ppo
 from bgpbt.types import Task
 
@@ -126,5 +130,6 @@ def ppo_task(
         fitness=options.fitness,
         eval_episodes=options.eval_episodes,
         normalize_advantage=options.normalize_advantage,
+        offered=offered_space(options.num_envs, options.discounting_scale),
         **networks,
     )

@@ -3,14 +3,13 @@
 `G` environments; `O` and `A` are the sizes of an observation and of an action.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from bgpbt.environment import Env, EnvState
-from bgpbt.types import Array, Key
+from bgpbt.types import Array, Key, Policy, PyTree
 
 
 class EpisodeState(NamedTuple):
@@ -20,6 +19,7 @@ class EpisodeState(NamedTuple):
     clock: Array  # [G] int32, decisions into the episode
     episode_return: Array  # [G] rewards of the running episode so far
     complete: Array  # [G] bool, the episode began at clock 0
+    carry: PyTree = ()  # [G, ...] of the policy that acts there
 
 
 class StepInfo(NamedTuple):
@@ -32,7 +32,14 @@ class StepInfo(NamedTuple):
     finished_return: Array
 
 
-def start(key: Key, env: Env, count: int, *, staggered: bool) -> EpisodeState:
+def repeated(carry: PyTree, count: int) -> PyTree:
+    """The carry of one episode for many."""
+    return jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *jnp.shape(x))), carry)
+
+
+def start(
+    key: Key, env: Env, count: int, *, staggered: bool, carry: PyTree = ()
+) -> EpisodeState:
     """Resets environments.
 
     Args:
@@ -40,24 +47,32 @@ def start(key: Key, env: Env, count: int, *, staggered: bool) -> EpisodeState:
       env: the environment.
       count: number of environments G.
       staggered: spread the clocks evenly, so that no round sees all cut-offs at once.
+      carry: with which an episode begins.
     """
     state = jax.vmap(env.reset)(jax.random.split(key, count))
     length = env.decisions_per_episode if staggered else 0
     clock = jnp.arange(count, dtype=jnp.int32) * length // count
-    return EpisodeState(state, clock, jnp.zeros(count, state.reward.dtype), clock == 0)
+    no_return = jnp.zeros(count, state.reward.dtype)
+    return EpisodeState(state, clock, no_return, clock == 0, repeated(carry, count))
 
 
 def advance(
-    env: Env, env_state: EpisodeState, action: Array, start_states: EnvState, row: Array
+    env: Env,
+    env_state: EpisodeState,
+    action: Array,
+    start_states: EnvState,
+    row: Array,
+    carry: PyTree = (),
 ) -> tuple[EpisodeState, StepInfo]:
     """Takes one decision everywhere, and restarts environments whose episode ends.
 
     Args:
       env: the environment.
-      env_state: before the step.
+      env_state: before the step, with the carry after the policy has acted.
       action: in [-1, 1]. Shape `[G, A]`.
       start_states: any number of them, on the leading axis.
       row: which start state an environment continues from. Shape `[G]`, int32.
+      carry: with which an episode begins.
 
     Returns:
       The environments after the step, and what the step gave.
@@ -87,54 +102,57 @@ def advance(
         clock=jnp.where(done, 0, clock),
         episode_return=jnp.where(done, 0, episode_return),
         complete=done | env_state.complete,
+        carry=jax.tree.map(
+            lambda new, old: _select(done, new, old), carry, env_state.carry
+        ),
     )
     return env_state, info
 
 
 def _select(mask: Array, x: Array, y: Array) -> Array:
-    return jnp.where(mask.reshape(mask.shape + (1,) * (x.ndim - 1)), x, y)
+    return jnp.where(mask.reshape(mask.shape + (1,) * (y.ndim - 1)), x, y)
 
 
-def play(
-    key: Key, env: Env, policy: Callable[[Array], Array], count: int
-) -> tuple[Array, Array]:
-    """Plays complete episodes from fresh starts.
+def play(key: Key, env: Env, policy: Policy, count: int) -> tuple[Array, Array]:
+    """Plays complete episodes without noise, from fresh starts.
 
     Args:
       key: PRNG key, consumed.
       env: the environment.
-      policy: observations `[E, O]` to actions `[E, A]`.
+      policy: what acts.
       count: number of episodes E.
 
     Returns:
       Returns, shape `[E]`, and the environment steps simulated, shape `[]`, int32.
     """
-    env_state = start(key, env, count, staggered=False)
+    env_state = start(key, env, count, staggered=False, carry=policy.carry)
 
     def running(carry: tuple) -> Array:
-        _, _, alive, clock = carry
+        _, _, _, alive, clock = carry
         return (clock < env.decisions_per_episode) & jnp.any(alive)
 
     def body(carry: tuple) -> tuple:
-        state, total, alive, clock = carry
-        state = jax.vmap(env.step)(state, policy(state.obs))
+        state, memory, total, alive, clock = carry
+        memory, dist = policy(memory, state.obs)
+        state = jax.vmap(env.step)(state, dist.mode())
         total = total + jnp.where(alive, state.reward, 0)
-        return state, total, alive & ~state.terminated, clock + 1
+        return state, memory, total, alive & ~state.terminated, clock + 1
 
     carry = (
         env_state.env,
+        env_state.carry,
         env_state.episode_return,
         jnp.ones(count, bool),
         jnp.zeros((), jnp.int32),
     )
-    _, total, _, clock = jax.lax.while_loop(running, body, carry)
+    _, _, total, _, clock = jax.lax.while_loop(running, body, carry)
     return total, clock * (count * env.action_repeat)
 
 
 def record_poses(
     key: Key,
     env: Env,
-    policy: Callable[[Array], Array],
+    policy: Policy,
     num_frames: int,
     decisions_per_frame: int,
 ) -> tuple[Array, Array]:
@@ -145,7 +163,7 @@ def record_poses(
     Args:
       key: PRNG key, consumed.
       env: an environment with bodies.
-      policy: an observation `[O]` to an action `[A]`.
+      policy: what acts, without noise.
       num_frames: number of frames T.
       decisions_per_frame: actions between two frames.
 
@@ -157,14 +175,19 @@ def record_poses(
     if pose_of is None:
         raise ValueError(f"{env.name} has no bodies")
 
-    def decide(_: Array, state: EnvState) -> EnvState:
-        return env.step(state, policy(state.obs))
+    def decide(_: Array, now: tuple[EnvState, PyTree]) -> tuple[EnvState, PyTree]:
+        state, carry = now
+        carry, dist = policy(carry, state.obs)
+        return env.step(state, dist.mode()), carry
 
-    def frame(state: EnvState, key: Key) -> tuple[EnvState, tuple[Array, Array]]:
-        pose = pose_of(state)
-        state = jax.lax.fori_loop(0, decisions_per_frame, decide, state)
-        state = jax.lax.cond(state.terminated, lambda: env.reset(key), lambda: state)
-        return state, pose
+    def begin(key: Key) -> tuple[EnvState, PyTree]:
+        return env.reset(key), policy.carry
+
+    def frame(now: tuple[EnvState, PyTree], key: Key) -> tuple:
+        pose = pose_of(now[0])
+        now = jax.lax.fori_loop(0, decisions_per_frame, decide, now)
+        now = jax.lax.cond(now[0].terminated, lambda: begin(key), lambda: now)
+        return now, pose
 
     keys = jax.random.split(key, num_frames + 1)
-    return jax.lax.scan(frame, env.reset(keys[0]), keys[1:])[1]
+    return jax.lax.scan(frame, begin(keys[0]), keys[1:])[1]

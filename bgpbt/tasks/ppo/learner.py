@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from bgpbt.tasks.ppo import actor_critic, distribution, losses, minibatches
+from bgpbt.tasks.ppo import actor_critic, losses, minibatches
 from bgpbt.tasks.ppo.actor_critic import BLOCKS
 from bgpbt.tasks.ppo.batch import Batch
 from bgpbt.types import Array, Hyperparams, Key, PyTree
@@ -48,16 +48,16 @@ def loss(
     )
     dist = actor_critic.policy(layers, batch.obs, hyperparams)
     policy_loss = losses.ppo_policy_loss(
-        distribution.log_prob(dist, batch.raw_action),
+        dist.log_prob(batch.raw_action),
         batch.log_prob,
         batch.advantage,
         hyperparams["clipping_epsilon"],
     )
     values = actor_critic.value(layers, batch.obs, hyperparams)
     total = policy_loss + losses.value_loss(values, batch.target)
-    total = total - hyperparams["entropy_cost"] * distribution.entropy(dist, noise)
+    total = total - hyperparams["entropy_cost"] * dist.entropy(noise)
     if batch.teacher:
-        divergence = distribution.kl_before_tanh(batch.teacher, dist)
+        divergence = batch.teacher.kl(dist)
         total = total + hyperparams["distillation"] * divergence
     return jnp.mean(total), power_vectors
 

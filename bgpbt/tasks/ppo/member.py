@@ -9,7 +9,6 @@ from functools import partial
 
 import jax
 
-from bgpbt import space as spaces
 from bgpbt.tasks import distillation
 from bgpbt.tasks.ppo import (
     actor_critic,
@@ -43,14 +42,18 @@ def init(settings: PPOSettings, key: Key, hyperparams: Hyperparams) -> TrainStat
     return TrainState(params, opt_state, obs_statistics, env_state)
 
 
-def refresh(settings: PPOSettings, key: Key, state: TrainState) -> TrainState:
+def refresh(
+    settings: PPOSettings, key: Key, state: TrainState, hyperparams: Hyperparams
+) -> TrainState:
     """Resets a member's environments, as `bgpbt.types.Refresh`.
 
     Args:
       settings: what is static.
       key: PRNG key, consumed.
       state: the member.
+      hyperparams: not needed; environments begin alike for all.
     """
+    del hyperparams
     return state._replace(env_state=rollout.start(settings, key))
 
 
@@ -65,7 +68,7 @@ def evaluate(
       state: the member.
       hyperparams: searched values by name.
     """
-    policy = rollout.deterministic_policy(settings, state, hyperparams)
+    policy = rollout.policy_of(settings, state, hyperparams)
     return episodes.play(key, settings.env, policy, settings.eval_episodes)
 
 
@@ -126,17 +129,17 @@ def _round_inputs(
     """Draws start states, and fixes the policies that do not learn in the round."""
     teacher_policy = None
     if teaching:
-        teacher_policy = rollout.stochastic_policy(
+        teacher_policy = rollout.policy_of(
             settings,
             teaching.teacher,
-            spaces.decode(settings.space, teaching.teacher_config),
+            dict(teaching.teacher_hyperparams),
         )
     start_states = jax.vmap(settings.env.reset)(
         jax.random.split(key, settings.num_envs)
     )
     eval_policy = None
     if settings.num_eval_envs:
-        eval_policy = rollout.deterministic_policy(settings, state, hyperparams)
+        eval_policy = rollout.policy_of(settings, state, hyperparams)
     return RoundInputs(start_states, eval_policy, teacher_policy)
 
 
@@ -175,7 +178,7 @@ def update(
     if inputs.teacher_policy:
         teacher = jax.tree.map(
             lambda x: x.reshape(settings.transitions, -1),
-            inputs.teacher_policy(experience.obs),
+            inputs.teacher_policy(inputs.teacher_policy.carry, experience.obs)[1],
         )
         batch = batch._replace(teacher=teacher)
     params, opt_state, loss = learner.learn(

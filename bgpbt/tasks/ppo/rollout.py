@@ -5,19 +5,18 @@ environments that only measure; `O` and `A` are the sizes of an observation and 
 action.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from bgpbt.environment import EnvState
-from bgpbt.tasks.ppo import actor_critic, distribution, episodes, normalizer
+from bgpbt.tasks.ppo import actor_critic, episodes, normalizer
 from bgpbt.tasks.ppo.distribution import TanhNormal
 from bgpbt.tasks.ppo.episodes import EpisodeState, StepInfo
 from bgpbt.tasks.ppo.settings import PPOSettings
 from bgpbt.tasks.ppo.spaces import ROLLOUT_LENGTH
-from bgpbt.types import Array, Hyperparams, Key, PyTree, TrainState
+from bgpbt.types import Array, Hyperparams, Key, Policy, PyTree, TrainState
 
 
 class Experience(NamedTuple):
@@ -36,49 +35,35 @@ class RoundInputs(NamedTuple):
     """What all rollouts of a round share."""
 
     start_states: EnvState  # [G, ...] where new episodes start
-    # Observations [E, O] to actions [E, A]; None: no environments only measure.
-    eval_policy: Callable[[Array], Array] | None
-    # Observations [T, G, O] to a teacher's distributions; None: no teacher.
-    teacher_policy: Callable[[Array], TanhNormal] | None
+    eval_policy: Policy | None  # None: no environments only measure
+    teacher_policy: Policy | None  # None: no teacher
 
 
-def stochastic_policy(
+def policy_of(
     settings: PPOSettings, state: TrainState, hyperparams: Hyperparams
-) -> Callable[[Array], TanhNormal]:
+) -> Policy:
     """A member's policy.
 
     Args:
       settings: what is static.
       state: the member.
       hyperparams: natural values by name, fixed ones or not.
-
-    Returns:
-      A function of observations `[..., O]` to distributions over actions `[..., A]`.
     """
     hyperparams = settings.fixed | hyperparams
     layers, _ = actor_critic.normalised_layers(
         state.params, state.opt_state, hyperparams
     )
-    return lambda obs: actor_critic.policy(
-        layers, normalizer.normalise(state.statistics, obs), hyperparams
-    )
+    return _policy(state, layers, hyperparams)
 
 
-def deterministic_policy(
-    settings: PPOSettings, state: TrainState, hyperparams: Hyperparams
-) -> Callable[[Array], Array]:
-    """A member's policy without noise.
+def _policy(state: TrainState, layers: PyTree, hyperparams: Hyperparams) -> Policy:
+    """The policy of `layers`, which carries nothing."""
 
-    Args:
-      settings: what is static.
-      state: the member.
-      hyperparams: natural values by name, fixed ones or not.
+    def act(carry: tuple[()], obs: Array) -> tuple[tuple[()], TanhNormal]:
+        obs = normalizer.normalise(state.statistics, obs)
+        return carry, actor_critic.policy(layers, obs, hyperparams)
 
-    Returns:
-      A function of observations `[..., O]` to actions `[..., A]`.
-    """
-    policy = stochastic_policy(settings, state, hyperparams)
-    return lambda obs: jnp.tanh(policy(obs).loc)
+    return Policy(act)
 
 
 def start(settings: PPOSettings, key: Key) -> EpisodeState:
@@ -94,7 +79,7 @@ def start(settings: PPOSettings, key: Key) -> EpisodeState:
     if not settings.num_eval_envs:
         return env_state
     eval_state = episodes.start(key_eval, env, settings.num_eval_envs, staggered=False)
-    return jax.tree.map(lambda *parts: jnp.concatenate(parts), env_state, eval_state)
+    return jax.tree.map(_join, env_state, eval_state)
 
 
 def _draw(settings: PPOSettings, key: Key) -> tuple[Array, Array]:
@@ -132,22 +117,28 @@ def rollout(
     env = settings.env
     num_envs = settings.num_envs
     noise, rows = _draw(settings, key)
+    policy = _policy(state, layers, hyperparams)
 
     def decide(env_state: EpisodeState, drawn: tuple) -> tuple[EpisodeState, tuple]:
         noise, row = drawn
         obs = env_state.env.obs[:num_envs]
-        dist = actor_critic.policy(
-            layers, normalizer.normalise(state.statistics, obs), hyperparams
-        )
-        raw_action = dist.loc + dist.scale * noise
-        action = jnp.tanh(raw_action)
+        learning, measuring = _split(env_state.carry, num_envs)
+        carry, dist = policy(learning, obs)
+        raw_action = dist.sample(noise)
+        action = dist.action(raw_action)
         if inputs.eval_policy:
-            eval_action = inputs.eval_policy(env_state.env.obs[num_envs:])
-            action = jnp.concatenate([action, eval_action])
+            measured = inputs.eval_policy(measuring, env_state.env.obs[num_envs:])
+            carry = jax.tree.map(_join, carry, measured[0])
+            action = _join(action, measured[1].mode())
         env_state, info = episodes.advance(
-            env, env_state, action, inputs.start_states, row
+            env,
+            env_state._replace(carry=carry),
+            action,
+            inputs.start_states,
+            row,
+            policy.carry,
         )
-        log_prob = distribution.log_prob(dist, raw_action)
+        log_prob = dist.log_prob(raw_action)
         return env_state, (obs, raw_action, log_prob, info)
 
     env_state, (obs, raw_action, log_prob, info) = jax.lax.scan(
@@ -163,3 +154,15 @@ def rollout(
         last_obs=env_state.env.obs[:num_envs],
     )
     return env_state, experience, info
+
+
+def _split(tree: PyTree, index: int) -> tuple[PyTree, PyTree]:
+    """The first rows of every leaf, and the others."""
+    return (
+        jax.tree.map(lambda x: x[:index], tree),
+        jax.tree.map(lambda x: x[index:], tree),
+    )
+
+
+def _join(first: Array, second: Array) -> Array:
+    return jnp.concatenate([first, second])

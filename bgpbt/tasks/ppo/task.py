@@ -4,14 +4,13 @@ from functools import partial
 
 import numpy as np
 
-from bgpbt import space as spaces
 from bgpbt.environment import Env
 from bgpbt.networks.mlp import MLP
 from bgpbt.space import SearchSpace
 from bgpbt.tasks.ppo import member, rollout
 from bgpbt.tasks.ppo.actor_critic import BLOCKS
 from bgpbt.tasks.ppo.settings import PPOSettings
-from bgpbt.types import Padding, Playback, Task
+from bgpbt.types import NOTHING_OFFERED, Padding, Playback, Task
 
 FLOAT_BYTES = 4
 
@@ -27,6 +26,7 @@ def ppo(
     fitness: str = "evaluation",
     eval_episodes: int = 8,
     normalize_advantage: bool = True,
+    offered: SearchSpace = NOTHING_OFFERED,
 ) -> Task:
     """Builds the task.
 
@@ -43,6 +43,8 @@ def ppo(
         policy, stepped beside the training environments.
       eval_episodes: episodes of an evaluation, or environments of a concurrent one.
       normalize_advantage: per minibatch, as Brax does.
+      offered: dimensions that are searched only where a user says so; else they have
+        the values in `fixed`.
     """
     settings = PPOSettings(
         env=env,
@@ -68,30 +70,27 @@ def ppo(
         return_label="episode return",
         evaluation_steps=eval_episodes * env.decisions_per_episode * env.action_repeat,
         workspace_bytes=partial(workspace_bytes, settings),
-        playback=Playback(env, partial(rollout.deterministic_policy, settings)),
+        playback=Playback(env, partial(rollout.policy_of, settings)),
         padding=Padding(supports=partial(supports, settings)),
+        offered={name: dim for name, dim in offered.items() if name not in space},
     )
 
 
-def supports(settings: PPOSettings, config: np.ndarray) -> np.ndarray:
-    """Which configurations have networks that this padding holds.
+def supports(settings: PPOSettings, architectures: dict[str, np.ndarray]) -> np.ndarray:
+    """Which architectures have networks that this padding holds.
 
     Args:
       settings: what is static.
-      config: in the unit cube. Shape `[M, D]`.
+      architectures: natural values by name, each `[M]`.
 
     Returns:
       Shape `[M]`, bool.
     """
-    supported = np.ones(len(config), bool)
-    columns = list(settings.space)
+    fits = [np.ones(len(next(iter(architectures.values()))), bool)]
     for block in BLOCKS:
-        if (name := f"{block}_width") in columns:
-            width = spaces.value_at(
-                settings.space[name], config[:, columns.index(name)]
-            )
-            supported &= width <= settings.networks[block].width
-    return supported
+        if (name := f"{block}_width") in architectures:
+            fits.append(architectures[name] <= settings.networks[block].width)
+    return np.all(np.broadcast_arrays(*fits), axis=0)
 
 
 def workspace_bytes(settings: PPOSettings, size: dict[str, int]) -> int:

@@ -79,6 +79,7 @@ def classifier(
         return_label="accuracy",
         evaluation_steps=-(-len(validation.labels) // BATCH_SIZE),
         workspace_bytes=partial(workspace_bytes, settings),
+        offered={} if search_mode != "nas" else HYPERPARAMETERS,
     )
 
 

@@ -20,8 +20,9 @@ BATCH_SIZE = 64
 EVALUATION_PARTS = 10  # an evaluation gives as many returns
 EPOCHS = 64  # different orders of the training images; then they begin again
 HYPERPARAMETERS: SearchSpace = {
-    "learning_rate": Float(1e-5, 1.0, 1e-2, log=True),
-    "momentum": Float(0.1, 0.9999, 0.9),  # of Adam: the first moment's decay
+    "learning_rate": Float(1e-5, 1.0, 1e-2, log=True, least=0),
+    # Of Adam: the first moment's decay.
+    "momentum": Float(0.1, 0.9999, 0.9, least=0, most=0.99999),
 }
 
 
@@ -150,8 +151,8 @@ def _loss(
     loss = optax.softmax_cross_entropy_with_integer_labels(student, labels).mean()
     if not teaching:
         return loss
-    teacher_hyperparams = spaces.defaults(HYPERPARAMETERS) | spaces.decode(
-        settings.space, teaching.teacher_config
+    teacher_hyperparams = spaces.defaults(HYPERPARAMETERS) | dict(
+        teaching.teacher_hyperparams
     )
     teacher = logits(settings, teaching.teacher.params, images, teacher_hyperparams)
     divergence = optax.losses.kl_divergence(

@@ -145,7 +145,7 @@ def run_singles() -> list:
             state = jax.tree.map(lambda x: x[0], outs[parent][0])
             if parent != i:
                 state = host(
-                    refresh(member_key(SEED, Stream.inherit, number, i), state)
+                    refresh(member_key(SEED, Stream.inherit, number, i), state, {})
                 )
             population.append(jax.tree.map(lambda x: x[None], state))
     return [*results, jax.tree.map(lambda *xs: np.concatenate(xs), *population)]

@@ -1,6 +1,7 @@
 """Clocks, endings and counts of episodes, where every number is known."""
 
 import warnings
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ import pytest
 from bgpbt.environment import Env, EnvState
 from bgpbt.tasks.ppo import episodes
 from bgpbt.tasks.ppo.environments import make_environment
+from bgpbt.types import Policy
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -38,6 +40,30 @@ def counter(length: int = 1000, *, repeat: int = 1, ends_at: int = 10**6) -> Env
         return EnvState(count, obs, action[0], count >= ends_at)
 
     return Env("counter", 2, 1, length, repeat, 1.0, reset, step)
+
+
+class Sure(NamedTuple):
+    """A distribution with one action."""
+
+    value: jax.Array
+
+    def mode(self):
+        return self.value
+
+
+def acting(act) -> Policy:
+    """The policy without memory that takes `act(obs)`."""
+    return Policy(lambda carry, obs: (carry, Sure(act(obs))))
+
+
+def counting(first: int) -> Policy:
+    """Remembers how often it has acted in an episode, from `first` on; acts that."""
+
+    def act(carry, obs):
+        action = jnp.broadcast_to(carry[..., None], (*obs.shape[:-1], 1))
+        return carry + 1, Sure(action.astype(obs.dtype))
+
+    return Policy(act, jnp.int32(first))
 
 
 def bank(env: Env, count: int) -> EnvState:
@@ -171,7 +197,7 @@ def test_the_state_keeps_its_shapes_and_dtypes():
 def test_play_counts_every_step_it_simulates(repeat, decisions):
     env = counter(10, repeat=repeat)
     returns, steps = jax.jit(
-        lambda key: episodes.play(key, env, lambda obs: jnp.ones((5, 1)), 5)
+        lambda key: episodes.play(key, env, acting(lambda obs: jnp.ones((5, 1))), 5)
     )(jax.random.PRNGKey(0))
     np.testing.assert_array_equal(returns, decisions)
     assert int(steps) == decisions * repeat * 5 and steps.dtype == jnp.int32
@@ -193,7 +219,7 @@ def test_play_stops_when_all_have_ended_and_counts_only_living_rewards():
     key = jax.random.PRNGKey(3)
     begun = np.asarray(episodes.start(key, env, 8, staggered=False).env.physics)
     assert len(set(begun)) > 2
-    returns, steps = episodes.play(key, env, lambda obs: jnp.ones((8, 1)), 8)
+    returns, steps = episodes.play(key, env, acting(lambda obs: jnp.ones((8, 1))), 8)
     np.testing.assert_array_equal(returns, 6 - begun)
     assert int(steps) == (6 - begun.min()) * 8
 
@@ -201,13 +227,53 @@ def test_play_stops_when_all_have_ended_and_counts_only_living_rewards():
 def test_play_asks_the_policy_about_what_it_sees():
     """Actions are functions of the present observation: the count so far."""
     env = counter(5)
-    returns, _ = episodes.play(jax.random.PRNGKey(0), env, lambda obs: obs[:, :1], 3)
+    returns, _ = episodes.play(
+        jax.random.PRNGKey(0), env, acting(lambda obs: obs[:, :1]), 3
+    )
     np.testing.assert_array_equal(returns, 0 + 1 + 2 + 3 + 4)
+
+
+def test_a_policy_remembers_within_an_episode_and_begins_the_next_one_anew():
+    env = counter(4)
+    policy = counting(10)
+    returns, _ = episodes.play(jax.random.PRNGKey(0), env, policy, 3)
+    np.testing.assert_array_equal(returns, 10 + 11 + 12 + 13)
+
+    env_state = episodes.start(
+        jax.random.PRNGKey(0), env, 2, staggered=True, carry=policy.carry
+    )
+    seen = []
+    for _ in range(6):
+        carry, dist = policy(env_state.carry, env_state.env.obs)
+        seen.append(np.asarray(dist.mode())[:, 0].tolist())
+        env_state, _ = episodes.advance(
+            env,
+            env_state._replace(carry=carry),
+            dist.mode(),
+            bank(env, 2),
+            jnp.arange(2),
+            policy.carry,
+        )
+    # The clock of the second environment begins at 2 of 4.
+    assert [first for first, _ in seen] == [10, 11, 12, 13, 10, 11]
+    assert [second for _, second in seen] == [10, 11, 10, 11, 12, 13]
+
+
+def test_a_filmed_policy_remembers_within_an_episode():
+    """The pose is the count of the last action and the environment's own."""
+    env = counter(ends_at=3)._replace(
+        pose=lambda state: (state.reward, state.physics.astype(jnp.float32))
+    )
+    paid, counts = episodes.record_poses(
+        jax.random.PRNGKey(0), env, counting(10), num_frames=5, decisions_per_frame=1
+    )
+    np.testing.assert_array_equal(counts, [0, 1, 2, 0, 1])
+    np.testing.assert_array_equal(paid, [0, 10, 11, 0, 10])
 
 
 def test_play_differs_by_key_and_repeats_by_key():
     env = counter(5)
-    act = lambda obs: obs[:, 1:]  # noqa: E731
+    act = acting(lambda obs: obs[:, 1:])
     first, again, other = (
         np.asarray(episodes.play(jax.random.PRNGKey(k), env, act, 4)[0])
         for k in (0, 0, 1)

@@ -201,9 +201,7 @@ def our_loss(
     dist = distribution.tanh_normal(
         mlp.apply(layers_from(params.policy), flat(obs), ARCH)
     )
-    log_prob = distribution.log_prob(
-        dist, flat(flip(extras["policy_extras"]["raw_action"]))
-    )
+    log_prob = dist.log_prob(flat(flip(extras["policy_extras"]["raw_action"])))
     total = (
         losses.ppo_policy_loss(
             log_prob,
@@ -212,7 +210,7 @@ def our_loss(
             clipping_epsilon,
         )
         + losses.value_loss(flat(values), targets)
-        - entropy_cost * distribution.entropy(dist, flat(noise))
+        - entropy_cost * dist.entropy(flat(noise))
     )
     return jnp.mean(total)
 
@@ -305,14 +303,14 @@ def test_log_prob_and_entropy_are_those_of_brax():
     raw_action = 2 * logits(1, 50)[:, :ACT]
     dist = distribution.tanh_normal(x)
     np.testing.assert_allclose(
-        distribution.log_prob(dist, raw_action),
+        dist.log_prob(raw_action),
         brax_dist.log_prob(x, raw_action),
         rtol=1e-5,
         atol=1e-5,
     )
     noise = jax.random.normal(key, (50, ACT))
     np.testing.assert_allclose(
-        distribution.entropy(dist, noise),
+        dist.entropy(noise),
         brax_dist.entropy(x, key),
         rtol=1e-5,
         atol=1e-5,
@@ -326,18 +324,16 @@ def test_log_prob_is_a_density_of_the_squashed_action():
     """
     dist = distribution.tanh_normal(jnp.array([0.3, 0.2]))
     action = jnp.linspace(-1, 1, 20_001)[1:-1]
-    density = jnp.exp(distribution.log_prob(dist, jnp.arctanh(action)[:, None]))
+    density = jnp.exp(dist.log_prob(jnp.arctanh(action)[:, None]))
     assert float(density.sum() * 1e-4) == pytest.approx(1.0, abs=1e-3)
-    assert np.isfinite(distribution.log_prob(dist, jnp.array([[20.0], [-20.0]]))).all()
+    assert np.isfinite(dist.log_prob(jnp.array([[20.0], [-20.0]]))).all()
 
 
 def test_entropy_is_minus_the_mean_log_prob():
     dist = distribution.tanh_normal(logits(2))
     noise = jax.random.normal(jax.random.PRNGKey(1), (200_000, ACT))
-    expected = -jnp.mean(distribution.log_prob(dist, dist.loc + dist.scale * noise))
-    np.testing.assert_allclose(
-        jnp.mean(distribution.entropy(dist, noise)), expected, atol=0.01
-    )
+    expected = -jnp.mean(dist.log_prob(dist.sample(noise)))
+    np.testing.assert_allclose(jnp.mean(dist.entropy(noise)), expected, atol=0.01)
 
 
 def test_entropy_pulls_the_location_towards_zero_and_the_scale_up():
@@ -348,9 +344,8 @@ def test_entropy_pulls_the_location_towards_zero_and_the_scale_up():
 
     def mean_entropy(x):
         return jnp.mean(
-            distribution.entropy(
-                distribution.tanh_normal(x),
-                jax.random.normal(jax.random.PRNGKey(0), (2000, 1)),
+            distribution.tanh_normal(x).entropy(
+                jax.random.normal(jax.random.PRNGKey(0), (2000, 1))
             )
         )
 
@@ -363,21 +358,14 @@ def test_kl_is_the_mean_over_actions_of_that_before_tanh():
     raw_action = p.loc + p.scale * jax.random.normal(
         jax.random.PRNGKey(2), (400_000, ACT)
     )
-    monte_carlo = (
-        jnp.mean(
-            distribution.log_prob(p, raw_action) - distribution.log_prob(q, raw_action)
-        )
-        / ACT
-    )
-    np.testing.assert_allclose(
-        distribution.kl_before_tanh(p, q), monte_carlo, rtol=0.02
-    )
+    monte_carlo = jnp.mean(p.log_prob(raw_action) - q.log_prob(raw_action)) / ACT
+    np.testing.assert_allclose(p.kl(q), monte_carlo, rtol=0.02)
     create = NormalTanhDistribution(ACT).create_dist
     theirs = create(logits(4)).kl_divergence(create(logits(3))) / ACT
     np.testing.assert_allclose(
-        distribution.kl_before_tanh(p, q), theirs, atol=1e-4
+        p.kl(q), theirs, atol=1e-4
     )  # Brax adds 1e-5 in a logarithm
-    np.testing.assert_allclose(distribution.kl_before_tanh(p, p), 0, atol=1e-6)
+    np.testing.assert_allclose(p.kl(p), 0, atol=1e-6)
 
 
 def test_the_clip_stops_the_gradient_only_where_it_helps():

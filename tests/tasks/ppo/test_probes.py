@@ -73,7 +73,9 @@ def values(state, obs):
 
 
 def modes(state, obs):
-    return task_of(0).playback.policy(state, {})(jnp.array(obs, jnp.float32))[:, 0]
+    policy = task_of(0).playback.policy(state, {})
+    _, distribution = policy(policy.carry, jnp.array(obs, jnp.float32))
+    return distribution.mode()[:, 0]
 
 
 STARTS = [[-1.0, 0.0], [1.0, 0.0]]

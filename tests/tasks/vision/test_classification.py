@@ -335,7 +335,7 @@ def test_a_student_comes_nearer_to_its_teacher(searched):
         jnp.float32,
     )
     teaching = Distillation(
-        teacher._replace(env_state=()), config, jnp.float32(0), jnp.float32(1000)
+        teacher._replace(env_state=()), config, jnp.float32(0), jnp.float32(1000), h
     )
     pixels = searched.data["images"]
     x = jnp.asarray(

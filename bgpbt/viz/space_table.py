@@ -1,0 +1,22 @@
+"""A search space as a table of text."""
+
+from bgpbt.space import Categorical, Dimension, SearchSpace, scale_of
+
+
+def space_table(space: SearchSpace) -> list[str]:
+    """A line for every dimension: name, range, scale, default, group; and a head."""
+    rows = [("dimension", "range", "scale", "default", "group")]
+    rows += [(name, *_row(dim), dim.group) for name, dim in space.items()]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(word.ljust(w) for word, w in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _row(dim: Dimension) -> tuple[str, str, str]:
+    """Range, scale and default, in words."""
+    if isinstance(dim, Categorical):
+        words = tuple(map(str, dim.choices))
+        return ",".join(words), scale_of(dim), words[dim.default]
+    return f"{dim.low:g} to {dim.high:g}", scale_of(dim), f"{dim.default:g}"
