@@ -17,16 +17,18 @@ _HOME = {
         "run_prepared",
         "run_seeds",
     ),
-    "bgpbt.config.errors": ("BadInput", "NotAvailable", "PopulationLost"),
+    "bgpbt.config.errors": ("BadInput", "NotAvailable", "NotSaved", "PopulationLost"),
     "bgpbt.config.loading": ("load_options",),
     "bgpbt.config.options": ("Options",),
     "bgpbt.result": ("Result",),
+    "bgpbt.tasks.functions": ("task_from",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "BadInput",
     "NotAvailable",
+    "NotSaved",
     "Options",
     "PopulationLost",
     "Result",
@@ -39,6 +41,7 @@ __all__ = [
     "run",
     "run_prepared",
     "run_seeds",
+    "task_from",
 ]
 
 

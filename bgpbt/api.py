@@ -99,6 +99,7 @@ def run(
         round stays saved.
       PopulationLost: all members failed in one round; the checkpoint before it is
         usable.
+      NotSaved: a round could not be written; those before it are intact.
     """
     if len(options.seed) > 1:
         raise BadInput(

@@ -29,6 +29,7 @@ def test_the_package_offers_what_it_names():
         "Result",
         "Options",
         "BadInput",
+        "NotSaved",
         "PopulationLost",
     }
     for name in bgpbt.__all__:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import pytest
 from toys import SPACE, outcome
 
 import bgpbt
@@ -73,3 +74,22 @@ def test_the_pages_name_what_there_is():
             r"^\| `(\w+)` \|", (DOCS / page).read_text(encoding="utf-8"), re.MULTILINE
         )
         assert sorted(listed) == sorted(words)
+
+
+def test_training_code_of_ones_own(tmp_path, no_figures):
+    (tmp_path / "my_agent.py").write_text(example("own_code.md"))
+    values = {
+        "task": f"{tmp_path}/my_agent.py:agent",
+        "pop_size": 4,
+        "quantile_fraction": 0.25,
+        "t_ready": 6_400,
+        "max_timesteps": 32_000,
+        "save_dir": str(tmp_path),
+    }
+    result = bgpbt.run(load_options(values))
+    # Points at rest lose 7.1 in the mean; after ten rounds, the best loses 1.4.
+    assert result.report["untrained_mean"] == pytest.approx(-7.1, abs=0.01)
+    assert result.report["mean"] > -2.0
+    assert result.records["env_steps_total"].max() == 4 * 32_000
+    (population,) = result.load().population
+    assert population.params["all"].shape == (4, 2)

@@ -9,7 +9,7 @@ from typing import NoReturn
 from bgpbt.cli.notices import notices
 from bgpbt.cli.parser import Parser, parse, program
 from bgpbt.config import versions
-from bgpbt.config.errors import BadInput, PopulationLost
+from bgpbt.config.errors import BadInput, NotSaved, PopulationLost
 from bgpbt.config.loading import load_options
 from bgpbt.config.options import Options
 
@@ -104,8 +104,8 @@ def main(argv: list[str]) -> int:
     """Does what a command line says.
 
     Returns:
-      Exit code: 0 done, 2 bad input, 3 all members lost at once, 130 stopped from the
-      keyboard.
+      Exit code: 0 done, 2 bad input, 3 all members lost at once, 4 a round could not be
+      saved, 130 stopped from the keyboard.
     """
     try:
         if not argv or argv[0].startswith("-"):
@@ -120,6 +120,8 @@ def main(argv: list[str]) -> int:
         return _end(2, error)
     except PopulationLost as error:
         return _end(3, error)
+    except NotSaved as error:
+        return _end(4, error)
     except KeyboardInterrupt:
         return _end(STOPPED, "stopped")
 

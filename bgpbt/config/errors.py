@@ -18,6 +18,10 @@ class NotAvailable(BadInput):
     """A setting that is understood, but whose part of bgpbt is not built yet."""
 
 
+class NotSaved(RuntimeError):
+    """A round could not be written; the complete ones before it are intact."""
+
+
 class PopulationLost(RuntimeError):
     """All members failed in the same round, so that nobody is left to inherit from."""
 

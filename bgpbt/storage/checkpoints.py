@@ -18,7 +18,7 @@ import jax
 import numpy as np
 import pandas as pd
 
-from bgpbt.config.errors import BadInput
+from bgpbt.config.errors import BadInput, NotSaved
 from bgpbt.storage.schema import SCHEMA, check_schema, leaf_name, upgrade_layout
 from bgpbt.types import PyTree
 
@@ -38,9 +38,27 @@ def write_checkpoint(
       state: a tree of arrays.
       rows: the records of the round.
       layout: what decides the shapes of the state, in JSON's words.
+
+    Raises:
+      NotSaved: the disk is full, or cannot be written; nothing half-written stays.
     """
     partial = path.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
+    try:
+        _write(partial, state, rows, layout)
+        os.replace(partial, path)
+    except Exception as error:  # Orbax has errors of its own for what a disk does
+        shutil.rmtree(partial, ignore_errors=True)
+        why = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise NotSaved(
+            f"{path} could not be written: {why[:300]}; the rounds before it are "
+            "intact, and the same command goes on after them"
+        ) from error
+
+
+def _write(
+    partial: Path, state: PyTree, rows: pd.DataFrame, layout: dict[str, Any]
+) -> None:
     partial.mkdir()
     rows.to_csv(partial / ROWS, index=False)
     write_json(partial / LAYOUT, {"schema": SCHEMA} | layout)
@@ -49,7 +67,6 @@ def write_checkpoint(
     with _quiet_orbax() as ocp:
         ocp.save((partial / STATE).resolve(), leaves)
     write_json(partial / CHECKSUMS, _checksums(partial))
-    os.replace(partial, path)
 
 
 def check_format(path: Path) -> None:

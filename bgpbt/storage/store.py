@@ -22,7 +22,7 @@ from typing import Any
 
 import pandas as pd
 
-from bgpbt.config.errors import BadInput
+from bgpbt.config.errors import BadInput, NotSaved
 from bgpbt.config.loading import load_options
 from bgpbt.config.options import Options
 from bgpbt.storage import checkpoints
@@ -249,14 +249,19 @@ class RunStore:
           state: all that the next round depends on.
           rows: the records of the round.
           layout: what decides the shapes of the state, in JSON's words.
+
+        Raises:
+          NotSaved: the disk is full, or cannot be written.
         """
         path = self._checkpoint(int(state.progress.round))
         checkpoints.write_checkpoint(path, state, rows, layout)
-        records = self.path / RECORDS
-        header = not records.exists()
-        if not header:
-            self._add_columns([str(name) for name in rows])
-        rows.to_csv(records, mode="a", header=header, index=False)
+        try:
+            self._append_records(rows)
+        except OSError as error:
+            raise NotSaved(
+                f"{self.path / RECORDS} could not be written: {error.strerror}; the "
+                "checkpoint of the round has its rows, and the same command goes on"
+            ) from error
         for old in self.rounds()[:-KEPT]:
             shutil.rmtree(self._checkpoint(old))
 
@@ -308,6 +313,13 @@ class RunStore:
             earlier = written["round"].astype(int) < int(rows["round"].iloc[0])
             rows = pd.concat([written[earlier], rows])
         _write_rows(path, rows)
+
+    def _append_records(self, rows: pd.DataFrame) -> None:
+        records = self.path / RECORDS
+        header = not records.exists()
+        if not header:
+            self._add_columns([str(name) for name in rows])
+        rows.to_csv(records, mode="a", header=header, index=False)
 
     def _add_columns(self, wanted: list[str]) -> None:
         """Gives records of an older version columns that they lack; they stay empty."""

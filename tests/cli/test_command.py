@@ -12,7 +12,7 @@ from bgpbt.cli import command
 from bgpbt.cli.command import main
 from bgpbt.cli.parser import flag_names
 from bgpbt.config import versions
-from bgpbt.config.errors import BadInput, PopulationLost
+from bgpbt.config.errors import BadInput, NotSaved, PopulationLost
 from bgpbt.config.loading import load_options
 from bgpbt.config.options import Options
 from bgpbt.storage.places import run_folder
@@ -25,6 +25,7 @@ from bgpbt.storage.store import RunStore
     [
         (BadInput("the folder holds\nanother run"), 2, "the folder holds another run"),
         (PopulationLost("all members\nare lost"), 3, "all members are lost"),
+        (NotSaved("the disk\nis full"), 4, "the disk is full"),
         (KeyboardInterrupt(), 130, "the same command with -exist resume"),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 from stored_runs import assert_records, restore, rows, state
 from toys import same_bits
 
+from bgpbt.config.errors import NotSaved
 from bgpbt.storage import checkpoints
 
 
@@ -119,3 +120,38 @@ def test_a_failure_that_is_no_damage_removes_nothing(stored_run, monkeypatch):
     except MemoryError:
         pass
     assert stored_run.rounds() == [2, 3]
+
+
+# A disk that cannot be written
+
+
+def test_a_round_that_cannot_be_saved_is_one_line_and_leaves_nothing(
+    stored_run, monkeypatch
+):
+    """As where the disk is full; the rounds before it stay, and the next try saves."""
+
+    def full(*args):
+        raise ValueError("RESOURCE_EXHAUSTED: no space\nand 50 lines more")
+
+    before = sorted(stored_run.path.rglob("*"))
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "_checksums", full)  # after Orbax has written
+        with pytest.raises(NotSaved, match=r"^[^\n]*round_000004 could.*no space; .*$"):
+            stored_run.save(state(4), rows(4), {})
+    assert sorted(stored_run.path.rglob("*")) == before
+    stored_run.save(state(4), rows(4), {})
+    assert_records(stored_run, range(5))
+    assert same_bits(restore(stored_run)[0], state(4))
+
+
+def test_records_that_cannot_be_appended_come_from_the_checkpoint(stored_run):
+    records = stored_run.path / "records.csv"
+    kept = records.read_bytes()
+    records.unlink()
+    records.mkdir()
+    with pytest.raises(NotSaved, match=r"records\.csv could not be written: .*"):
+        stored_run.save(state(4), rows(4), {})
+    records.rmdir()
+    records.write_bytes(kept)
+    assert same_bits(restore(stored_run)[0], state(4))
+    assert_records(stored_run, range(5))

@@ -38,19 +38,13 @@ SOURCES = {
     "sha": {"random"},
     "random": set(),
 }
-# `test_resume.py` has it killed between two suggestions.
-LONG = ("bgpbt",)
-NAMES = [
-    pytest.param(name, marks=[pytest.mark.long] if name in LONG else [])
-    for name in STRATEGIES
-]
 
 
 def run(folder, name: str):
     return play(Options(**SETTINGS, strategy=name, save_dir=str(folder)), TASK)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", STRATEGIES)
 def test_every_strategy_through_the_engine(tmp_path, compile_once, after_save, name):
     """What it does shows in the records, and it goes on after a kill to the same bits.
 

@@ -23,7 +23,6 @@ def test_a_run_killed_after_any_round_continues_to_the_same_bits(
     assert result.report == unbroken[0].report
 
 
-@pytest.mark.long
 @pytest.mark.usefixtures("compile_once")
 def test_a_bandit_killed_between_suggestions_continues_to_the_same_bits(
     tmp_path, after_save
