@@ -52,25 +52,25 @@ def task_from(
 
     def train_member(
         key: Key,
-        member: TrainState,
+        state: TrainState,
         hyperparams: Hyperparams,
         updates: Array,
         teaching: Distillation | tuple[()],
     ) -> tuple[TrainState, Metrics]:
         del teaching
 
-        def update(i: Array, state: PyTree) -> PyTree:
-            trained = train(jax.random.fold_in(key, i), state, hyperparams)
+        def update(i: Array, own: PyTree) -> PyTree:
+            trained = train(jax.random.fold_in(key, i), own, hyperparams)
             return jax.tree.map(_strong, trained)
 
-        state = jax.lax.fori_loop(0, updates, update, member.params[BLOCK])
+        own = jax.lax.fori_loop(0, updates, update, state.params[BLOCK])
         metrics = {"loss": jnp.zeros(()), "env_steps": updates * steps}
-        return member._replace(params={BLOCK: state}), metrics
+        return state._replace(params={BLOCK: own}), metrics
 
     def evaluate_member(
-        key: Key, member: TrainState, hyperparams: Hyperparams
+        key: Key, state: TrainState, hyperparams: Hyperparams
     ) -> tuple[Array, Array]:
-        returns = evaluate(key, member.params[BLOCK], hyperparams)
+        returns = evaluate(key, state.params[BLOCK], hyperparams)
         return jnp.atleast_1d(returns), jnp.asarray(evaluation_steps, jnp.int32)
 
     return Task(
