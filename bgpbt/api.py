@@ -79,7 +79,10 @@ def prepare(
     parts = assemble(options, task, strategy)
     if options.existing_policy == "resume":
         for store in stores:
-            store.check_space(describe_space(parts.task.space))
+            store.check_space(
+                describe_space(parts.task.space),
+                "give the same, another -n, or -exist overwrite",
+            )
     return Prepared(options, parts, stores)
 
 
@@ -197,8 +200,7 @@ def summary(report: dict[str, Any] | None) -> list[str]:
         return []
     kind = "parts of unseen data" if report.get("unseen") else "fresh episodes"
     trained, untrained = (
-        f"{format_number(report[f'{prefix}mean'])} "
-        f"(sd {format_number(report[f'{prefix}sd'])})"
+        _mean_and_sd(report[f"{prefix}mean"], report[f"{prefix}sd"])
         for prefix in ("", "untrained_")
     )
     return [
@@ -206,6 +208,12 @@ def summary(report: dict[str, Any] | None) -> list[str]:
         f"reported member {report['member']} of round {report['round']}: {trained} "
         f"on {report['episodes']} {kind}",
     ]
+
+
+def _mean_and_sd(mean: float, sd: float | None) -> str:
+    """A mean with its standard deviation, which one return does not have."""
+    spread = "" if sd is None else f" (sd {format_number(sd)})"
+    return format_number(mean) + spread
 
 
 def _result(
@@ -239,6 +247,9 @@ def open_run(
     task = in_asked_space(options, task) if task else _task_of(store, options)
 
     def load() -> RunState:
+        store.check_space(
+            describe_space(task.space), "its weights belong to the space there"
+        )
         parts = assemble(options, task, strategy)
         return _load(store, options, start_engine(parts, background=False))
 

@@ -112,14 +112,14 @@ class Result:
           Its path.
 
         Raises:
-          BadInput: the environment has no bodies to draw.
+          BadInput: the environment has no bodies to draw, or the state cannot be read.
         """
+        state = self.load()
         playback = self.task.playback
         if playback is None or not self.has_renderer:
             raise BadInput(f"{self.task.name}: there are no bodies to draw")
         from bgpbt.film import film_policy
 
-        state = self.load()
         path = path or self.path / GIF
         policy = self._policy_of(state)
         film_policy(playback.env, policy, int(state.progress.seed), path)

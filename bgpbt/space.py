@@ -86,7 +86,7 @@ def validate(dim: Dimension) -> str:
     if isinstance(dim, Categorical):
         return _validate_choices(dim)
     for name in ("low", "high", "default"):
-        if problem := _validate_number(dim, getattr(dim, name)):
+        if problem := number_problem(dim, getattr(dim, name)):
             return f"{name} {problem}"
     return _validate_range(dim)
 
@@ -100,9 +100,9 @@ def _validate_choices(dim: Categorical) -> str:
     return f"default {dim.default!r} is no place among the {len(there)} choices"
 
 
-def _validate_number(dim: Float | Integer, value: Any) -> str:
-    """What is wrong with an end or a default, "" where nothing is."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+def number_problem(dim: Float | Integer, value: Any) -> str:
+    """Why a dimension cannot have a value, in or out of its range; "" where it can."""
+    if not isinstance(value, numbers.Real):
         return f"{value!r} is no number"
     if not math.isfinite(value):
         return f"{value!r} is not finite"
@@ -131,6 +131,10 @@ def _validate_range(dim: Float | Integer) -> str:
         return f"low {dim.low} has no logarithm, give one above 0"
     if doubling and dim.low * 2 ** round(math.log2(dim.high / dim.low)) != dim.high:
         return f"high {dim.high} is not {dim.low} doubled a whole number of times"
+    if doubling and dim.low * 2 ** round(math.log2(dim.default / dim.low)) != (
+        dim.default
+    ):
+        return f"default {dim.default} is not {dim.low} doubled so often"
     if isinstance(dim, Float) and dim.log_complement and dim.high >= 1:
         return f"1 - high is {1 - dim.high}, which has no logarithm, give high below 1"
     return ""
@@ -145,6 +149,12 @@ def _bins(dim: Dimension) -> tuple[int, int]:
     if dim.doubling:
         return 0, round(math.log2(dim.high / dim.low))
     return dim.low, dim.high
+
+
+def num_values(dim: Integer | Categorical) -> int:
+    """How many values a dimension has that is no float."""
+    first, last = _bins(dim)
+    return last - first + 1
 
 
 def _ends(dim: Dimension) -> tuple[float, float]:

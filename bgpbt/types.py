@@ -186,7 +186,7 @@ class Distribution(Protocol):
     """What a policy may do.
 
     A *sample* is an action in the form that densities are stable for, such as before
-    tanh.
+    tanh. It is a tree of arrays, so that programs can give it back.
     """
 
     def sample(self, noise: Array) -> Array:

@@ -227,7 +227,6 @@ def test_group_mask():
         (Float(float("nan"), 1.0, 0.5), "low nan is not finite"),
         (Float(0.0, math.inf, 1.0), "high inf is not finite"),
         (Float(0.0, 1.0, math.nan), "default nan is not finite"),
-        (Float(False, 1.0, 0.5), "low False is no number"),
         (
             Float(1e-40, 1e-30, 1e-35, log=True),
             "low 1e-40 is no float32, whose size is 1.2e-38 to 3.4e+38",
@@ -252,6 +251,10 @@ def test_group_mask():
             "high 20 is not 3 doubled a whole number of times",
         ),
         (Integer(3, 24, 6, doubling=True), ""),
+        (
+            Integer(3, 24, 10, doubling=True),
+            "default 10 is not 3 doubled so often",
+        ),
         (Categorical(("a", "b"), 1), ""),
         (Categorical(("a", "b"), 2), "default 2 is no place among the 2 choices"),
         (Categorical((), 0), "choices () are no tuple of at least one"),

@@ -70,9 +70,13 @@ def _check_space(word: str, task: Task) -> None:
             "space has nothing to search, "
             "give a dict name -> Float, Integer or Categorical",
         )
+    if not isinstance(task.offered, dict):
+        _refuse_task(word, f"offered is {_kind(task.offered)}, give a dict as space is")
+    if twice := [name for name in task.offered if name in task.space]:
+        _refuse_task(word, f"offered: {twice[0]} is in space, too, keep one")
     for name, dim in (task.space | task.offered).items():
-        if not isinstance(name, str) or not name.isidentifier():
-            _refuse_task(word, f"space: {name!r} is no name, give letters, digits, _")
+        if not isinstance(name, str) or not name or set(name) & set("=, \t\n"):
+            _refuse_task(word, f"space: {name!r} is no name, leave out spaces, = and ,")
         if is_reserved(name):
             _refuse_task(
                 word,
@@ -101,7 +105,8 @@ def _check_init(word: str, task: Task, state: TrainState) -> None:
                 f"for each of blocks {task.blocks}",
             )
     averages = state.averages
-    if not isinstance(averages, dict | tuple) or not set(averages) <= set(task.blocks):
+    is_dict = isinstance(averages, dict)
+    if not (averages == () if not is_dict else set(averages) <= set(task.blocks)):
         _refuse_task(
             word,
             f"init: averages is {_kind(averages)}, give a dict whose entries are some "
@@ -193,7 +198,8 @@ def check_strategy(word: str, strategy: Strategy, task: Task, pop_size: int) -> 
                 f"diagnostics: {name} has shape {np.shape(column)}, "
                 f"give () or ({pop_size},)",
             )
-        if name in task.space or name in COLUMNS:
+        taken = name in COLUMNS or name.startswith("parent_")
+        if taken or name in task.space:
             _refuse_strategy(
                 word,
                 f"diagnostics: {name} is a column that the records have already, "

@@ -1,5 +1,6 @@
 """Settings become a task, a strategy, a plan, a place on the devices."""
 
+import math
 from functools import partial
 from typing import NamedTuple
 
@@ -21,11 +22,14 @@ from bgpbt.execution.shapes import num_returns
 from bgpbt.gp import architectures
 from bgpbt.gp.inference import make_inference
 from bgpbt.registry import STRATEGIES, TASKS
+from bgpbt.space import Float
 from bgpbt.strategies.frozen import frozen
 from bgpbt.training.engine import Engine, make_engine
 from bgpbt.training.generations import architecture_space
 from bgpbt.training.plan import GenerationRules, Plan
 from bgpbt.types import NEEDS, Strategy, Task
+
+MOST_ARCHITECTURES = 100_000  # that a search lists and compares
 
 
 class Parts(NamedTuple):
@@ -58,7 +62,22 @@ def assemble(
         options.pop_size, options.max_parallel, options.devices
     )
     gp = options.gp if plan.searches_architectures else None
+    if gp is not None:
+        _check_architectures(task)
     return Parts(task, strategy, plan, device_layout, gp)
+
+
+def _check_architectures(task: Task) -> None:
+    """Refuses more architectures than a search can list and compare."""
+    dims = [dim for dim in task.space.values() if dim.group != "hyperparameter"]
+    values = [spaces.num_values(dim) for dim in dims if not isinstance(dim, Float)]
+    if (number := math.prod(values)) > MOST_ARCHITECTURES:
+        raise BadInput(
+            f"space: {number:,} architectures are too many to search, give narrower "
+            f"or doubling ranges (at most {MOST_ARCHITECTURES:,}) or "
+            "--arch_policy random",
+            "space",
+        )
 
 
 def start_engine(parts: Parts, *, background: bool = True) -> Engine:
@@ -85,12 +104,16 @@ def make_task(options: Options) -> Task:
     """
     function = resolve("task", options.task, TASKS)
     task = build("task", options.task, function, Task, options)
-    if options.task not in TASKS:
-        contract.check_task(options.task, task)
-        if task.score is not None:
-            score = guarded("task", options.task, "score", task.score)
-            task = task._replace(score=score)
-    return in_asked_space(options, task)
+    if options.task in TASKS:
+        return in_asked_space(options, task)
+    contract.check_task(options.task, task)
+    if task.score is not None:
+        score = guarded("task", options.task, "score", task.score)
+        task = task._replace(score=score)
+    customised = in_asked_space(options, task)
+    if customised is not task:  # other values are traced now
+        contract.check_task(options.task, customised)
+    return customised
 
 
 def in_asked_space(options: Options, task: Task) -> Task:
@@ -101,7 +124,7 @@ def in_asked_space(options: Options, task: Task) -> Task:
     """
     customised = customise(task, options.space, options.fix)
     if options.search_mode == "nas":
-        for name in options.space:
+        for name in set(options.space) - set(task.space):
             if customised.space[name].group == "hyperparameter":
                 raise BadInput(
                     f"space: {name} is not searched with -sm nas, give -sm both or "

@@ -40,14 +40,16 @@ def customise(task: Task, changed: Mapping[str, str], fixed: Mapping[str, str]) 
     """Changes and fixes dimensions of a task.
 
     Args:
-      task: as its file made it, with the dimensions that it offers.
+      task: as its file made it, with the dimensions that it offers. One that has been
+        customised stays as it is.
       changed: text of a change by name, as `bgpbt.config.search_space` reads it.
       fixed: text of a value by name.
 
     Raises:
       BadInput: there is no such dimension, or it cannot be so.
     """
-    if not changed and not fixed:
+    is_customised = isinstance(getattr(task.init, "__self__", None), _Rewritten)
+    if is_customised or not (changed or fixed):
         return task
     known = task.space | task.offered
     for setting, names in (("space", changed), ("fix", fixed)):
@@ -100,18 +102,20 @@ def _with_choices(name: str, dim: Categorical, change: Change) -> Categorical:
 
 def _with_range(name: str, dim: Float | Integer, change: Change) -> Float | Integer:
     if change.choices:
-        _refuse("space", name, "has no choices, give LOW:HIGH")
+        words = ",".join(change.choices)
+        close = nearest(words, ("linear", *_FIELDS[type(dim)]))
+        _refuse("space", name, f"{words!r} is no range and no scale, {close}")
     low, high = dim.low, dim.high
     if change.low is not None and change.high is not None:
         low, high = change.low, change.high
     if low > high or (low == high and isinstance(dim, Float)):
-        _refuse("space", name, f"low {low:g} is not below high {high:g}")
+        _refuse("space", name, f"low {low:.10g} is not below high {high:.10g}")
     if low < dim.least or high > dim.most:
         _refuse(
             "space",
             name,
-            f"{low:g} to {high:g} goes beyond {dim.least:g} to {dim.most:g}, "
-            "which is all that is possible",
+            f"{low:.10g} to {high:.10g} goes beyond {dim.least:.10g} to "
+            f"{dim.most:.10g}, which is all that is possible",
         )
     scale = change.scale or spaces.scale_of(dim)
     allowed = _FIELDS[type(dim)]
@@ -121,12 +125,14 @@ def _with_range(name: str, dim: Float | Integer, change: Change) -> Float | Inte
     default = dim.default
     if change.default is not None:
         default = _number("space", name, change.default)
-    elif change.low is not None:  # the task's own, or the nearest end
+    elif low > 0 and scale == "doubling":
+        default = low * 2 ** round(math.log2(min(max(default, low), high) / low))
+    else:  # the task's own, or the nearest end
         default = min(max(default, low), high)
     if isinstance(dim, Integer):
         for value in (low, high, default):
             if value != int(value):
-                _refuse("space", name, f"{value:g} is not a whole number")
+                _refuse("space", name, f"{value:.10g} is not a whole number")
         low, high, default = int(low), int(high), int(default)
     fields: dict[str, Any] = {field: field == scale for field in allowed}
     fields |= {"low": low, "high": high, "default": default}
@@ -152,12 +158,11 @@ def _constant(name: str, dim: Dimension, text: str) -> np.generic:
         return np.int32(words.index(text))
     number = _number("fix", name, text)
     if not dim.least <= number <= dim.most:
-        _refuse("fix", name, f"{number:g} is not in {dim.least:g} to {dim.most:g}")
-    if isinstance(dim, Float):
-        return np.float32(number)
-    if number != int(number) or abs(number) > spaces.MOST_WHOLE:
-        _refuse("fix", name, f"{text} is not a whole number of a possible size")
-    return np.int32(number)
+        right = f"{dim.least:.10g} to {dim.most:.10g}"
+        _refuse("fix", name, f"{number:.10g} is not in {right}")
+    if problem := spaces.number_problem(dim, number):
+        _refuse("fix", name, problem)
+    return np.float32(number) if isinstance(dim, Float) else np.int32(number)
 
 
 def _refuse(setting: str, name: str, problem: str) -> None:
@@ -250,8 +255,7 @@ def _in_task(dim: Dimension, known: Dimension, value: Array) -> Array:
         return value
     if dim.choices == known.choices:
         return value
-    places = [known.choices.index(choice) for choice in dim.choices]
-    table = np.array(places, np.int32)
+    table = _places(dim, known)
     return table[value] if isinstance(value, np.ndarray) else jnp.asarray(table)[value]
 
 
@@ -263,15 +267,21 @@ def _initial_configs(task: Task, space: SearchSpace) -> np.ndarray | None:
     columns = []
     for name, dim in space.items():
         value = values.get(name, dim.default)
-        if not isinstance(dim, Categorical):
+        if isinstance(dim, Categorical):
+            known = task.space.get(name, dim)
+            if isinstance(known, Categorical) and name in values:
+                value = jnp.asarray(_places(known, dim))[value]
+        else:
             value = jnp.clip(value, dim.low, dim.high)
-        elif name in values:
-            choices = task.space[name].choices  # type: ignore[union-attr]
-            places = [
-                dim.choices.index(c) if c in dim.choices else dim.default
-                for c in choices
-            ]
-            value = jnp.asarray(places)[value]
         value = jnp.broadcast_to(value, len(task.initial_configs))
         columns.append(spaces.encode_dimension(dim, value))
     return np.stack([np.asarray(c) for c in columns], axis=-1)
+
+
+def _places(dim: Categorical, other: Categorical) -> np.ndarray:
+    """Where the choices of `dim` stand in `other`, else its default. int32."""
+    places = [
+        other.choices.index(choice) if choice in other.choices else other.default
+        for choice in dim.choices
+    ]
+    return np.array(places, np.int32)

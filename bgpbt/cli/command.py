@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -69,23 +70,31 @@ def render(tokens: list[str]) -> int:
         raise BadInput(f"{folder} is no folder, give the folder of a run")
     import bgpbt
 
-    print(bgpbt.open_run(folder).render())
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        picture = bgpbt.open_run(folder).render()
+    for warning in caught:
+        print(f"notice: {warning.message}", file=sys.stderr)
+    print(picture)
     return 0
 
 
 def space(tokens: list[str]) -> int:
     """Prints the search space of what the flags ask for, and what could be added."""
     values = parse(tokens)
+    values.pop("dry_run", None)
     options = load_options(values, values.pop("config", None))
     versions.check()
     from bgpbt import api
     from bgpbt.viz.space_table import space_table
 
-    task = api.make_task(options)
-    print("\n".join(space_table(task.space)))
-    if task.offered:
+    print("\n".join(space_table(api.make_task(options).space)))
+    unchanged = api.make_task(options.model_copy(update={"space": {}, "fix": {}}))
+    named = {*options.space, *options.fix}
+    left = {name: d for name, d in unchanged.offered.items() if name not in named}
+    if left:
         print("\nnot searched unless --space names it:")
-        print("\n".join(space_table(task.offered)))
+        print("\n".join(space_table(left)))
     return 0
 
 

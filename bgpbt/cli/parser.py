@@ -5,8 +5,6 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pydantic.fields import FieldInfo
-
 from bgpbt.config.errors import BadInput, nearest
 from bgpbt.config.options import Options, available, choices
 from bgpbt.config.settings import declaration
@@ -22,7 +20,6 @@ COMMAND_FLAGS = {
     "--config": "config",
     "--dry_run": "dry_run",
 }
-_NOTHING = FieldInfo()
 DEFAULT_WORDS = {"None": "none", "False": "off"}  # of defaults
 
 
@@ -89,6 +86,12 @@ def run_parser() -> Parser:
     return parser
 
 
+def _is_mapping(name: str) -> bool:
+    """Whether a setting takes `NAME=X`, any number of times."""
+    field = Options.model_fields.get(name)
+    return field is not None and isinstance(field.default, dict)
+
+
 def _arity(name: str) -> dict[str, Any]:
     """How many values a flag takes, in argparse's words."""
     default = Options.model_fields[name].default
@@ -96,7 +99,7 @@ def _arity(name: str) -> dict[str, Any]:
         return {"action": "store_false" if default else "store_true"}
     if bare := declaration(name).bare:
         return {"nargs": "?", "const": bare, "metavar": "X"}
-    if isinstance(default, dict):
+    if _is_mapping(name):
         return {"nargs": "+", "action": "extend", "metavar": "NAME=X"}
     if isinstance(default, tuple):
         return {"nargs": "+", "metavar": "X"}
@@ -164,7 +167,7 @@ def check_tokens(tokens: list[str]) -> None:
         flag = token.split("=")[0] if token.startswith("--") else token
         if flag not in names:
             raise BadInput(f"unknown flag {token}, {_advice(token, names)}")
-        if isinstance(Options.model_fields.get(names[flag], _NOTHING).default, dict):
+        if _is_mapping(names[flag]):
             continue  # each adds to the others
         first = seen.get(names[flag])
         if first == flag:

@@ -46,8 +46,8 @@ def load_options(
     origin = dict.fromkeys(usual, usual_file)
     origin |= dict.fromkeys(chosen, config)
     origin |= dict.fromkeys(argv_values)
+    merged = _merged_space((usual_file, usual), (config, chosen), (None, argv_values))
     try:
-        merged = _merged_space(usual, chosen, argv_values)
         return Options(**(usual | chosen | argv_values | merged))
     except BadInput as error:
         source = origin.get(error.field or "")
@@ -55,20 +55,26 @@ def load_options(
         raise type(error)(message, error.field) from None
 
 
-def _merged_space(*layers: dict[str, Any]) -> dict[str, dict[str, str]]:
+def _merged_space(
+    *layers: tuple[Path | str | None, dict[str, Any]],
+) -> dict[str, dict[str, str]]:
     """What the layers say of the search space, dimension by dimension; later ones win.
+
+    Args:
+      *layers: the file, or None for the command line, and its values by setting.
 
     Raises:
       BadInput: one of them cannot be read.
     """
     merged: dict[str, dict[str, str]] = {}
-    for layer in layers:
+    for source, layer in layers:
         given = {}
         for setting, read in (("space", changes), ("fix", values)):
             try:
                 given[setting] = read(layer.get(setting, {}))
             except ValueError as error:
-                raise BadInput(f"{setting}: {error}", setting) from None
+                where = f"{source}: " if source else ""
+                raise BadInput(f"{where}{setting}: {error}") from None
         again = set().union(*given.values())
         for setting, texts in given.items():
             before = merged.get(setting, {})
@@ -110,10 +116,12 @@ def read_settings(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(values, dict):
         raise BadInput(f"{path}: not a mapping, write one `name: value` a line")
-    names = [key.value for key, _ in node.value]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        # YAML itself would keep the last one.
-        raise BadInput(f"{path}: {', '.join(twice)} given twice, keep one")
+    inner = [x for _, x in node.value if isinstance(x, yaml.MappingNode)]
+    for mapping in (node, *inner):
+        names = [key.value for key, _ in mapping.value]
+        if twice := sorted({str(name) for name in names if names.count(name) > 1}):
+            # YAML itself would keep the last one.
+            raise BadInput(f"{path}: {', '.join(twice)} given twice, keep one")
     known = tuple(Options.model_fields)
     for key in values:
         if key not in known:

@@ -1,5 +1,6 @@
 """Settings that hold together: the checked form of `bgpbt.config.settings`."""
 
+import os
 from pathlib import Path
 from typing import Any, get_args
 
@@ -39,7 +40,7 @@ class Options(Settings):
         """The same, where a user's files are known from every folder."""
         words = {name: getattr(self, name) for name in parsers.TABLES}
         absolute = {
-            name: f"{Path(path).absolute()}:{function}"
+            name: f"{os.path.abspath(path)}:{function}"
             for name, word in words.items()
             for path, colon, function in [word.rpartition(":")]
             if colon

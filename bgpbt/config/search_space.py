@@ -39,29 +39,37 @@ def parse_change(text: str) -> Change:
       ValueError: it is none of these; says what would be right.
     """
     numbers: list[float] = []
-    change = Change()
-    for part in text.split(":"):
-        word = part.strip()
-        if word in SCALES:
-            change = change._replace(scale=word)
-        elif word.startswith(_DEFAULT):
-            change = change._replace(default=word.removeprefix(_DEFAULT))
-        elif _is_number(word):
+    given: dict[str, Any] = {}
+    for word in map(str.strip, text.split(":")):
+        if _is_number(word):
             numbers.append(real_number(word))
-        elif word and text.count(":") <= 1 + text.count(_DEFAULT) and not numbers:
-            change = change._replace(choices=_choices(word))
-        else:
+            continue
+        field, value = _field(word)
+        # A word beside a range or a scale is a misspelt one, and no choice.
+        if not word or (field == "choices" and (numbers or "scale" in given)):
             close = nearest(word, (*SCALES, _DEFAULT))
             raise ValueError(
                 f"{word!r} in {text!r} is no number, no scale and no default, {close}"
             )
+        if field in given:
+            raise ValueError(f"{text!r} has {field} twice, keep one")
+        given[field] = value
     if len(numbers) not in (0, 2):
         raise ValueError(
             f"{text!r} has {len(numbers)} of the two ends of a range, "
             f"write for example {EXAMPLE}"
         )
     low, high = numbers or (None, None)
-    return change._replace(low=low, high=high)
+    return Change(low=low, high=high, **given)
+
+
+def _field(word: str) -> tuple[str, Any]:
+    """Which field of a `Change` a word that is no number belongs to, and its value."""
+    if word in SCALES:
+        return "scale", word
+    if word.startswith(_DEFAULT):
+        return "default", word.removeprefix(_DEFAULT)
+    return "choices", _choices(word) if word else ()
 
 
 def _choices(word: str) -> tuple[str, ...]:
@@ -132,7 +140,7 @@ def _as_text(name: str, x: Any) -> str:
             raise ValueError(f"{name}: one of low and high is missing")
         parts = [x[key] for key in ("low", "high", "scale") if key in x]
         if "choices" in x:
-            parts.append(",".join(map(str, x["choices"])))
+            parts.append(_joined(name, x["choices"]))
         if "default" in x:
             parts.append(f"{_DEFAULT}{x['default']}")
         return ":".join(map(str, parts))
@@ -146,6 +154,15 @@ def _as_text(name: str, x: Any) -> str:
             f'{name}: {x!r} is no range, write [LOW, HIGH] or "LOW:HIGH" in quotes'
         )
     return x.strip()
+
+
+def _joined(name: str, choices: Any) -> str:
+    """Choices as one text, from a text or a list."""
+    if isinstance(choices, list | tuple) and choices:
+        return ",".join(map(str, choices))
+    if not isinstance(choices, str):
+        raise ValueError(f"{name}: choices {choices!r} are no list, write [A, B]")
+    return choices
 
 
 Changes = Annotated[dict[str, str], BeforeValidator(changes)]

@@ -12,9 +12,9 @@ def heritage(task: Task, state: TrainState) -> TrainState:
     return state._replace(env_state=(), memory=memory)
 
 
-def with_slot(state: TrainState, slot: TrainState) -> TrainState:
-    """A heritage in a slot that has environments, and memory where none came along."""
-    memory = state.memory if jax.tree.leaves(state.memory) else slot.memory
+def with_slot(task: Task, state: TrainState, slot: TrainState) -> TrainState:
+    """A heritage in a slot, with the environments there, and its memory if it stays."""
+    memory = state.memory if task.inherits_memory else slot.memory
     return state._replace(env_state=slot.env_state, memory=memory)
 
 

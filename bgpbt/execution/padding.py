@@ -52,7 +52,8 @@ def regroup(
     like = heritage(task, member_shapes(task))
     padded = []
     for group in map(jax.device_get, groups):
-        padded.append(with_slot(resize_padding(heritage(task, group), like), group))
+        resized = resize_padding(heritage(task, group), like)
+        padded.append(with_slot(task, resized, group))
     chosen = [
         jax.tree.map(lambda x, slot=i % size: x[slot], padded[i // size])
         for i in members

@@ -73,7 +73,7 @@ def make_programs(task: Task, pop_size: int, device_layout: DeviceLayout) -> Pro
         evaluate=evaluate,
         evaluate_test=evaluate,
         pick=jax.jit(partial(_pick, task), out_shardings=replicated(device_layout)),
-        repeat=jit(partial(_repeat, pop_size)),
+        repeat=jit(partial(_repeat, task, pop_size)),
         inherit=jit(inherit, donate_argnames="population"),
         mutate=jit(partial(_mutate, over_members, pop_size)),
     )
@@ -218,9 +218,11 @@ def _pick(task: Task, population: TrainState, member: Array) -> TrainState:
     return jax.tree.map(lambda x: x[member], heritage(task, population))
 
 
-def _repeat(pop_size: int, state: TrainState, population: TrainState) -> TrainState:
+def _repeat(
+    task: Task, pop_size: int, state: TrainState, population: TrainState
+) -> TrainState:
     copies = jax.tree.map(lambda x: jnp.broadcast_to(x, (pop_size, *x.shape)), state)
-    return with_slot(copies, population)
+    return with_slot(task, copies, population)
 
 
 def _inherit(

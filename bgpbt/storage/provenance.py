@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from bgpbt.config.errors import BadInput
 from bgpbt.config.options import Options
@@ -64,9 +65,20 @@ def describe_space(space: SearchSpace) -> list[dict[str, Any]]:
     """Every dimension in its order, in JSON's words."""
     return [
         {"name": name, "kind": type(dim).__name__}
-        | {k: v for k, v in dim._asdict().items() if k not in ("least", "most")}
+        | {k: _plain(v) for k, v in dim._asdict().items() if k not in ("least", "most")}
         for name, dim in space.items()
     ]
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: choices may be of any kind, and stand there by name."""
+    if isinstance(value, tuple | list):
+        return [_plain(x) for x in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return getattr(value, "__name__", str(value))
 
 
 def recorded_task(content: dict[str, Any], problem: str) -> Task:

@@ -25,10 +25,12 @@ import pandas as pd
 from bgpbt.config.errors import BadInput, NotSaved
 from bgpbt.config.loading import load_options
 from bgpbt.config.options import Options
+from bgpbt.config.settings import base_name
 from bgpbt.storage import checkpoints
 from bgpbt.storage.checkpoints import is_undamaged, write_json
 from bgpbt.storage.lock import lock
 from bgpbt.storage.places import check_writable
+from bgpbt.storage.provenance import file_hashes
 from bgpbt.storage.schema import check_schema
 from bgpbt.types import PyTree
 
@@ -91,11 +93,12 @@ class RunStore:
         for round_ in self.rounds():
             checkpoints.check_format(self._checkpoint(round_))
 
-    def check_space(self, space: list[dict[str, Any]]) -> None:
-        """Whether a run to be resumed has the same search space.
+    def check_space(self, space: list[dict[str, Any]], advice: str) -> None:
+        """Whether a run has this search space, so that its numbers mean the same.
 
         Args:
           space: every dimension in its order, as `run.json` holds it.
+          advice: what to do where it has not.
 
         Raises:
           BadInput: it has not; says where they differ first.
@@ -103,24 +106,21 @@ class RunStore:
         saved = (self.read_json(RUN) or {}).get("space")
         if saved is None or not self.rounds():
             return
-        space = json.loads(json.dumps(space))
         names, before = ([dim["name"] for dim in dims] for dims in (space, saved))
-        differ = f"{', '.join(before)} there, {', '.join(names)} here"
+        differ = [f"{', '.join(before)} there, {', '.join(names)} here"]
         if names == before:
-            parts = [
+            differ = [
                 f"{now['name']}: {field} {was[field]} there, {now.get(field)} here"
                 for now, was in zip(space, saved, strict=True)
                 for field in was
                 if was[field] != now.get(field)
             ]
-            if not parts:
-                return
-            differ = parts[0]
-        raise BadInput(
-            f"{self.path} holds a run of another search space ({differ}); "
-            "give the same, another -n, or -exist overwrite",
-            "existing_policy",
-        )
+        if differ:
+            raise BadInput(
+                f"{self.path} holds a run of another search space ({differ[0]}); "
+                f"{advice}",
+                "existing_policy",
+            )
 
     def changed_files(self, hashes: dict[str, str]) -> list[str]:
         """Which of the user's files are not what they were, a line for each.
@@ -151,8 +151,15 @@ class RunStore:
             )
 
     def _check_same(self, options: Options) -> None:
-        saved = load_options({}, self.path / OPTIONS).with_absolute_paths().model_dump()
+        before = load_options({}, self.path / OPTIONS).with_absolute_paths()
+        saved = before.model_dump()
         wanted = options.with_absolute_paths().model_dump()
+        # A file that was moved, its text unchanged, is the same file.
+        hashes = (self.read_json(RUN) or {}).get("files", {})
+        for name, digest in file_hashes(options).items():
+            same_function = base_name(saved[name]) == base_name(wanted[name])
+            if same_function and hashes.get(name) == digest:
+                saved[name] = wanted[name]
         differ = [
             f"{name} {saved[name]} there, {wanted[name]} here"
             for name in wanted
@@ -258,9 +265,10 @@ class RunStore:
         try:
             self._append_records(rows)
         except OSError as error:
+            why = error.strerror or error
             raise NotSaved(
-                f"{self.path / RECORDS} could not be written: {error.strerror}; the "
-                "checkpoint of the round has its rows, and the same command goes on"
+                f"{self.path / RECORDS} could not be written: {why}; the checkpoint "
+                "of the round has its rows, and the same command goes on"
             ) from error
         for old in self.rounds()[:-KEPT]:
             shutil.rmtree(self._checkpoint(old))
@@ -315,20 +323,18 @@ class RunStore:
         _write_rows(path, rows)
 
     def _append_records(self, rows: pd.DataFrame) -> None:
-        records = self.path / RECORDS
-        header = not records.exists()
-        if not header:
-            self._add_columns([str(name) for name in rows])
-        rows.to_csv(records, mode="a", header=header, index=False)
-
-    def _add_columns(self, wanted: list[str]) -> None:
-        """Gives records of an older version columns that they lack; they stay empty."""
+        """Appends rows; columns that only one of both has stay empty in the other."""
         path = self.path / RECORDS
+        if not path.exists():
+            rows.to_csv(path, index=False)
+            return
         with path.open() as file:
             present = next(csv.reader(file), [])
-        if present == wanted:
-            return
-        _write_rows(path, _read_text(path).reindex(columns=wanted))
+        wanted = [str(name) for name in rows]
+        columns = [*wanted, *(name for name in present if name not in wanted)]
+        if columns != present:
+            _write_rows(path, _read_text(path).reindex(columns=columns))
+        rows.reindex(columns=columns).to_csv(path, mode="a", header=False, index=False)
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Writes a file of the run, beside its place and renamed."""

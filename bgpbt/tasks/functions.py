@@ -33,7 +33,9 @@ def task_from(
     """Builds a task from pure functions that know nothing of populations.
 
     All that a member is belongs to one block: who copies a member copies its
-    environments and its optimizer, too. Write a `Task` where that is not right.
+    environments and its optimizer, too, a strategy that shrinks or mutates weights does
+    so to all of it, and a number that is not finite anywhere is a failure. Write a
+    `Task` where that is not right.
 
     Args:
       init: (key, hyperparams) -> state, any tree of arrays.

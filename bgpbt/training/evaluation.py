@@ -5,7 +5,7 @@
 
 import time
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -255,15 +255,25 @@ def _scores(task: Task, measured: PyTree, active: np.ndarray) -> np.ndarray:
         statistics = jax.tree.map(lambda x, i=member: x[i], measured)
         if not _is_finite(statistics):
             continue
-        scored = np.asarray(task.score(statistics), np.float64)
-        if scored.shape != (task.num_scores,):
-            raise BadInput(
-                f"task: {task.name}: score gives shape {scored.shape}, "
-                f"give ({task.num_scores},), as num_scores says",
-                "task",
-            )
-        returns[member] = scored
+        returns[member] = _as_scores(task, task.score(statistics))
     return returns
+
+
+def _as_scores(task: Task, scored: Any) -> np.ndarray:
+    """What a score gave, as `[num_scores]`; one number may stand alone."""
+    try:
+        scores = np.atleast_1d(np.asarray(scored, np.float64))
+    except (TypeError, ValueError) as error:
+        raise BadInput(
+            f"task: {task.name}: score gives no numbers: {error}", "task"
+        ) from None
+    if scores.shape != (task.num_scores,):
+        raise BadInput(
+            f"task: {task.name}: score gives shape {scores.shape}, "
+            f"give ({task.num_scores},), as num_scores says",
+            "task",
+        )
+    return scores
 
 
 def _is_finite(tree: PyTree) -> bool:

@@ -39,7 +39,7 @@ def padding_index(engine: Engine, config: np.ndarray) -> np.ndarray:
     architectures = {
         name: spaces.value_at(dim, config[:, i])
         for i, (name, dim) in enumerate(engine.task.space.items())
-        if dim.group != "hyperparameter"
+        if dim.group != "hyperparameter" and not isinstance(dim, spaces.Float)
     }
     supports = [task.padding.supports(architectures) for task in engine.tasks]
     return np.argmax(supports, axis=0)

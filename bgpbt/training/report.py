@@ -38,15 +38,20 @@ def make_report(engine: Engine, state: RunState) -> dict[str, Any]:
         "round": int(best.round),
         "fitness": float(best.fitness),
         "mean": float(trained.mean()),
-        "sd": float(trained.std(ddof=1)),
+        "sd": _sd(trained),
         "episodes": len(trained),
         "unseen": test_data is not None,
         "untrained_mean": float(untrained.mean()),
-        "untrained_sd": float(untrained.std(ddof=1)),
+        "untrained_sd": _sd(untrained),
         "timesteps": int(state.progress.timesteps.max()),
         "env_steps_total": int(state.progress.env_steps_total),
         "hyperparameters": _natural(engine, best),
     }
+
+
+def _sd(returns: np.ndarray) -> float | None:
+    """Their standard deviation; one return has none."""
+    return float(returns.std(ddof=1)) if len(returns) > 1 else None
 
 
 def _best_untrained(

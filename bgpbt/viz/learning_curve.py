@@ -147,7 +147,7 @@ def _cut_far_below(
     by_round = rows.groupby("round")["fitness"]
     curves = [*by_round.max(), *by_round.median(), *lineage["fitness"]]
     if report:
-        mean, sd = report["mean"], report["sd"]
+        mean, sd = report["mean"], report["sd"] or 0.0
         curves += [mean - sd, mean + sd, report["untrained_mean"]]
     low, high = pd.Series(curves).min(), pd.Series(curves).max()
     floor = low - (high - low)
@@ -165,7 +165,9 @@ def _cut_far_below(
 def _draw_report(axes: Axes, report: dict) -> None:
     style = {"fmt": "D", "ms": 6, "capsize": 4, "color": WINNER}
     label = "reported member"
-    axes.errorbar([0], [report["mean"]], yerr=[report["sd"]], **style, label=label)
+    axes.errorbar(
+        [0], [report["mean"]], yerr=[report["sd"] or 0.0], **style, label=label
+    )
     style = {"ls": "", "marker": "D", "ms": 6, "mfc": "white", "mec": MEDIAN}
     axes.plot([0], [report["untrained_mean"]], **style, label="best untrained member")
     axes.set_xlim(-1, 1)

@@ -19,4 +19,4 @@ def _row(dim: Dimension) -> tuple[str, str, str]:
     if isinstance(dim, Categorical):
         words = tuple(map(str, dim.choices))
         return ",".join(words), scale_of(dim), words[dim.default]
-    return f"{dim.low:g} to {dim.high:g}", scale_of(dim), f"{dim.default:g}"
+    return f"{dim.low:.10g} to {dim.high:.10g}", scale_of(dim), f"{dim.default:.10g}"

@@ -47,7 +47,7 @@ BROKEN_TASKS = {
         "space": {"fitness": Float(0.1, 1.0, 0.5)}
     },
     "space: parent_q is a column that": {"space": {"parent_q": Float(0.1, 1.0, 0.5)}},
-    "space: 'a=b' is no name, give letters, digits, _": {
+    "space: 'a=b' is no name, leave out spaces, = and ,": {
         "space": {"a=b": Float(0.1, 1.0, 0.5)}
     },
     "space: rate: high inf is not finite": {
@@ -61,6 +61,13 @@ BROKEN_TASKS = {
     "give a dict with one entry for each of blocks ('q',)": {"blocks": ("q",)},
     "init: opt_state is a dict of ()": {
         "init": lambda key, h: STATE._replace(opt_state={})
+    },
+    "offered is list, give a dict as space is": {"offered": []},
+    "offered: rate is in space, too, keep one": {
+        "offered": {"rate": Float(0.1, 1.0, 0.5)}
+    },
+    "init: averages is (a dict of ('w',)), give a dict whose entries are some of": {
+        "init": lambda key, h: STATE._replace(averages=({"w": jnp.zeros(2)},))
     },
     "init: averages is a dict of ('q',), give a dict whose entries are some of": {
         "init": lambda key, h: STATE._replace(averages={"q": jnp.zeros(2)})

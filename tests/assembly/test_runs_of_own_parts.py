@@ -11,6 +11,7 @@ from scipy import stats
 import bgpbt
 from bgpbt.config.errors import BadInput
 from bgpbt.config.loading import load_options
+from bgpbt.result import Result
 from bgpbt.space import Integer
 from bgpbt.types import TrainState
 
@@ -22,6 +23,8 @@ def options(folder):
     run = {"quantile_fraction": 0.25, "max_timesteps": 6, "save_dir": str(folder)}
     return load_options(settings | run)
 
+
+DRAW = Result.draw  # which runs here do not call
 
 # Scores
 
@@ -62,6 +65,36 @@ def test_a_score_of_another_shape_is_one_line(tmp_path):
     wanted = r"task: own: score gives shape \(2,\), give \(3,\), as num_scores says"
     with pytest.raises(BadInput, match=wanted):
         bgpbt.run(options(tmp_path), scored)
+
+
+@pytest.mark.parametrize("scored", [{"fid": 3.0}, "3 dB", [[1.0], [2.0, 3.0]]])
+def test_a_score_that_is_no_number_is_one_line(tmp_path, scored):
+    wordy = task(evaluate=measured, score=lambda statistics: scored)
+    with pytest.raises(BadInput, match="task: own: score gives no numbers: "):
+        bgpbt.run(options(tmp_path), wordy)
+
+
+def test_one_score_on_test_data_has_no_deviation(tmp_path):
+    """One number may stand alone."""
+
+    def train(key, state, h, updates, teaching, *, data):
+        return state, {"loss": h["rate"], "env_steps": updates}
+
+    def evaluate(key, state, h, *, data):
+        return {"x": data * h["rate"]}, jnp.int32(4)
+
+    data = np.arange(1.0, 5.0, dtype=np.float32)
+    alone = task(
+        train=train,
+        evaluate=evaluate,
+        score=lambda statistics: float(statistics["x"].sum()),
+        data=data,
+        test_data=lambda: 2 * data,
+    )
+    result = bgpbt.run(options(tmp_path), alone)
+    assert result.report["sd"] is None and result.report["episodes"] == 1
+    assert "NaN" not in (result.path / "report.json").read_text()
+    assert len(DRAW(result)) == 2
 
 
 # Memory and averages through a whole run
@@ -110,14 +143,14 @@ def test_weights_of_any_dtype_go_through_a_run(tmp_path, strategy_name):
         return TrainState({"w": weights}, {"w": ()}, (), ())
 
     space = {"layers": Integer(1, 3, 1, group="w")}
-    train = lambda key, state, h, updates, teaching: (  # noqa: E731
-        state,
-        {"loss": jnp.float32(h["layers"]), "env_steps": updates},
-    )
-    evaluate = lambda key, state, h: (  # noqa: E731
-        jnp.float32(state.params["w"]["half"]).sum()[None],
-        jnp.int32(1),
-    )
+
+    def train(key, state, h, updates, teaching):
+        return state, {"loss": jnp.float32(h["layers"]), "env_steps": updates}
+
+    def evaluate(key, state, h):
+        total = jnp.float32(state.params["w"]["half"]).sum()
+        return total[None], jnp.int32(1)
+
     mixed = task(space=space, init=init, train=train, evaluate=evaluate)
     settings = options(tmp_path).model_copy(
         update={

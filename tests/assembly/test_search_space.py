@@ -1,5 +1,7 @@
 """A task whose search space a user changes."""
 
+import json
+
 import jax
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ from bgpbt.config.errors import BadInput
 from bgpbt.config.loading import load_options
 from bgpbt.networks.mlp import ACTIVATIONS
 from bgpbt.space import Categorical, Float, Integer, SearchSpace
+from bgpbt.storage.provenance import describe_space
 from bgpbt.types import Playback, Policy
 
 SPACE: SearchSpace = {
@@ -40,6 +43,7 @@ def test_nothing_asked_nothing_changed():
         ("rate=0:2:linear", Float(0, 2, 0.1, least=0)),
         ("rate=default=0.5", Float(1e-3, 1.0, 0.5, log=True, least=0)),
         ("depth=2:16", Integer(2, 16, 2, doubling=True, least=1, most=16)),
+        ("depth=3:12", Integer(3, 12, 3, doubling=True, least=1, most=16)),
         ("depth=1:11:log", Integer(1, 11, 2, log=True, least=1, most=16)),
         ("depth=4:4:linear", Integer(4, 4, 4, least=1, most=16)),
         ("kind=c,a", Categorical(("c", "a"), 0)),
@@ -69,7 +73,12 @@ def test_a_dimension_is_changed(word, dim):
             "rate=doubling",
             "rate: cannot have the scale doubling, give linear",
         ),
-        ("rate=a,b", "space: rate: has no choices, give LOW:HIGH"),
+        ("rate=a,b", "space: rate: 'a,b' is no range and no scale, known: linear, log"),
+        (
+            "rate=log_complment",
+            "'log_complment' is no range and no scale, near",
+        ),
+        ("depth=2:8:default=3", "space: depth: default 3 is not 2 doubled so often"),
         ("depth=1:2.5:linear", "space: depth: 2.5 is not a whole number"),
         ("depth=3:8", "space: depth: high 8 is not 3 doubled a whole number of times"),
         ("depth=1:32", "depth: 1 to 32 goes beyond 1 to 16, which is all that is"),
@@ -90,6 +99,8 @@ def test_what_cannot_be_is_one_line(word, problem):
         (("nothing=1",), "fix: unknown dimension 'nothing' of own"),
         (("rate=-1",), "fix: rate: -1 is not in 0 to inf"),
         (("rate=x",), "fix: rate: 'x' is not a finite number"),
+        (("rate=1e39",), "fix: rate: 1e+39 is no float32, whose size is"),
+        (("rate=1e-50",), "fix: rate: 1e-50 is no float32, whose size is"),
         (("depth=2.5",), "fix: depth: 2.5 is not a whole number"),
         (("kind=z",), "fix: kind: unknown choice 'z', known: a, b, c"),
         (("rate=1", "depth=1", "kind=a"), "fix: no dimension is left to search"),
@@ -142,6 +153,20 @@ def test_without_hyperparameters_they_can_only_be_fixed():
     with pytest.raises(BadInput, match=wanted):
         bgpbt.make_task(load_options(asked | {"space": ["learning_rate=0.1:1"]}))
 
+
+OFFERS = """
+from own_parts import task
+from bgpbt.space import Categorical, Float
+
+def own(options):
+    import jax.numpy as jnp
+
+    def evaluate(key, state, h):
+        return jnp.ones(8) * (1, 2)[h.get("kind", 0)], jnp.int32(8)
+
+    offered = {"kind": Categorical(("a", "b"), 0)}
+    return task(evaluate=evaluate, offered=offered)
+"""
 
 # Runs
 
@@ -210,6 +235,20 @@ def test_a_file_whose_text_changed_is_told(tmp_path, printed):
 
 
 @pytest.mark.usefixtures("no_figures")
+def test_a_run_whose_file_was_moved_goes_on(tmp_path):
+    (tmp_path / "a").mkdir()
+    file = tmp_path / "a" / "own.py"
+    file.write_text(OWN)
+    given = options(tmp_path, task=f"{file}:own")
+    path = bgpbt.run(given).path
+    moved = file.rename(tmp_path / "own.py")
+    assert bgpbt.run(options(tmp_path, task=f"{moved}:own")).path == path
+    moved.write_text(OWN + "# another\n")
+    with pytest.raises(BadInput, match="other settings"):
+        bgpbt.run(options(tmp_path, task=f"{moved}:own"))
+
+
+@pytest.mark.usefixtures("no_figures")
 def test_a_relative_file_is_known_from_every_folder(tmp_path, monkeypatch):
     (tmp_path / "own.py").write_text(OWN)
     (tmp_path / "elsewhere").mkdir()
@@ -227,9 +266,38 @@ def test_a_task_from_python_is_changed_as_well(tmp_path):
     asked = options(tmp_path, space=["decay=0:0.5"], fix=["rate=0.25"])
     result = bgpbt.run(asked, TASK)
     assert [*result.task.space] == ["depth", "kind", "decay"]
-    again = bgpbt.open_run(result.path, TASK)
-    assert again.task.space == result.task.space
-    assert int(again.load().progress.round) == 3
+    for given in (TASK, result.task):  # one that is changed already stays
+        again = bgpbt.open_run(result.path, given)
+        assert again.task.space == result.task.space
+        assert int(again.load().progress.round) == 3
+    other = customise(TASK, {"decay": "0:0.4"}, {"rate": "0.25"})
+    with pytest.raises(BadInput, match=r"decay: high 0.5 there, 0.4 here\); its"):
+        bgpbt.open_run(result.path, other).load()
+
+
+def test_too_many_architectures_to_list_are_one_line(tmp_path):
+    wide = [f"{block}_width=1:256:linear" for block in ("policy", "value")]
+    asked = {"env_name": "fast", "search_mode": "both", "strategy": "bgpbt"}
+    with pytest.raises(BadInput, match="space: 6,553,600 architectures are too many"):
+        bgpbt.dry_run(load_options(asked | {"space": wide, "save_dir": str(tmp_path)}))
+
+
+def test_a_changed_task_of_a_file_is_held_to_the_contract(tmp_path):
+    """A choice that is traced only where it is searched."""
+    file = tmp_path / "own.py"
+    file.write_text(OFFERS)
+    given = options(tmp_path, task=f"{file}:own")
+    assert list(bgpbt.make_task(given).space) == ["rate"]
+    wanted = r"own: evaluate raises TracerIntegerConversionError: .*, line 9$"
+    with pytest.raises(BadInput, match=wanted):
+        bgpbt.make_task(options(tmp_path, task=f"{file}:own", space=["kind=a,b"]))
+
+
+def test_choices_of_any_kind_are_saved_by_name():
+    space = {"f": Categorical((np.tanh, None), 0), "n": Integer(1, np.int64(8), 2)}
+    first, second = describe_space(space)
+    assert first["choices"] == ["tanh", None] and second["high"] == 8
+    json.dumps([first, second])
 
 
 def test_records_and_figures_open_where_the_file_is_gone(tmp_path):
@@ -241,8 +309,9 @@ def test_records_and_figures_open_where_the_file_is_gone(tmp_path):
         opened = bgpbt.open_run(path)
     assert len(opened.records) == 16 and len(opened.draw()) == 2
     assert [*opened.task.space] == ["rate", "m"]
-    with pytest.raises(BadInput, match="no file"):
-        opened.load()
+    for reads_weights in (opened.load, opened.render):
+        with pytest.raises(BadInput, match="no file"):
+            reads_weights()
 
 
 def test_the_space_is_printed(capsys):
@@ -255,6 +324,9 @@ def test_the_space_is_printed(capsys):
     assert not any(line.startswith("discounting") for line in lines)
     last = "activation tanh,elu choices tanh hyperparameter"
     assert " ".join(lines[-1].split()) == last
+    assert command.main("space -e fast --dry_run --fix discounting=0.99".split()) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].startswith("activation") and lines[-3].startswith("not searched")
 
 
 def test_a_bad_space_ends_with_two_and_one_line(tmp_path, capsys, monkeypatch):

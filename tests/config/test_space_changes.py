@@ -37,6 +37,10 @@ def test_changes_are_read(text, change):
         ("1:nan", "'nan' is not a finite number"),
         ("1:inf", "'inf' is not a finite number"),
         ("", "'' in '' is no number"),
+        ("tanh:silu", "'tanh:silu' has choices twice, keep one"),
+        ("1:2:log:linear", "'1:2:log:linear' has scale twice, keep one"),
+        ("1:2:default=1:default=2", "has default twice, keep one"),
+        ("log:tanh", "'tanh' in 'log:tanh' is no number, no scale and no default"),
         ("a,a", "'a,a' has a choice that is empty or given twice"),
         ("a,", "'a,' has a choice that is empty or given twice"),
     ],
@@ -53,6 +57,8 @@ def test_yaml_says_the_same_in_lists_and_mappings():
         "c": {"low": 0.9, "high": 0.99, "scale": "log_complement", "default": 0.95},
         "d": ["tanh", "silu"],
         "e": {"choices": ["tanh", "silu"], "default": "silu"},
+        "f": {"choices": "tanh,silu"},
+        "g": {"choices": [16, 32]},
     }
     assert changes(written) == {
         "a": "1e-5:1e-2:log",
@@ -60,6 +66,8 @@ def test_yaml_says_the_same_in_lists_and_mappings():
         "c": "0.9:0.99:log_complement:default=0.95",
         "d": "tanh,silu",
         "e": "tanh,silu:default=silu",
+        "f": "tanh,silu",
+        "g": "16,32",
     }
 
 
@@ -70,6 +78,7 @@ def test_yaml_says_the_same_in_lists_and_mappings():
         ({"space": {"a": 136}}, 'space: a: 136 is no range, write [LOW, HIGH] or "LOW'),
         ({"space": {"a": {"lo": 1}}}, "space: a: unknown 'lo', nearest: low"),
         ({"space": {"a": {"low": 1}}}, "space: a: one of low and high is missing"),
+        ({"space": {"a": {"choices": 5}}}, "space: a: choices 5 are no list, write [A"),
         ({"space": "a"}, "space: 'a' is not NAME=..., write for example learning_rate"),
         ({"space": ["a=1:2", "a=1:3"]}, "space: a is given twice, keep one"),
         ({"space": ["a=1"]}, "space: a: '1' has 1 of the two ends"),
@@ -100,3 +109,18 @@ def test_saved_settings_are_read_back(tmp_path):
     options = load_options({"space": ["a=2:16"], "fix": ["b=0.5"]})
     options.save(tmp_path / "options.yaml")
     assert load_options({}, tmp_path / "options.yaml") == options
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("space: {a: [1, 2], a: [1, 3]}", "a given twice, keep one"),
+        ("space: {a: 136}", "space: a: 136 is no range"),
+    ],
+)
+def test_a_file_is_named_also_beside_a_flag(tmp_path, text, problem):
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(BadInput) as caught:
+        load_options({"space": ["b=1:2"]}, file)
+    assert str(caught.value).startswith(f"{file}: {problem}")

@@ -137,3 +137,17 @@ def test_columns_that_came_later_are_added_to_older_records(stored_run):
     assert records.columns.tolist() == rows(4).columns.tolist()
     assert records["rate"].isna().tolist() == (records["round"] < 4).tolist()
     assert records["fitness"].tolist() == expected_records(range(5))["fitness"].tolist()
+
+
+def test_columns_that_newer_rows_lack_are_kept(stored_run):
+    path = stored_run.path / "records.csv"
+    pd.read_csv(path, dtype=str).assign(gone="7").to_csv(path, index=False)
+    stored_run.save(state(4), rows(4), {})
+    records = stored_run.records()
+    assert records.columns.tolist() == [*rows(4).columns, "gone"]
+    assert records["gone"].isna().tolist() == (records["round"] == 4).tolist()
+    stored_run.discard_after(4)
+    stored_run.save(state(5), rows(5), {})
+    records = stored_run.records()
+    assert records["fitness"].tolist() == expected_records(range(6))["fitness"].tolist()
+    assert (records.loc[records["round"] < 4, "gone"] == 7).all()

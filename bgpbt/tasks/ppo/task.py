@@ -44,7 +44,7 @@ def ppo(
       eval_episodes: episodes of an evaluation, or environments of a concurrent one.
       normalize_advantage: per minibatch, as Brax does.
       offered: dimensions that are searched only where a user says so; else they have
-        the values in `fixed`.
+        the values in `fixed`, or SiLU as activation.
     """
     settings = PPOSettings(
         env=env,
