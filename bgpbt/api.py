@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from bgpbt.assembly.parts import (
     Parts,
+    as_asked,
     assemble,
-    in_asked_space,
     make_strategy,
     make_task,
     start_engine,
@@ -75,14 +75,13 @@ def prepare(
     for store in stores:
         store.check(options)
     if task is not None:
-        task = in_asked_space(options, task)
+        task = as_asked(options, task)
     parts = assemble(options, task, strategy)
     if options.existing_policy == "resume":
+        advice = "give the same, another -n, or -exist overwrite"
         for store in stores:
-            store.check_space(
-                describe_space(parts.task.space),
-                "give the same, another -n, or -exist overwrite",
-            )
+            store.check_space(describe_space(parts.task.space), advice)
+            store.check_direction(parts.task.minimise, advice)
     return Prepared(options, parts, stores)
 
 
@@ -244,7 +243,10 @@ def open_run(
         )
     store.check_schema()
     options = load_options({}, store.path / OPTIONS)
-    task = in_asked_space(options, task) if task else _task_of(store, options)
+    task = as_asked(options, task) if task else _task_of(store, options)
+    minimises = store.minimises()
+    if minimises is not None:  # the file may have changed its mind, the records do not
+        task = task._replace(minimise=minimises)
 
     def load() -> RunState:
         store.check_space(

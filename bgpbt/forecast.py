@@ -154,6 +154,7 @@ def describe(
         "candidates": f"{forecast.candidates:,} {task.step_unit} "
         "beyond the population's own",
         "evaluation": f"at most {forecast.evaluation:,} {task.step_unit}",
+        "fitness": "smaller is better" if task.minimise else "",
         "final report": report if task.test_data is None else "on unseen data",
         "programs to compile": _programs(task, forecast),
         "members at once": f"{device_layout.devices} x {device_layout.chunk} "

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import pandas as pd
 
 from bgpbt import space as spaces
@@ -33,9 +32,9 @@ class Result:
 
     @property
     def best(self) -> pd.Series:
-        """The record of the reported member: the highest fitness after round 0."""
+        """The record of the reported member: the best fitness after round 0."""
         rows = self.records[self.records["round"] > 0]
-        return rows.iloc[int(np.nanargmax(rows["fitness"]))]
+        return records.best_row(rows, minimise=self.task.minimise)
 
     @property
     def lineage(self) -> pd.DataFrame:
@@ -91,6 +90,7 @@ class Result:
             return_label=self.task.return_label,
             report=self.report,
             winner=self._winner,
+            minimise=self.task.minimise,
         )
         limits = {name: _axis(dim) for name, dim in self.task.space.items()}
         hyperparameter_schedule(
@@ -99,6 +99,7 @@ class Result:
             space_limits=limits,
             title=title,
             winner=self._winner,
+            minimise=self.task.minimise,
         )
         return [curve, schedule]
 

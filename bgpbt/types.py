@@ -120,9 +120,9 @@ class Evaluate(Protocol):
           hyperparams: natural values by name, each `[]`, traced.
 
         Returns:
-          Returns `[E]`, whose mean is the fitness, larger is better; and the simulated
-          steps, `[]` int32. Where the task has a `score`, statistics for it in the
-          place of returns: a tree of arrays.
+          Returns `[E]`, whose mean is the fitness; and the simulated steps, `[]` int32.
+          Larger returns are better unless the task says `minimise`. Where the task has
+          a `score`, statistics for it in the place of returns: a tree of arrays.
         """
         ...
 
@@ -142,7 +142,7 @@ class Score(Protocol):
             failed and is not scored.
 
         Returns:
-          Returns `[num_scores]`, larger is better.
+          Returns `[num_scores]`, as `evaluate` gives them without a score.
         """
         ...
 
@@ -278,6 +278,9 @@ class Task(NamedTuple):
     # Dimensions that are searched only where a user says so, and else are not among the
     # hyperparameters that the functions get.
     offered: SearchSpace = NOTHING_OFFERED
+    # Smaller returns are better. Strategies do not notice: they see the returns with
+    # the other sign. Records, report, figures and display show the task's own numbers.
+    minimise: bool = False
 
 
 class Source(enum.IntEnum):
@@ -305,7 +308,8 @@ class Outcome(NamedTuple):
     """
 
     config: Array  # [P, D] in the unit cube
-    fitness: Array  # [P] larger is better, NaN = failed
+    # [P] larger is better, also where the task minimises; NaN = failed
+    fitness: Array
     episode_returns: Array  # [P, E] what the fitness is the mean of, NaN-padded
     timesteps: Array  # [P] int32, the slot has trained so far; never falls
     age: Array  # [P] int32, steps since the weights were last fresh; inherited
@@ -389,7 +393,8 @@ class Strategy(NamedTuple):
     init: StrategyInit
     step: StrategyStep
     # What the strategy predicted when it chose the round's configurations, by column of
-    # the records: each [] or [P].
+    # the records: each [] or [P]. Where the task minimises, records show `gp_fitness`,
+    # `gp_fitness_low` and `gp_fitness_high` with the sign of the task's numbers.
     diagnostics: Callable[[PyTree], dict[str, Array]] = _no_diagnostics
     # Compiles what `step` needs for P members, beside the large programs.
     prepare: Callable[[int], None] = _nothing_to_prepare

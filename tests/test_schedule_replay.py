@@ -1,9 +1,11 @@
 """Replaying a schedule: what each of the four ways is given, on a toy."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import bgpbt
 from bgpbt.config.errors import BadInput
@@ -76,6 +78,19 @@ def test_four_labels_and_a_picture(ways, tmp_path):
         assert figures[way].value == pytest.approx(ways[way].report["mean"])
     draw(ways, tmp_path / "ways.png")
     assert (tmp_path / "ways.png").stat().st_size > 10_000
+
+
+def test_where_smaller_is_better_the_best_member_is_the_lowest(ways, monkeypatch):
+    run = ways["adaptive"]
+    minimised = replace(run, task=run.task._replace(minimise=True))
+    drawn = []
+    monkeypatch.setattr(
+        Figure, "savefig", lambda figure, *_, **__: drawn.append(figure)
+    )
+    draw(ways | {"adaptive": minimised}, Path("unused"))
+    lines = {line.get_label(): line for line in drawn[0].axes[0].lines}
+    lowest = run.records.groupby("round")["fitness"].min()
+    assert list(lines["adaptive, best member"].get_ydata()) == list(lowest)
 
 
 def test_a_schedule_that_began_late_is_as_long_as_it_is(finished, ways):

@@ -49,6 +49,8 @@ def check_task(word: str, task: Task) -> None:
             word,
             f"timesteps_per_update is {updates!r}, give a whole number of at least 1",
         )
+    if not isinstance(task.minimise, bool):
+        _refuse_task(word, f"minimise is {task.minimise!r}, give True or False")
     _check_space(word, task)
     state = call_user_code("task", word, "init", member_shapes, task)
     _check_init(word, task, state)

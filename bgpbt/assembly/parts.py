@@ -105,19 +105,19 @@ def make_task(options: Options) -> Task:
     function = resolve("task", options.task, TASKS)
     task = build("task", options.task, function, Task, options)
     if options.task in TASKS:
-        return in_asked_space(options, task)
+        return as_asked(options, task)
     contract.check_task(options.task, task)
     if task.score is not None:
         score = guarded("task", options.task, "score", task.score)
         task = task._replace(score=score)
-    customised = in_asked_space(options, task)
-    if customised is not task:  # other values are traced now
+    customised = as_asked(options, task)
+    if customised.space is not task.space:  # other values are traced now
         contract.check_task(options.task, customised)
     return customised
 
 
-def in_asked_space(options: Options, task: Task) -> Task:
-    """A task in the search space that the options ask for.
+def as_asked(options: Options, task: Task) -> Task:
+    """A task with the search space and the direction that the options ask for.
 
     Raises:
       BadInput: there is no such dimension, or it cannot be so.
@@ -131,7 +131,7 @@ def in_asked_space(options: Options, task: Task) -> Task:
                     f"--fix {name}=VALUE",
                     "space",
                 )
-    return customised
+    return customised._replace(minimise=True) if options.minimise else customised
 
 
 def make_strategy(options: Options, task: Task) -> Strategy:

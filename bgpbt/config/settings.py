@@ -216,6 +216,9 @@ class Settings(BaseModel):
     report_episodes: parsers.Count = _fitness(
         128, "fresh episodes of the final report, rounded up to whole evaluations"
     )
+    minimise: bool = _fitness(
+        False, "smaller fitness is better, as a task may say itself"
+    )
     render: bool = _fitness(True, "write the best policy as a moving GIF")
 
     t_distillation: parsers.Count = _distil(

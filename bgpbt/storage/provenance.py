@@ -54,6 +54,7 @@ def identity(options: Options, task: Task) -> dict[str, Any]:
             "blocks": task.blocks,
             "step_unit": task.step_unit,
             "return_label": task.return_label,
+            "minimise": task.minimise,
         },
         "space": describe_space(task.space),
         "files": file_hashes(options),

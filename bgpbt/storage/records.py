@@ -7,6 +7,8 @@ own number before candidates were sorted out, or its teacher. The history of a r
 on with that parent, one round earlier.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -95,20 +97,24 @@ def lineage(records: pd.DataFrame, round: int, member: int) -> pd.DataFrame:
 
 
 def winner_lineage(
-    records: pd.DataFrame, winner: tuple[int, int] | None = None
+    records: pd.DataFrame,
+    winner: tuple[int, int] | None = None,
+    *,
+    minimise: bool = False,
 ) -> pd.DataFrame:
     """Follows the weights of the winner back to where they were fresh.
 
     Args:
       records: one row per round and member.
       winner: round and member; None: the best member of the last round.
+      minimise: smaller fitness is better.
 
     Returns:
       The rows that the weights passed through, oldest first. No rows if every member of
       the last round failed.
     """
     if winner is None:
-        member = best_member(records)
+        member = best_member(records, minimise=minimise)
         if member is None:
             return tidy(records).iloc[:0]
         winner = (int(records["round"].max()), member)
@@ -134,12 +140,15 @@ def replacements(records: pd.DataFrame) -> pd.DataFrame:
     return transitions.loc[replaced, list(records)].reset_index(drop=True)
 
 
-def best_member(records: pd.DataFrame, round: int | None = None) -> int | None:
-    """Finds the member with the highest fitness of a round.
+def best_member(
+    records: pd.DataFrame, round: int | None = None, *, minimise: bool = False
+) -> int | None:
+    """Finds the member with the best fitness of a round.
 
     Args:
       records: one row per round and member.
       round: which round; None: the last one.
+      minimise: smaller fitness is better.
 
     Returns:
       The member's number; None if every member failed.
@@ -149,4 +158,25 @@ def best_member(records: pd.DataFrame, round: int | None = None) -> int | None:
     rows = rows[rows["round"] == round].dropna(subset="fitness")
     if rows.empty:
         return None
-    return int(rows["member"].iloc[int(rows["fitness"].argmax())])
+    return int(best_row(rows, minimise=minimise)["member"])
+
+
+def best_row(rows: pd.DataFrame, *, minimise: bool = False) -> pd.Series:
+    """The row with the best fitness, the first of equal ones.
+
+    Args:
+      rows: records, one of them with a fitness.
+      minimise: smaller fitness is better.
+    """
+    arg = np.nanargmin if minimise else np.nanargmax
+    return rows.iloc[int(arg(rows["fitness"]))]
+
+
+def best_fitness(fitness: Any, *, minimise: bool = False) -> Any:
+    """The best fitness; NaN = failed does not count.
+
+    Args:
+      fitness: a column of the records, or that column grouped, such as by round.
+      minimise: smaller fitness is better.
+    """
+    return fitness.min() if minimise else fitness.max()

@@ -122,6 +122,31 @@ class RunStore:
                 "existing_policy",
             )
 
+    def minimises(self) -> bool | None:
+        """Whether smaller fitness is better in the run; None where it does not say."""
+        run = self.read_json(RUN)
+        # Runs that say nothing of it are older than the choice.
+        return None if run is None else run.get("task", {}).get("minimise", False)
+
+    def check_direction(self, minimise: bool, advice: str) -> None:
+        """Whether a run has this direction, so that its numbers mean the same.
+
+        Args:
+          minimise: smaller fitness is better.
+          advice: what to do where it has not.
+
+        Raises:
+          BadInput: it has not.
+        """
+        saved = self.minimises()
+        if saved in (None, minimise) or not self.rounds():
+            return
+        there, here = ("minimises" if x else "maximises" for x in (saved, minimise))
+        raise BadInput(
+            f"{self.path} holds a run that {there}, the task here {here}; {advice}",
+            "existing_policy",
+        )
+
     def changed_files(self, hashes: dict[str, str]) -> list[str]:
         """Which of the user's files are not what they were, a line for each.
 

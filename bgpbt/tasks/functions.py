@@ -29,6 +29,7 @@ def task_from(
     name: str = "own functions",
     steps: int = 1,
     evaluation_steps: int = 0,
+    minimise: bool = False,
 ) -> Task:
     """Builds a task from pure functions that know nothing of populations.
 
@@ -40,12 +41,13 @@ def task_from(
     Args:
       init: (key, hyperparams) -> state, any tree of arrays.
       train: (key, state, hyperparams) -> state, of the same shapes and types.
-      evaluate: (key, state, hyperparams) -> a return `[]` or returns `[E]`, larger is
-        better. All members of a round get the same key.
+      evaluate: (key, state, hyperparams) -> a return `[]` or returns `[E]`. All members
+        of a round get the same key.
       space: the searched dimensions; `hyperparams` are their natural values by name.
       name: for titles.
       steps: what one call of `train` counts as, in the units of `-tr` and `-mt`.
       evaluation_steps: what one call of `evaluate` simulates.
+      minimise: smaller returns are better, as those of a loss; else larger ones.
     """
 
     def init_member(key: Key, hyperparams: Hyperparams) -> TrainState:
@@ -84,6 +86,7 @@ def task_from(
         train=train_member,
         evaluate=evaluate_member,
         evaluation_steps=evaluation_steps,
+        minimise=minimise,
     )
 
 

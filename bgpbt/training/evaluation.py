@@ -12,6 +12,7 @@ import numpy as np
 
 from bgpbt.config.errors import BadInput
 from bgpbt.execution.streams import Stream
+from bgpbt.training.direction import flip_if_minimised
 from bgpbt.training.engine import Engine
 from bgpbt.training.groups import GroupedConfigs, Groups, each_group
 from bgpbt.training.observer import Observer
@@ -29,7 +30,7 @@ class Training(NamedTuple):
 class Episodes(NamedTuple):
     """What one group got in its episodes, on the host."""
 
-    returns: np.ndarray  # [P, E] float64
+    returns: np.ndarray  # [P, E] float64, larger is better
     env_steps: int  # simulated for them
     weights_finite: np.ndarray  # [P] bool
 
@@ -37,8 +38,8 @@ class Episodes(NamedTuple):
 class Evaluation(NamedTuple):
     """The figures of a round, or of the untrained population."""
 
-    returns: np.ndarray  # [M, E], NaN-padded
-    fitness: np.ndarray  # [M], NaN = failed
+    returns: np.ndarray  # [M, E], larger is better, NaN-padded
+    fitness: np.ndarray  # [M], larger is better, NaN = failed
     failures: list[str]  # why each member failed, in words; "" where it did not
     env_steps: int  # simulated in training and evaluation
     seconds: float  # of training and evaluation
@@ -135,7 +136,7 @@ def evaluate(
         metrics = training.metrics
         active = progress.active[slots]
         if from_training:
-            episodes = _training_episodes(metrics)
+            episodes = _training_episodes(engine.task, metrics)
         else:
             observer.phase("evaluating", f"round {round_}")
             config = progress.config[slots]
@@ -154,9 +155,9 @@ def evaluate(
     return _join(parts)
 
 
-def _training_episodes(metrics: dict[str, np.ndarray]) -> Episodes:
+def _training_episodes(task: Task, metrics: dict[str, np.ndarray]) -> Episodes:
     """The episodes that ended in training; its steps are counted there."""
-    returns = metrics["episode_returns"].astype(np.float64)
+    returns = flip_if_minimised(task, metrics["episode_returns"].astype(np.float64))
     return Episodes(returns, 0, metrics["weights_finite"])
 
 
@@ -231,11 +232,12 @@ def evaluate_group(
         out = programs.evaluate_test(*arguments, test_data)
     measured, steps, finite = jax.tree.map(np.asarray, out)
     returns = _scores(engine.task, measured, active & finite)
+    returns = flip_if_minimised(engine.task, returns)
     return Episodes(returns, int(steps.sum(dtype=np.int64)), finite)
 
 
 def _scores(task: Task, measured: PyTree, active: np.ndarray) -> np.ndarray:
-    """Returns of a group: what was measured, or the task's scores of it.
+    """A group's returns in the task's own numbers: measured, or the scores of it.
 
     Args:
       task: the problem.

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bgpbt.config.errors import PopulationLost
+from bgpbt.storage.records import best_fitness
 from bgpbt.storage.store import RunStore
 from bgpbt.successive_halving import current_rung
 from bgpbt.training import generations
@@ -20,6 +21,7 @@ from bgpbt.training.decision import (
     describe_changes,
     finished,
 )
+from bgpbt.training.direction import flip_if_minimised
 from bgpbt.training.engine import ROUND_PROGRAMS, Engine, compile_for
 from bgpbt.training.evaluation import Evaluation, argbest, evaluate, train
 from bgpbt.training.groups import first_configs, pick
@@ -33,6 +35,7 @@ from bgpbt.training.transition import (
     distillation_progress,
     foresee_generation,
 )
+from bgpbt.types import Task
 
 
 def train_population(
@@ -85,7 +88,7 @@ def play_round(
     state = state._replace(generation=generation, best=_best_so_far(engine, state))
 
     step = decide(engine, state, evaluation)
-    _tell(observer, state, evaluation, rows, steps, step)
+    _tell(engine.task, observer, state, evaluation, rows, steps, step)
     state = inherit(engine, state, step, evaluation, observer)
 
     observer.phase("saving")
@@ -182,6 +185,7 @@ def _best_so_far(engine: Engine, state: RunState) -> Best:
 
 
 def _tell(
+    task: Task,
     observer: Observer,
     state: RunState,
     evaluation: Evaluation,
@@ -196,9 +200,9 @@ def _tell(
         round=int(state.progress.round),
         timesteps=int(state.progress.timesteps.max()),
         steps_per_second=float(steps * len(rows) / seconds),
-        best=float(rows["fitness"].max()),
+        best=float(best_fitness(rows["fitness"], minimise=task.minimise)),
         median=float(rows["fitness"].median()),
-        best_so_far=float(state.best.fitness),
+        best_so_far=float(flip_if_minimised(task, state.best.fitness)),
         replacements=describe_changes(step),
         failures=[
             f"member {i} failed, {why} not finite{fate}"

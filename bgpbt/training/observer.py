@@ -7,7 +7,8 @@ from typing import Protocol
 class Observer(Protocol):
     """Sees a run go on, such as `bgpbt.viz.display.Display`.
 
-    Nothing that it does changes what a run computes.
+    Nothing that it does changes what a run computes. Fitnesses are the task's own
+    numbers.
     """
 
     def start(self, timesteps: int) -> None:
@@ -54,7 +55,7 @@ class Observer(Protocol):
           steps_per_second: of the whole population, while it trained.
           best: fitness of the round's best member.
           median: fitness of the round's median member.
-          best_so_far: highest fitness of the run.
+          best_so_far: best fitness of the run.
           replacements: who was replaced by whom, in words.
           failures: who failed, in words.
         """

@@ -6,6 +6,7 @@ import numpy as np
 
 from bgpbt.execution.devices import replicate
 from bgpbt.execution.streams import Stream
+from bgpbt.training.direction import flip_if_minimised
 from bgpbt.training.engine import Engine
 from bgpbt.training.evaluation import evaluate_group
 from bgpbt.training.groups import first_configs, initialise, pick
@@ -16,9 +17,9 @@ from bgpbt.types import PyTree, TrainState
 def make_report(engine: Engine, state: RunState) -> dict[str, Any]:
     """Returns of the saved best and of the best untrained member, in JSON's words.
 
-    The episodes are deterministic and drawn from keys that no selection has seen; at
-    least `report_episodes` of them, in whole calls. Where the task has test data, its
-    parts are the episodes.
+    They are the task's own numbers. The episodes are deterministic and drawn from keys
+    that no selection has seen; at least `report_episodes` of them, in whole calls.
+    Where the task has test data, its parts are the episodes.
     """
     task = engine.task
     best = state.best
@@ -36,7 +37,7 @@ def make_report(engine: Engine, state: RunState) -> dict[str, Any]:
         "seed": seed,
         "member": int(best.member),
         "round": int(best.round),
-        "fitness": float(best.fitness),
+        "fitness": float(flip_if_minimised(task, best.fitness)),
         "mean": float(trained.mean()),
         "sd": _sd(trained),
         "episodes": len(trained),
@@ -81,7 +82,10 @@ def _returns(
     padding: int,
     test_data: PyTree,
 ) -> np.ndarray:
-    """Returns of one member on fresh episodes, or once on test data. Shape `[E]`."""
+    """Returns of one member on fresh episodes, or once on test data. Shape `[E]`.
+
+    They are the task's own numbers.
+    """
     pop_size = engine.plan.pop_size
     configs = np.tile(config, (pop_size, 1))
     groups = initialise(engine, seed, 0, np.array([padding]), configs)
@@ -91,7 +95,7 @@ def _returns(
         episodes = evaluate_group(
             engine, padding, seed, 0, playing, copies, configs, Stream.report, test_data
         )
-        return episodes.returns[playing].ravel()
+        return flip_if_minimised(engine.task, episodes.returns[playing].ravel())
     returns = np.array([])
     call = 0
     everyone = np.ones(pop_size, bool)
@@ -101,4 +105,4 @@ def _returns(
         )
         returns = np.append(returns, episodes.returns.ravel())
         call += 1
-    return returns
+    return flip_if_minimised(engine.task, returns)

@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 
+from bgpbt.training.direction import flip_if_minimised
 from bgpbt.training.engine import Engine
 from bgpbt.training.evaluation import Evaluation
 from bgpbt.training.run_state import RunState, Trigger
-from bgpbt.types import Source
+from bgpbt.types import Array, Source, Task
 
 # Columns that are not hyperparameters, beside `parent_...` and a strategy's own.
 COLUMNS = (
@@ -25,6 +26,13 @@ COLUMNS = (
 )
 # Of the bandits, and of rows that are joined with those of their parents.
 _TAKEN = ("trust_region", "reinitialised")
+# Diagnostics in units of the fitness, and what they are called with the other sign:
+# what was one deviation below the median is then one above.
+_MIRRORED = {
+    "gp_fitness": "gp_fitness",
+    "gp_fitness_low": "gp_fitness_high",
+    "gp_fitness_high": "gp_fitness_low",
+}
 
 
 def is_reserved(name: str) -> bool:
@@ -54,18 +62,31 @@ def round_records(
         "parent": progress.parents[:, 0],
         **_further_parents(engine.task.blocks, progress.parents),
         "source": [Source(int(s)).name for s in progress.source],
-        "fitness": evaluation.fitness,
+        "fitness": flip_if_minimised(engine.task, evaluation.fitness),
         "timesteps": progress.timesteps,
         "age": progress.age,
         "env_steps_total": int(progress.env_steps_total),
         "seconds": round(evaluation.seconds, 3),
     }
     diagnostics = engine.strategy.diagnostics(state.strategy)
+    diagnostics = _in_task_numbers(engine.task, diagnostics)
     if generation.candidates:  # the strategy waits
         diagnostics = dict.fromkeys(diagnostics, np.nan)
     natural = natural_values(engine, progress.config)
     rows = pd.DataFrame(columns | natural | diagnostics)
     return rows[progress.active] if generation.candidates else rows
+
+
+def _in_task_numbers(task: Task, diagnostics: dict[str, Array]) -> dict[str, Array]:
+    """Diagnostics whose fitnesses have the sign of the task's own numbers."""
+    if not task.minimise:
+        return diagnostics
+    return {
+        _MIRRORED.get(name, name): flip_if_minimised(task, np.asarray(x))
+        if name in _MIRRORED
+        else x
+        for name, x in diagnostics.items()
+    }
 
 
 def _further_parents(

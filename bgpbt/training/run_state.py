@@ -14,7 +14,10 @@ from bgpbt.types import PyTree, TrainState
 
 
 class Progress(NamedTuple):
-    """Counters, and the round to come. NumPy on the host, a few kilobytes."""
+    """Counters, and the round to come. NumPy on the host, a few kilobytes.
+
+    Larger fitness is better in all of the state, also where the task minimises.
+    """
 
     seed: np.ndarray  # [] int64
     round: np.ndarray  # [] int64, rounds finished; 0 = only evaluated, untrained

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bgpbt.execution.streams import Stream, fold
+from bgpbt.training.direction import flip_if_minimised
 from bgpbt.training.engine import Engine
 from bgpbt.training.evaluation import Evaluation, argbest, evaluate_untrained
 from bgpbt.training.generations import first_generation
@@ -36,7 +37,9 @@ def begin(
     progress = state.progress._replace(untrained=np.array(argbest(fitness)))
     state = state._replace(progress=progress)
     if not np.isnan(fitness).all():
-        observer.untrained(float(np.nanmax(fitness)), float(np.nanmedian(fitness)))
+        figures = np.nanmax(fitness), np.nanmedian(fitness)
+        best, median = (flip_if_minimised(engine.task, x) for x in figures)
+        observer.untrained(float(best), float(median))
     return state, round_records(engine, state, evaluation)
 
 

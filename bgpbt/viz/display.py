@@ -157,7 +157,7 @@ class Display:
           steps_per_second: of the whole population, while it trained.
           best: fitness of the round's best member.
           median: fitness of the round's median member.
-          best_so_far: highest fitness of the run.
+          best_so_far: best fitness of the run.
           replacements: who was replaced by whom, in words.
           failures: who failed, in words.
         """

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from bgpbt.storage.records import tidy, winner_lineage, with_parent
+from bgpbt.storage.records import best_fitness, tidy, winner_lineage, with_parent
 from bgpbt.viz.style import (
     BEST,
     MEDIAN,
@@ -30,6 +30,7 @@ def learning_curve(
     return_label: str = "episode return",
     report: dict | None = None,
     winner: tuple[int, int] | None = None,
+    minimise: bool = False,
 ) -> Figure:
     """Draws fitness against timesteps.
 
@@ -44,6 +45,7 @@ def learning_curve(
         on fresh episodes or unseen data. Keys `mean`, `sd`, `episodes`,
         `untrained_mean`, and `unseen` if the data are unseen.
       winner: round and member; None: the best member of the last round.
+      minimise: smaller fitness is better.
 
     Returns:
       The figure that was written.
@@ -56,16 +58,20 @@ def learning_curve(
     )[0]
     axes = panels[0]
     _draw_family_tree(axes, with_parent(records), rows)
-    _draw_failed(axes, rows)
-    _draw_population(axes, rows)
+    _draw_failed(axes, rows, minimise)
+    _draw_population(axes, rows, minimise)
     _draw_untrained(axes, rows)
-    lineage = winner_lineage(rows, winner)
+    lineage = winner_lineage(rows, winner, minimise=minimise)
     _draw_lineage(axes, lineage)
     style_axes(axes, rows)
-    axes.set(xlabel="timesteps per member", ylabel=f"fitness (mean {return_label})")
+    direction = ", smaller is better" if minimise else ""
+    axes.set(
+        xlabel="timesteps per member",
+        ylabel=f"fitness (mean {return_label}{direction})",
+    )
     if report:
         _draw_report(panels[1], report)
-    _cut_far_below(axes, rows, lineage, report)
+    _cut_far_worse(axes, rows, lineage, report, minimise)
     add_title_and_legend(figure, title)
     write_png(figure, path)
     return figure
@@ -101,24 +107,25 @@ def _draw_replaced(axes: Axes, transitions: pd.DataFrame, rows: pd.DataFrame) ->
         axes.plot(replaced["timesteps"], replaced["fitness"], **style)
 
 
-def _draw_failed(axes: Axes, rows: pd.DataFrame) -> None:
-    """Crosses at the bottom, for there is no fitness to draw them at."""
+def _draw_failed(axes: Axes, rows: pd.DataFrame, minimise: bool) -> None:
+    """Crosses at the worse end, for there is no fitness to draw them at."""
     failed = rows[rows["fitness"].isna()]
     style = {"ls": "", "marker": "x", "ms": 5, "color": MEDIAN, "label": "failed"}
     if len(failed):
-        height = [0.03] * len(failed)
+        height = [0.97 if minimise else 0.03] * len(failed)
         transform = axes.get_xaxis_transform()
         axes.plot(failed["timesteps"], height, **style, transform=transform)
 
 
-def _draw_population(axes: Axes, rows: pd.DataFrame) -> None:
+def _draw_population(axes: Axes, rows: pd.DataFrame, minimise: bool) -> None:
     by_round = rows.groupby("round")
     time = by_round["timesteps"].max()
     fitness = by_round["fitness"]
     band = {"color": MEDIAN, "alpha": 0.18, "lw": 0, "zorder": 2.5, "label": "25–75%"}
     axes.fill_between(time, fitness.quantile(0.25), fitness.quantile(0.75), **band)
     style = {"color": BEST, "lw": 3.6, "marker": "o", "ms": 3.6, "mew": 0, "zorder": 4}
-    axes.plot(time, fitness.max(), **style, label="best")
+    best = best_fitness(fitness, minimise=minimise)
+    axes.plot(time, best, **style, label="best")
     style = {"color": MEDIAN, "lw": 1.6, "marker": "o", "ms": 1.6, "zorder": 5}
     axes.plot(time, fitness.median(), **style, label="median")
 
@@ -140,26 +147,37 @@ def _draw_lineage(axes: Axes, lineage: pd.DataFrame) -> None:
     axes.plot(lineage["timesteps"], lineage["fitness"], **style, label=label)
 
 
-def _cut_far_below(
-    axes: Axes, rows: pd.DataFrame, lineage: pd.DataFrame, report: dict | None
+def _cut_far_worse(
+    axes: Axes,
+    rows: pd.DataFrame,
+    lineage: pd.DataFrame,
+    report: dict | None,
+    minimise: bool,
 ) -> None:
-    """Ends the axis where single members fall far below all curves; arrows say so."""
+    """Ends the axis where members are far worse than all curves; arrows say so."""
     by_round = rows.groupby("round")["fitness"]
-    curves = [*by_round.max(), *by_round.median(), *lineage["fitness"]]
+    best = best_fitness(by_round, minimise=minimise)
+    curves = [*best, *by_round.median(), *lineage["fitness"]]
     if report:
         mean, sd = report["mean"], report["sd"] or 0.0
         curves += [mean - sd, mean + sd, report["untrained_mean"]]
     low, high = pd.Series(curves).min(), pd.Series(curves).max()
-    floor = low - (high - low)
-    below = rows[rows["fitness"] < floor]
-    if below.empty or low == high:
+    far, near = high - low, 0.1 * (high - low)
+    if minimise:
+        bottom, top = low - near, high + far
+        beyond = rows[rows["fitness"] > top]
+        marker, height, label = "^", 0.98, "above this axis"
+    else:
+        bottom, top = low - far, high + near
+        beyond = rows[rows["fitness"] < bottom]
+        marker, height, label = "v", 0.02, "below this axis"
+    if beyond.empty or low == high:
         return
-    axes.set_ylim(floor, high + 0.1 * (high - low))
-    height = [0.02] * len(below)
+    axes.set_ylim(bottom, top)
+    style = {"ls": "", "marker": marker, "ms": 4, "color": MEMBER, "label": label}
+    heights = [height] * len(beyond)
     transform = axes.get_xaxis_transform()
-    style = {"ls": "", "marker": "v", "ms": 4, "color": MEMBER}
-    label = "below this axis"
-    axes.plot(below["timesteps"], height, **style, label=label, transform=transform)
+    axes.plot(beyond["timesteps"], heights, **style, transform=transform)
 
 
 def _draw_report(axes: Axes, report: dict) -> None:

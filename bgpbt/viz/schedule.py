@@ -37,6 +37,7 @@ def hyperparameter_schedule(
     space_limits: dict[str, Limits],
     title: str,
     winner: tuple[int, int] | None = None,
+    minimise: bool = False,
 ) -> Figure:
     """Draws hyperparameters against timesteps, one panel each.
 
@@ -50,6 +51,7 @@ def hyperparameter_schedule(
         stand at the axis instead of their indices 0, 1, ...
       title: of the figure.
       winner: round and member; None: the best member of the last round.
+      minimise: smaller fitness is better.
 
     Returns:
       The figure that was written.
@@ -66,9 +68,8 @@ def hyperparameter_schedule(
     if len(names) > MAX_PANELS:
         title = f"{title} (first {MAX_PANELS} of {len(names)} hyperparameters)"
         names = names[:MAX_PANELS]
-    draw = partial(
-        _draw_hyperparameter, rows, with_parent(records), winner_lineage(rows, winner)
-    )
+    lineage = winner_lineage(rows, winner, minimise=minimise)
+    draw = partial(_draw_hyperparameter, rows, with_parent(records), lineage)
     panels: Panels = {name: partial(draw, name, space_limits[name]) for name in names}
     if "trust_region" in rows:
         panels["trust region"] = partial(draw_trust_region, rows)

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import EngFormatter
 
 from bgpbt.result import Result
+from bgpbt.storage.records import best_fitness
 from bgpbt.viz.style import MEMBER, WINNER
 from scripts.benchmarks.figures import Figure
 
@@ -70,7 +71,8 @@ def draw(ways: Ways, path: Path) -> None:
         if way == "continued":
             rows = rows[rows["round"] >= run.records["round"].max()]
         rounds = rows.groupby("round")
-        times, best = rounds["timesteps"].max(), rounds["fitness"].max()
+        times = rounds["timesteps"].max()
+        best = best_fitness(rounds["fitness"], minimise=run.task.minimise)
         axes.plot(times, best, color=color, lw=1.8, label=f"{way}, best member")
     axes.set(
         xlabel="timesteps of a member", ylabel=f"fitness (mean {run.task.return_label})"

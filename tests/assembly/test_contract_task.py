@@ -62,6 +62,7 @@ BROKEN_TASKS = {
     "init: opt_state is a dict of ()": {
         "init": lambda key, h: STATE._replace(opt_state={})
     },
+    "minimise is 'yes', give True or False": {"minimise": "yes"},
     "offered is list, give a dict as space is": {"offered": []},
     "offered: rate is in space, too, keep one": {
         "offered": {"rate": Float(0.1, 1.0, 0.5)}

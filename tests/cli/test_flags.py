@@ -49,6 +49,7 @@ SAMPLES = {  # what is typed after the flag, and what it means
     "fitness": ("training", "training"),
     "eval_episodes": ("3", 3),
     "report_episodes": ("200", 200),
+    "minimise": ("", True),
     "render": ("", False),
     "t_distillation": ("20_000_000", 20_000_000),
     "distill_every": ("1e6", 1_000_000),

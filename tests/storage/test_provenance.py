@@ -13,6 +13,7 @@ from bgpbt.storage.provenance import (
     file_hashes,
     identity,
     numerics,
+    recorded_task,
 )
 from bgpbt.storage.schema import SCHEMA
 
@@ -38,6 +39,15 @@ def test_a_space_is_described_in_its_order():
     assert (rate["low"], rate["high"], rate["log"]) == (1e-3, 0.5, True)
     assert (first_width["name"], first_width["kind"]) == ("first_width", "Integer")
     assert first_width["group"] == "first"
+
+
+def test_a_task_whose_file_is_gone_keeps_its_direction():
+    for minimise in (False, True):
+        content = identity(Options(), quadratic()._replace(minimise=minimise))
+        read = json.loads(json.dumps(content))
+        assert recorded_task(read, "gone").minimise is minimise
+        del read["task"]["minimise"]  # as older runs have it
+        assert recorded_task(read, "gone").minimise is False
 
 
 def test_a_persons_own_files_are_told_by_their_content(tmp_path):

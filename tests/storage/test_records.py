@@ -119,6 +119,16 @@ def test_replacements_are_the_rows_with_another_parent(records):
     ]
 
 
+def test_where_smaller_is_better_the_same_members_win(records):
+    negated = records.assign(fitness=-records["fitness"])
+    for number in range(5):
+        best = best_member(negated, number, minimise=True)
+        assert best == best_member(records, number)
+    path = winner_lineage(negated, minimise=True)["member"]
+    assert path.tolist() == winner_lineage(records)["member"].tolist()
+    assert winner_lineage(negated)["member"].tolist() != path.tolist()
+
+
 def test_best_member_leaves_out_failures(records):
     assert best_member(records) == 1
     assert [best_member(records, round) for round in range(5)] == [2, 0, 2, 0, 1]

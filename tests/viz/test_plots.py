@@ -83,6 +83,33 @@ def test_a_member_far_below_does_not_flatten_the_curves(records, tmp_path):
     assert line(axes, "below this axis").get_xdata().tolist() == [200]
 
 
+def test_where_smaller_is_better_the_curve_is_mirrored(records, tmp_path):
+    """The worst of a round is far above, and who failed stands at the top, too."""
+    records = records.reset_index(drop=True)
+    worst = records.loc[records["round"] == 2, "fitness"].idxmin()
+    records.loc[worst, "fitness"] = -1e6
+    records.loc[(records["round"] == 3) & (records["member"] == 2), "fitness"] = np.nan
+    negated = records.assign(fitness=-records["fitness"])
+    report = REPORT | {"mean": -50.0, "untrained_mean": -1.0}
+    path = tmp_path / "c.png"
+    upright, _ = learning_curve(records, path, title="", report=REPORT).axes
+    axes, _ = learning_curve(negated, path, title="", report=report, minimise=True).axes
+    for label in ("best", "median", "winner's lineage"):
+        expected = -line(upright, label).get_ydata()
+        np.testing.assert_array_equal(line(axes, label).get_ydata(), expected)
+    assert line(axes, "best").get_ydata()[-1] < line(axes, "best").get_ydata()[0]
+    assert axes.get_ylim() == pytest.approx([-x for x in upright.get_ylim()[::-1]])
+    for label in ("above this axis", "failed"):
+        height = line(axes, label).get_ydata()
+        assert len(height) == 1 and height[0] > 0.9
+    schedules = [
+        hyperparameter_schedule(rows, path, space_limits=SPACE, title="", **way).axes[0]
+        for rows, way in ((records, {}), (negated, {"minimise": True}))
+    ]
+    lineages = [line(panel, "winner's lineage").get_ydata() for panel in schedules]
+    assert list(lineages[0]) == list(lineages[1])
+
+
 @pytest.mark.parametrize("names", [["discounting"], list(SPACE)])
 def test_title_and_legend_fit_into_the_figure(tmp_path, names):
     records = make_records(space={name: SPACE[name] for name in names})

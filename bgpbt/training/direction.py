@@ -1,0 +1,23 @@
+"""The sign of a minimising task's numbers.
+
+Inside a run larger is always better: strategies, the saved best and checkpoints never
+ask. The sign changes where returns come in, and where numbers go out to people.
+"""
+
+from typing import Any
+
+from bgpbt.types import Task
+
+
+def flip_if_minimised(task: Task, x: Any) -> Any:
+    """Turns a task's own numbers into those inside, and back.
+
+    Args:
+      task: whose numbers they are.
+      x: a number or an array; NaN stays NaN.
+
+    Returns:
+      They with the other sign where the task minimises, else as they are.
+    """
+    # A difference, because minus zero would show as -0.0.
+    return 0.0 - x if task.minimise else x
