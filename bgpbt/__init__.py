@@ -22,6 +22,7 @@ _HOME = {
     "bgpbt.config.options": ("Options",),
     "bgpbt.result": ("Result",),
     "bgpbt.tasks.functions": ("task_from",),
+    "bgpbt.tuner": ("Tuner",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -32,6 +33,7 @@ __all__ = [
     "Options",
     "PopulationLost",
     "Result",
+    "Tuner",
     "dry_run",
     "load_options",
     "make_strategy",

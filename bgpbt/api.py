@@ -5,9 +5,11 @@ The command line calls the same.
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bgpbt.assembly.environment_contract import check_environment
 from bgpbt.assembly.parts import (
     Parts,
     as_asked,
@@ -20,11 +22,14 @@ from bgpbt.config import versions
 from bgpbt.config.errors import BadInput
 from bgpbt.config.loading import load_options
 from bgpbt.config.options import Options
+from bgpbt.config.parsers import user_file
 from bgpbt.execution.devices import layout_notices
 from bgpbt.forecast import describe, make_forecast
+from bgpbt.registry import ENVIRONMENTS
 from bgpbt.result import GIF, Result, title_of
 from bgpbt.storage.places import run_folder
 from bgpbt.storage.provenance import (
+    describe_member,
     describe_space,
     environment,
     identity,
@@ -47,6 +52,7 @@ __all__ = [
     "make_strategy",
     "make_task",
     "open_run",
+    "own_lengths",
     "prepare",
     "run",
     "run_prepared",
@@ -65,7 +71,9 @@ class Prepared(NamedTuple):
 def prepare(
     options: Options, task: Task | None = None, strategy: Strategy | None = None
 ) -> Prepared:
-    """Checks all that can be checked before a run; compiles and writes nothing.
+    """Checks all that can be checked before a run; writes nothing.
+
+    It compiles nothing either, but a few steps in an environment of a user's file.
 
     Raises:
       BadInput: settings, folders or versions cannot be used.
@@ -77,12 +85,25 @@ def prepare(
     if task is not None:
         task = as_asked(options, task)
     parts = assemble(options, task, strategy)
+    playback = parts.task.playback
+    if options.task == "ppo" and user_file(options.env_name) and playback:
+        check_environment(options.env_name, playback.env)
     if options.existing_policy == "resume":
         advice = "give the same, another -n, or -exist overwrite"
         for store in stores:
             store.check_space(describe_space(parts.task.space), advice)
             store.check_direction(parts.task.minimise, advice)
+            store.check_member(partial(describe_member, parts.task), advice)
     return Prepared(options, parts, stores)
+
+
+def own_lengths(prepared: Prepared) -> dict[str, int]:
+    """What the environment of a prepared run says itself, by setting."""
+    playback = prepared.parts.task.playback
+    if playback is None:
+        return {}
+    env = playback.env
+    return {"episode_length": env.episode_length, "action_repeat": env.action_repeat}
 
 
 def run(
@@ -249,9 +270,9 @@ def open_run(
         task = task._replace(minimise=minimises)
 
     def load() -> RunState:
-        store.check_space(
-            describe_space(task.space), "its weights belong to the space there"
-        )
+        belongs = "its weights belong to what is there"
+        store.check_space(describe_space(task.space), belongs)
+        store.check_member(partial(describe_member, task), belongs)
         parts = assemble(options, task, strategy)
         return _load(store, options, start_engine(parts, background=False))
 
@@ -264,7 +285,11 @@ def _task_of(store: RunStore, options: Options) -> Task:
         return make_task(options)
     except BadInput as error:
         content = store.read_json(RUN)
-        if ":" not in options.task or content is None:
+        in_agents = options.task == "ppo"
+        is_own = user_file(options.task) or (
+            in_agents and options.env_name not in ENVIRONMENTS
+        )
+        if not is_own or content is None:
             raise
         warnings.warn(
             f"{error}; records and figures open without it, weights do not",

@@ -164,7 +164,7 @@ def describe(
     lines = [f"{name:27}{text}" for name, text in entries.items() if text]
     lines += [f"{'folder':27}{folder}" for folder in folders]
     lines += ["", *space_table(task.space), ""]
-    return "\n".join([title, *lines, "dry run: nothing was compiled or written"])
+    return "\n".join([title, *lines, "dry run: nothing was written"])
 
 
 def _generations(options: Options, forecast: Forecast) -> str:

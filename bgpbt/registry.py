@@ -46,4 +46,12 @@ ENVIRONMENTS = dict.fromkeys(
         "walker2d",
     ),
     "brax:make",
-)
+) | {"goal": "goal:make"}
+# Environments of other packages by name, `-e PREFIX:NAME`: the prefix, and the function
+# that builds one from its name in the package.
+ENVIRONMENT_FAMILIES = {"gymnax": "gymnax:make"}
+# Packages whose environments a user's file may give: `wrap` in the file of `envs` with
+# the package's name makes ours of them.
+ENVIRONMENT_PACKAGES = ("brax", "gymnax")
+# Valid names whose part of bgpbt is not built yet, by setting.
+LATER = {"env_name": ("fetch", "grasp", "ur5e")}

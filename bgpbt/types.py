@@ -254,6 +254,9 @@ class Task(NamedTuple):
     refresh: Refresh = _keep
     score: Score | None = None  # None: `evaluate` gives the returns itself
     num_scores: int = 1  # E, where there is a `score`
+    # Further columns of the records, each the mean over a member's episodes. They are
+    # read from the statistics, or from the metrics where the fitness is from training.
+    columns: tuple[str, ...] = ()
     # Arrays that all members read. `train` and `evaluate` get them as keyword `data`.
     data: PyTree = ()
     # Loads what `evaluate` gets in the place of `data` for the report, which no
@@ -281,6 +284,25 @@ class Task(NamedTuple):
     # Smaller returns are better. Strategies do not notice: they see the returns with
     # the other sign. Records, report, figures and display show the task's own numbers.
     minimise: bool = False
+
+
+class Searched(Protocol):
+    """What a strategy is built for: a `Task`, or a person's own training loop."""
+
+    @property
+    def space(self) -> SearchSpace:
+        """The searched dimensions."""
+        ...
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """The parts of a member's weights that can be inherited separately."""
+        ...
+
+    @property
+    def minimise(self) -> bool:
+        """Whether smaller returns are better."""
+        ...
 
 
 class Source(enum.IntEnum):

@@ -9,7 +9,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from bgpbt.environment import Env, EnvState, Step
+from bgpbt.config.errors import BadInput
+from bgpbt.environment import Env, EnvState, Step, repeated
+from bgpbt.execution.trees import strong
 
 Array = jax.Array
 BACKENDS = ("generalized", "positional", "spring", "mjx")
@@ -24,27 +26,60 @@ def make(name: str, *, backend: str, episode_length: int, action_repeat: int) ->
       name: Brax's name of the environment.
       backend: physics pipeline, one of `BACKENDS`.
       episode_length: environment steps until an episode is cut off.
-      action_repeat: environment steps per action; their rewards are summed, up to and
-        including a terminal one.
+      action_repeat: environment steps per action.
     """
-    brax_env = _load(name, backend)
+    return wrap(
+        _load(name, backend),
+        name=name,
+        episode_length=episode_length,
+        action_repeat=action_repeat,
+    )
+
+
+def wrap(brax_env: Any, *, name: str, episode_length: int, action_repeat: int) -> Env:
+    """Makes an environment of one of Brax's.
+
+    Args:
+      brax_env: a `brax.envs.Env`, without wrappers that end episodes.
+      name: of the environment.
+      episode_length: environment steps until an episode is cut off.
+      action_repeat: environment steps per action.
+
+    Raises:
+      BadInput: it is in a wrapper that ends episodes.
+    """
+    _check_unwrapped(name, brax_env)
     # Brax's own `observation_size` would run a reset operation by operation, and
     # compile each of them.
     key = jax.eval_shape(lambda: jax.random.PRNGKey(0))
     shapes = jax.eval_shape(brax_env.reset, key)
-    has_bodies = name not in WITHOUT_BODIES
+    system = None if name in WITHOUT_BODIES else getattr(brax_env, "sys", None)
     return Env(
         name=name,
-        observation_size=shapes.obs.shape[-1],
+        observation_size=sum(x.size for x in jax.tree.leaves(shapes.obs)),
         action_size=brax_env.action_size,
         episode_length=episode_length,
         action_repeat=action_repeat,
-        seconds_per_step=float(brax_env.dt) if has_bodies else 1.0,
+        seconds_per_step=1.0 if system is None else float(brax_env.dt),
         reset=lambda key: _to_env_state(brax_env.reset(key)),
-        step=_make_step(brax_env, shapes.metrics, action_repeat),
-        system=brax_env.sys if has_bodies else None,
-        pose=_pose if has_bodies else None,
+        step=repeated(_make_step(brax_env, shapes.metrics), action_repeat),
+        system=system,
+        pose=None if system is None else _pose,
     )
+
+
+def _check_unwrapped(name: str, brax_env: Any) -> None:
+    from brax.envs.wrappers.training import AutoResetWrapper, EpisodeWrapper
+
+    inside = brax_env
+    while inside is not None:
+        if isinstance(inside, AutoResetWrapper | EpisodeWrapper):
+            raise BadInput(
+                f"env_name: {name}: {type(inside).__name__} ends or resets episodes, "
+                "which bgpbt does; give what is inside, or brax.envs.get_environment()",
+                "env_name",
+            )
+        inside = vars(inside).get("env")
 
 
 def _load(name: str, backend: str) -> Any:
@@ -74,47 +109,29 @@ def _quiet_mujoco() -> Generator[None]:
         mujoco.set_mju_user_warning(before)
 
 
-def _strong(x: Any) -> Array:
-    """The same values without a weak type.
-
-    A weak type would make the second call of a program another program.
-    """
-    x = jnp.asarray(x)
-    return jax.lax.convert_element_type(x, x.dtype)
-
-
 def _to_env_state(state: Any) -> EnvState:
     """Converts a state of Brax."""
     physics = (state.pipeline_state, state.info)
-    env_state = EnvState(physics, state.obs, state.reward, state.done > 0.5)
-    return jax.tree.map(_strong, env_state)
+    env_state = EnvState(
+        physics, state.obs, state.reward, state.done > 0.5, metrics=state.metrics
+    )
+    return jax.tree.map(strong, env_state)
 
 
-def _make_step(brax_env: Any, metrics: dict, action_repeat: int) -> Step:
+def _make_step(brax_env: Any, metrics: dict) -> Step:
     """Builds the step function; `metrics` are the shapes of Brax's metrics."""
     from brax.envs.base import State
 
-    def step_once(state: EnvState, action: Array) -> EnvState:
+    def step(state: EnvState, action: Array) -> EnvState:
         pipeline_state, info = state.physics
         zeros = {name: jnp.zeros(m.shape, m.dtype) for name, m in metrics.items()}
-        done = state.terminated.astype(state.obs.dtype)
+        done = state.terminated.astype(state.reward.dtype)
         brax_state = State(
             pipeline_state, state.obs, state.reward, done, zeros, dict(info)
         )
         return _to_env_state(brax_env.step(brax_state, action))
 
-    def step_repeatedly(state: EnvState, action: Array) -> EnvState:
-        def body(carry: tuple, _: None) -> tuple[tuple, None]:
-            state, total, ended = carry
-            state = step_once(state, action)
-            total = total + jnp.where(ended, 0, state.reward)
-            return (state, total, ended | state.terminated), None
-
-        carry = (state, jnp.zeros_like(state.reward), jnp.zeros_like(state.terminated))
-        (state, total, ended), _ = jax.lax.scan(body, carry, None, action_repeat)
-        return state._replace(reward=total, terminated=ended)
-
-    return step_once if action_repeat == 1 else step_repeatedly
+    return step
 
 
 def _pose(state: EnvState) -> tuple[Array, Array]:

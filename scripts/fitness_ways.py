@@ -42,7 +42,7 @@ from bgpbt.execution.members import map_members
 from bgpbt.execution.programs import Programs, make_programs
 from bgpbt.execution.streams import Stream, fold
 from bgpbt.forecast import forecast_rounds
-from bgpbt.tasks.ppo.episodes import repeated
+from bgpbt.tasks.ppo.episodes import for_each
 from bgpbt.types import Task
 from scripts.benchmarks import flags
 from scripts.benchmarks.figures import Result
@@ -134,7 +134,7 @@ def _play(task: Task, episodes: int, seed, round_, member, state, config):
 
     carry = (
         start,
-        repeated(policy.carry, episodes),
+        for_each(policy.carry, episodes),
         jnp.zeros(episodes),
         jnp.zeros(episodes, jnp.int32),
         jnp.ones(episodes, bool),

@@ -7,7 +7,7 @@ A finished run's winner, its schedule and its end, four ways:
   weights.
 - `constant`: its last hyperparameters from fresh weights, for as long.
 - `continued`: the finished population, every member with its last hyperparameters and
-  nobody copying, for as long again; the member with the highest fitness of any round,
+  nobody copying, for as long again; the member with the best fitness of any round,
   those of the run included, is reported.
 
 Replayed and constant are populations of their own whose members never meet: as many

@@ -78,7 +78,15 @@ def test_a_new_run_says_what_it_is(tmp_path):
     """Format, identity, what is trained, its space, the user's files, numerics."""
     result = bgpbt.run(two_rounds(tmp_path), quadratic())
     content = json.loads((result.path / "run.json").read_text())
-    assert list(content) == ["schema", "id", "task", "space", "files", "numerics"]
+    assert list(content) == [
+        "schema",
+        "id",
+        "task",
+        "space",
+        "files",
+        "member",
+        "numerics",
+    ]
     assert content["schema"] == SCHEMA and len(content["id"]) == 32
     assert [dim["name"] for dim in content["space"]] == list(SPACE)
     assert content["task"]["blocks"] == ["first", "second"]

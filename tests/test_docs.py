@@ -9,21 +9,28 @@ import pytest
 from toys import SPACE, outcome
 
 import bgpbt
-from bgpbt.assembly.lookup import resolve
 from bgpbt.config.loading import load_options
+from bgpbt.config.lookup import resolve
 from bgpbt.registry import STRATEGIES, TASKS
+from bgpbt.tasks.ppo.environments import make_environment
 
 DOCS = Path(bgpbt.__file__).resolve().parents[1] / "docs"
 
 
-def example(page: str) -> str:
-    """The one Python block of a page."""
-    (code,) = re.findall(
+def examples(page: str) -> list[str]:
+    """The Python blocks of a page."""
+    blocks = re.findall(
         r"^```python\n(.*?)^```",
         (DOCS / page).read_text(encoding="utf-8"),
         re.DOTALL | re.MULTILINE,
     )
-    assert len(code.splitlines()) <= 40
+    assert all(len(code.splitlines()) <= 40 for code in blocks)
+    return blocks
+
+
+def example(page: str) -> str:
+    """The one Python block of a page."""
+    (code,) = examples(page)
     return code
 
 
@@ -93,3 +100,87 @@ def test_training_code_of_ones_own(tmp_path, no_figures):
     assert result.records["env_steps_total"].max() == 4 * 32_000
     (population,) = result.load().population
     assert population.params["all"].shape == (4, 2)
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        pytest.param("bgpbt", marks=pytest.mark.long),
+        "pbt",  # whose decisions need no compiling
+    ],
+)
+def test_classifiers_in_a_loop_of_ones_own(strategy):
+    code = examples("tuner.md")[0].replace('"bgpbt"', f'"{strategy}"')
+    tuner = played(code)
+    assert tuner.best.fitness > 0.93
+    assert tuner.records["fitness"].head(8).max() < 0.2  # they guess one of ten
+
+
+def test_losses_in_a_loop_of_ones_own():
+    tuner = played(examples("tuner.md")[1])
+    assert tuner.best.fitness < 1e-3
+    assert tuner.records["fitness"].head(8).min() > 0.1
+
+
+def played(code: str) -> bgpbt.Tuner:
+    """The tuner of an example after its eight rounds."""
+    names = {}
+    exec(code, names)
+    assert names["tuner"].round == 8
+    return names["tuner"]
+
+
+SMALL = {
+    "pop_size": 2,
+    "quantile_fraction": 0.5,
+    "num_envs": 32,
+    "policy_layers": (16,),
+    "value_layers": (16,),
+    "t_ready": 24_000,
+    "max_timesteps": 72_000,
+    "report_episodes": 32,
+}
+
+
+def in_environment(tmp_path, number: int, **others) -> bgpbt.Result:
+    """A small run in an environment of the page."""
+    (tmp_path / "mine.py").write_text(examples("environments.md")[number])
+    values = {"env_name": f"{tmp_path}/mine.py:make", "save_dir": str(tmp_path)}
+    return bgpbt.run(load_options(SMALL | values | others))
+
+
+def test_an_environment_of_ones_own(tmp_path, no_figures):
+    """The point costs its squared distance: about 17 in 50 steps where it stays."""
+    result = in_environment(tmp_path, 0)
+    assert result.path == tmp_path / "mine.py_make_pbt_hpo" / "seed_0"
+    assert result.report["mean"] > result.report["untrained_mean"] + 1.5
+    assert bgpbt.open_run(result.path).policy()((), np.zeros(2))[1].mode().shape == (1,)
+
+
+@pytest.mark.long
+def test_an_environment_of_brax_that_a_file_changed(tmp_path, no_figures):
+    """It is checked before a run; it falls sooner than Brax's own, and learns.
+
+    It pays a step that the pole stands: untrained about 35 of 200.
+    """
+    (tmp_path / "mine.py").write_text(examples("environments.md")[2])
+    values = {"env_name": f"{tmp_path}/mine.py:heavy", "save_dir": str(tmp_path)}
+    values |= {"episode_length": 200, "render": False}
+    result = bgpbt.run(load_options(SMALL | values))
+    assert result.report["mean"] > result.report["untrained_mean"] + 30
+    falls = []
+    for env in (result.task.playback.env, make_environment("inverted_pendulum")):
+        state = env.reset(jax.random.PRNGKey(0))
+        step = jax.jit(env.step)
+        for _ in range(10):
+            state = step(state, np.zeros(1, np.float32))
+        falls.append(abs(float(state.obs[1])))
+    assert result.has_renderer and falls[0] > falls[1]
+
+
+@pytest.mark.long
+def test_choices_in_an_environment_of_ones_own(tmp_path, no_figures):
+    """The right door pays 1, the first four steps there cost 0.04."""
+    result = in_environment(tmp_path, 1, pop_size=4, quantile_fraction=0.25)
+    assert result.report["mean"] > 0.9 > 0.4 + result.report["untrained_mean"]
+    assert result.policy()((), np.zeros((3, 12)))[1].mode().shape == (3,)

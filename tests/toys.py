@@ -12,7 +12,7 @@ import pandas as pd
 
 import bgpbt
 from bgpbt.assembly import parts
-from bgpbt.assembly.lookup import kwargs_from, resolve
+from bgpbt.config.lookup import kwargs_from, resolve
 from bgpbt.registry import STRATEGIES
 from bgpbt.space import Categorical, Float, Integer, SearchSpace
 from bgpbt.tasks import distillation

@@ -11,15 +11,15 @@ import jax
 import numpy as np
 
 from bgpbt import space as spaces
-from bgpbt.assembly.lookup import call_user_code
 from bgpbt.config.errors import BadInput
+from bgpbt.config.lookup import call_user_code
 from bgpbt.execution.shapes import (
     evaluated_shapes,
     member_shapes,
-    num_returns,
     refreshed_shapes,
     trained_shapes,
 )
+from bgpbt.execution.trees import difference, kind_of
 from bgpbt.training.decision_check import check_decision
 from bgpbt.training.round_records import COLUMNS, is_reserved
 from bgpbt.types import (
@@ -27,6 +27,7 @@ from bgpbt.types import (
     Decision,
     Outcome,
     PyTree,
+    Searched,
     Strategy,
     Task,
     TrainState,
@@ -66,44 +67,72 @@ def _refuse_task(word: str, problem: str) -> NoReturn:
 
 
 def _check_space(word: str, task: Task) -> None:
-    if not isinstance(task.space, dict) or not task.space:
-        _refuse_task(
-            word,
-            "space has nothing to search, "
-            "give a dict name -> Float, Integer or Categorical",
-        )
     if not isinstance(task.offered, dict):
-        _refuse_task(word, f"offered is {_kind(task.offered)}, give a dict as space is")
-    if twice := [name for name in task.offered if name in task.space]:
-        _refuse_task(word, f"offered: {twice[0]} is in space, too, keep one")
-    for name, dim in (task.space | task.offered).items():
+        _refuse_task(
+            word, f"offered is {kind_of(task.offered)}, give a dict as space is"
+        )
+    space = task.space
+    if isinstance(space, dict) and space:
+        if twice := [name for name in task.offered if name in space]:
+            _refuse_task(word, f"offered: {twice[0]} is in space, too, keep one")
+        space = space | task.offered
+    if problem := space_problem(space, task.blocks):
+        _refuse_task(word, problem)
+
+
+def check_dimensions(word: str, task: Task) -> None:
+    """Refuses dimensions that an environment of a user's file brings in.
+
+    Args:
+      word: `path/to/file.py:function` that made the environment.
+      task: in it.
+
+    Raises:
+      BadInput: the records have another use for a name, or it is no name.
+    """
+    if problem := space_problem(task.space | task.offered, task.blocks):
+        raise BadInput(f"env_name: {word}: {problem}", "env_name")
+
+
+def space_problem(space: Any, blocks: tuple[str, ...]) -> str:
+    """What is wrong with a search space, "" where nothing is.
+
+    Args:
+      space: name -> dimension.
+      blocks: that dimensions may describe the architecture of.
+    """
+    if not isinstance(space, dict) or not space:
+        return (
+            "space has nothing to search, "
+            "give a dict name -> Float, Integer or Categorical"
+        )
+    for name, dim in space.items():
         if not isinstance(name, str) or not name or set(name) & set("=, \t\n"):
-            _refuse_task(word, f"space: {name!r} is no name, leave out spaces, = and ,")
+            return f"space: {name!r} is no name, leave out spaces, = and ,"
         if is_reserved(name):
-            _refuse_task(
-                word,
+            return (
                 f"space: {name} is a column that the records have already, "
-                "give another name",
+                "give another name"
             )
         if problem := spaces.validate(dim):
-            _refuse_task(word, f"space: {name}: {problem}")
-        if dim.group not in ("hyperparameter", *task.blocks):
-            _refuse_task(
-                word,
+            return f"space: {name}: {problem}"
+        if dim.group not in ("hyperparameter", *blocks):
+            return (
                 f"space: {name}: group {dim.group!r} is no block, "
-                f"give 'hyperparameter' or one of {task.blocks}",
+                f"give 'hyperparameter' or one of {blocks}"
             )
+    return ""
 
 
 def _check_init(word: str, task: Task, state: TrainState) -> None:
     if not isinstance(state, TrainState):
-        _refuse_task(word, f"init gives {_kind(state)}, not a TrainState")
+        _refuse_task(word, f"init gives {kind_of(state)}, not a TrainState")
     for field in ("params", "opt_state"):
         blocks = getattr(state, field)
         if not isinstance(blocks, dict) or set(blocks) != set(task.blocks):
             _refuse_task(
                 word,
-                f"init: {field} is {_kind(blocks)}, give a dict with one entry "
+                f"init: {field} is {kind_of(blocks)}, give a dict with one entry "
                 f"for each of blocks {task.blocks}",
             )
     averages = state.averages
@@ -111,8 +140,8 @@ def _check_init(word: str, task: Task, state: TrainState) -> None:
     if not (averages == () if not is_dict else set(averages) <= set(task.blocks)):
         _refuse_task(
             word,
-            f"init: averages is {_kind(averages)}, give a dict whose entries are some "
-            f"of {task.blocks}",
+            f"init: averages is {kind_of(averages)}, give a dict whose entries are "
+            f"some of {task.blocks}",
         )
 
 
@@ -121,7 +150,7 @@ def _check_train(word: str, task: Task, state: TrainState) -> None:
     is_pair = isinstance(trained, tuple) and len(trained) == 2
     if not is_pair or not isinstance(trained[1], dict):
         _refuse_task(
-            word, f"train gives {_kind(trained)}, not a state and a dict of metrics"
+            word, f"train gives {kind_of(trained)}, not a state and a dict of metrics"
         )
     if changed := difference(trained[0], state):
         _refuse_task(word, f"train changes the state: {changed}")
@@ -147,9 +176,10 @@ def _check_evaluate(word: str, task: Task) -> None:
     if len(pair) != 2 or axes[1] != 0 or (task.score is None and axes[0] != 1):
         _refuse_task(
             word,
-            f"evaluate gives {_kind(evaluated)}, "
+            f"evaluate gives {kind_of(evaluated)}, "
             f"not {first} and the simulated steps []",
         )
+    _check_columns(word, task, pair[0])
     if task.score is None:
         return
     if task.fitness_from_training:
@@ -163,28 +193,55 @@ def _check_evaluate(word: str, task: Task) -> None:
         )
 
 
-def check_strategy(word: str, strategy: Strategy, task: Task, pop_size: int) -> None:
+def _check_columns(word: str, task: Task, statistics: PyTree) -> None:
+    """Each column is one of the statistics, and its name is free."""
+    for name in task.columns:
+        if task.score is None:
+            _refuse_task(word, "columns are read from statistics, give a score, too")
+        if is_reserved(name) or name in task.space:
+            _refuse_task(
+                word, f"columns: the records have {name} already, give another name"
+            )
+        column = statistics.get(name) if isinstance(statistics, dict) else None
+        if len(getattr(column, "shape", ())) != 1:
+            _refuse_task(
+                word, f"columns: evaluate has no statistic {name!r} of shape [E]"
+            )
+
+
+def check_strategy(
+    word: str,
+    strategy: Strategy,
+    searched: Searched,
+    pop_size: int,
+    *,
+    steps: int = 1,
+    num_returns: int = 1,
+) -> None:
     """Has a strategy take two steps on made-up outcomes of P members.
 
     Args:
       word: `path/to/file.py:function` that made it.
       strategy: what it made, for this task and population.
-      task: what it is to serve.
+      searched: what it is to serve.
       pop_size: P.
+      steps: of a made-up round.
+      num_returns: E, of a made-up evaluation.
 
     Raises:
       BadInput: it answers what `Strategy` does not allow, or the file raises.
     """
-    first, *later = _made_up_outcomes(task, pop_size)
+    shape = pop_size, len(searched.space)
+    first, *later = _made_up_outcomes(shape, steps, num_returns)
     key = jax.random.PRNGKey(0)
     state = call_user_code("strategy", word, "init", strategy.init, key, first)
     arrays = jax.Array | np.ndarray | np.generic
     if strange := [x for x in jax.tree.leaves(state) if not isinstance(x, arrays)]:
         _refuse_strategy(
-            word, f"init: the state holds {_kind(strange[0])}, give arrays"
+            word, f"init: the state holds {kind_of(strange[0])}, give arrays"
         )
     for outcome in later:
-        state = _check_step(word, strategy, task, key, state, outcome)
+        state = _check_step(word, strategy, searched, key, state, outcome)
     drawn = call_user_code("strategy", word, "draw", strategy.draw, key, first.config)
     if np.shape(drawn) != first.config.shape:
         _refuse_strategy(
@@ -201,7 +258,7 @@ def check_strategy(word: str, strategy: Strategy, task: Task, pop_size: int) -> 
                 f"give () or ({pop_size},)",
             )
         taken = name in COLUMNS or name.startswith("parent_")
-        if taken or name in task.space:
+        if taken or name in searched.space:
             _refuse_strategy(
                 word,
                 f"diagnostics: {name} is a column that the records have already, "
@@ -213,18 +270,21 @@ def _refuse_strategy(word: str, problem: str) -> NoReturn:
     raise BadInput(f"strategy: {word}: {problem}", "strategy")
 
 
-def _made_up_outcomes(task: Task, pop_size: int) -> list[Outcome]:
+def _made_up_outcomes(
+    shape: tuple[int, int], steps: int, num_returns: int
+) -> list[Outcome]:
+    """Outcomes of three rounds. `shape`: (P, D)."""
     random = np.random.default_rng(0)
-    episodes = num_returns(task)
+    pop_size, _ = shape
     outcomes = []
     for round_ in range(3):
-        steps = round_ * task.timesteps_per_update
+        trained = np.full(pop_size, round_ * steps, np.int32)
         outcome = Outcome(
-            config=random.random((pop_size, len(task.space))).astype(np.float32),
+            config=random.random(shape).astype(np.float32),
             fitness=random.random(pop_size).astype(np.float32),
-            episode_returns=random.random((pop_size, episodes)).astype(np.float32),
-            timesteps=np.full(pop_size, steps, np.int32),
-            age=np.full(pop_size, steps, np.int32),
+            episode_returns=random.random((pop_size, num_returns)).astype(np.float32),
+            timesteps=trained,
+            age=trained.copy(),
             active=np.ones(pop_size, bool),
         )
         outcomes.append(outcome)
@@ -234,7 +294,7 @@ def _made_up_outcomes(task: Task, pop_size: int) -> list[Outcome]:
 def _check_step(
     word: str,
     strategy: Strategy,
-    task: Task,
+    searched: Searched,
     key: jax.Array,
     state: PyTree,
     outcome: Outcome,
@@ -246,7 +306,7 @@ def _check_step(
     is_pair = isinstance(answer, tuple) and len(answer) == 2
     if not is_pair or not isinstance(answer[1], Decision):
         _refuse_strategy(
-            word, f"step gives {_kind(answer)}, not its state and a Decision"
+            word, f"step gives {kind_of(answer)}, not its state and a Decision"
         )
     if changed := difference(answer[0], state):
         _refuse_strategy(
@@ -255,7 +315,7 @@ def _check_step(
             "a checkpoint is read back in the shapes that init gives",
         )
     pop_size = len(outcome.fitness)
-    check_decision(word, answer[1], task, pop_size, strategy.mutates)
+    check_decision(word, answer[1], searched, pop_size, strategy.mutates)
     return answer[0]
 
 
@@ -265,44 +325,3 @@ def check_needs(word: str, strategy: Strategy) -> None:
         _refuse_strategy(
             word, f"needs {unknown[0]!r} is unknown, give some of {tuple(NEEDS)}"
         )
-
-
-def difference(tree: PyTree, wanted: PyTree) -> str:
-    """Where two trees differ first, in words; "" where they do not.
-
-    They differ in a leaf, its shape or type, or in what holds the leaves.
-    """
-    leaves = _leaves_by_path(tree)
-    wanted_leaves = _leaves_by_path(wanted)
-    for path in [*wanted_leaves, *leaves]:
-        now = leaves.get(path, "nothing")
-        before = wanted_leaves.get(path, "nothing")
-        if now != before:
-            return f"{path} is {now}, was {before}"
-    if jax.tree.structure(tree) == jax.tree.structure(wanted):
-        return ""
-    return f"{_kind(tree)} instead of {_kind(wanted)}, or of other kinds inside"
-
-
-def _leaves_by_path(tree: PyTree) -> dict[str, str]:
-    return {
-        jax.tree_util.keystr(path) or "it": _leaf(leaf)
-        for path, leaf in jax.tree.leaves_with_path(tree)
-    }
-
-
-def _leaf(leaf: Any) -> str:
-    if hasattr(leaf, "dtype"):
-        return f"{leaf.dtype}{list(leaf.shape)}"
-    return type(leaf).__name__
-
-
-def _kind(value: Any) -> str:
-    """What something is, in a word or a few."""
-    if isinstance(value, tuple) and not hasattr(value, "_fields"):
-        return f"({', '.join(map(_kind, value))})"
-    if isinstance(value, dict):
-        return f"a dict of {tuple(value)}"
-    if hasattr(value, "shape"):
-        return f"an array {list(value.shape)}"
-    return type(value).__name__

@@ -6,16 +6,17 @@ from typing import NamedTuple
 
 from bgpbt import space as spaces
 from bgpbt.assembly import contract
-from bgpbt.assembly.lookup import (
+from bgpbt.assembly.search_space import customise
+from bgpbt.config.errors import BadInput
+from bgpbt.config.lookup import (
     build,
     call_user_code,
     guarded,
     kwargs_from,
     resolve,
 )
-from bgpbt.assembly.search_space import customise
-from bgpbt.config.errors import BadInput
 from bgpbt.config.options import Options
+from bgpbt.config.parsers import user_file
 from bgpbt.config.settings import base_name
 from bgpbt.execution.devices import DeviceLayout, choose_layout
 from bgpbt.execution.shapes import num_returns
@@ -27,7 +28,7 @@ from bgpbt.strategies.frozen import frozen
 from bgpbt.training.engine import Engine, make_engine
 from bgpbt.training.generations import architecture_space
 from bgpbt.training.plan import GenerationRules, Plan
-from bgpbt.types import NEEDS, Strategy, Task
+from bgpbt.types import NEEDS, Searched, Strategy, Task
 
 MOST_ARCHITECTURES = 100_000  # that a search lists and compares
 
@@ -105,6 +106,8 @@ def make_task(options: Options) -> Task:
     function = resolve("task", options.task, TASKS)
     task = build("task", options.task, function, Task, options)
     if options.task in TASKS:
+        if options.task == "ppo" and user_file(options.env_name):
+            contract.check_dimensions(options.env_name, task)
         return as_asked(options, task)
     contract.check_task(options.task, task)
     if task.score is not None:
@@ -156,11 +159,11 @@ def make_strategy(options: Options, task: Task) -> Strategy:
     )
     _check_fits(options, task, strategy)
     if options.strategy not in STRATEGIES:
-        strategy = _guarded_strategy(options.strategy, strategy)
+        strategy = guarded_strategy(options.strategy, strategy)
     return frozen(strategy) if options.freeze else strategy
 
 
-def _guarded_strategy(word: str, strategy: Strategy) -> Strategy:
+def guarded_strategy(word: str, strategy: Strategy) -> Strategy:
     """A strategy of a user's file, whose errors in a run are one line, too."""
     wrap = partial(guarded, "strategy", word)
     return strategy._replace(
@@ -196,7 +199,9 @@ def _check_fits(options: Options, task: Task, strategy: Strategy) -> None:
         contract.check_needs(options.strategy, strategy)
     name = base_name(options.task)
     mode = options.search_mode
-    has = _offers(task, strategy)
+    has = offers(task)
+    # Counted only where they matter: it traces the task.
+    has["returns"] = "returns" not in strategy.needs or num_returns(task) > 1
     if mode != "hpo" and not has["architectures"]:
         raise BadInput(
             f"search_mode: {mode} searches architectures, task {name} has none, "
@@ -218,19 +223,25 @@ def _check_fits(options: Options, task: Task, strategy: Strategy) -> None:
     if problem:
         raise BadInput(problem, "strategy")
     if is_file:
-        contract.check_strategy(options.strategy, strategy, task, options.pop_size)
+        contract.check_strategy(
+            options.strategy,
+            strategy,
+            task,
+            options.pop_size,
+            steps=task.timesteps_per_update,
+            num_returns=num_returns(task),
+        )
 
 
-def _offers(task: Task, strategy: Strategy) -> dict[str, bool]:
-    """Which of `NEEDS` a task has; `returns` are counted only where they matter."""
-    arch_mask = ~spaces.group_mask(task.space, "hyperparameter")
+def offers(searched: Searched) -> dict[str, bool]:
+    """Which of `NEEDS` a search space has."""
+    arch_mask = ~spaces.group_mask(searched.space, "hyperparameter")
     continuous = any(
         dim.group == "hyperparameter" and not isinstance(dim, spaces.Categorical)
-        for dim in task.space.values()
+        for dim in searched.space.values()
     )
     return {
         "hyperparameters": not arch_mask.all(),
         "architectures": bool(arch_mask.any()),
         "continuous": continuous,
-        "returns": "returns" not in strategy.needs or num_returns(task) > 1,
     }

@@ -43,7 +43,7 @@ def train(tokens: list[str]) -> int:
     from bgpbt import api  # it brings JAX: only now, so that bad input is answered soon
 
     prepared = api.prepare(options)
-    for notice in notices(options, set(values)):
+    for notice in notices(options, set(values), api.own_lengths(prepared)):
         print(f"notice: {notice}", file=sys.stderr)
     try:
         if dry_run:
@@ -98,7 +98,29 @@ def space(tokens: list[str]) -> int:
     return 0
 
 
+def envs(tokens: list[str]) -> int:
+    """Lists the environments, or says what those named are."""
+    parser = Parser(
+        prog=f"{program()} envs", allow_abbrev=False, description=envs.__doc__
+    )
+    parser.add_argument("names", metavar="NAME", nargs="*")
+    names = parser.parse_args(tokens).names
+    options = [load_options({"env_name": name}) for name in names]
+    versions.check()
+    from bgpbt.tasks.ppo.agents import make_env
+    from bgpbt.tasks.ppo.environments import environment_names
+    from bgpbt.viz.environment_table import environment_list, environment_rows
+
+    if names:
+        lines = environment_rows([(o.env_name, make_env(o)) for o in options])
+    else:
+        lines = environment_list(environment_names())
+    print("\n".join(lines))
+    return 0
+
+
 SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "envs": envs,
     "render": render,
     "space": space,
 }

@@ -1,9 +1,10 @@
 """Settings that were given and have no effect beside the others."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from bgpbt.assembly.lookup import resolve, settings_of
+from bgpbt.config.lookup import arguments_of, resolve, settings_of
 from bgpbt.config.options import Options
+from bgpbt.config.parsers import user_file
 from bgpbt.config.settings import METHOD, base_name, declaration
 from bgpbt.registry import STRATEGIES, TASKS
 
@@ -17,6 +18,7 @@ PPO_ONLY = (
     "value_layers",
     "normalize_advantage",
     "fitness",
+    "objective",
     "eval_episodes",
     "discounting_scale",
     "render",
@@ -24,18 +26,27 @@ PPO_ONLY = (
 )
 BANDIT = ("trust_region", "gp_time", "gp_context")
 DISTILLATION = ("t_distillation", "distill_every", "arch_policy")
+NO_LENGTHS: dict[str, int] = {}
 # Names of settings, and the reason why they have no effect.
 Idle = tuple[tuple[str, ...], str]
 
 
-def notices(options: Options, given: set[str]) -> list[str]:
+def notices(
+    options: Options, given: set[str], lengths: Mapping[str, int] = NO_LENGTHS
+) -> list[str]:
     """One line for each of the `given` settings that has no effect.
+
+    Args:
+      options: of the run.
+      given: names of settings.
+      lengths: what the environment says itself, by setting.
 
     Raises:
       BadInput: the strategy is a file's that cannot be used.
     """
     rules = (_generations, _method, _budget, _task)
     idle = [pair for rule in rules for pair in rule(options)]
+    idle += _environment(options, lengths)
     reasons: dict[str, str] = {}
     for names, reason in idle:
         for name in (name for name in names if name in given):
@@ -118,6 +129,24 @@ def _task(options: Options) -> Iterator[Idle]:
         yield ("report_episodes",), "task classification"
         if options.problem in (None, "digits"):
             yield ("data_dir",), "problem digits"
+
+
+def _environment(options: Options, lengths: Mapping[str, int]) -> Iterator[Idle]:
+    """What an environment does not ask for, or says itself."""
+    if options.task != "ppo":
+        return
+    for name, own in lengths.items():
+        if own != getattr(options, name):
+            yield (name,), f"env_name {options.env_name}, whose own is {own}"
+    if not _takes_backend(options):
+        yield ("backend",), f"env_name {options.env_name}"
+
+
+def _takes_backend(options: Options) -> bool:
+    if user_file(options.env_name) is None:
+        return options.has_backend
+    function = resolve("env_name", options.env_name, {})
+    return "backend" in arguments_of(function)
 
 
 def _strategy(options: Options) -> str:

@@ -11,7 +11,7 @@ from bgpbt.config.settings import declaration
 
 USAGE = (
     "%(prog)s [flags of the run]  |  %(prog)s space [flags of the run]  |  "
-    "%(prog)s render RUN_FOLDER"
+    "%(prog)s envs [NAME ...]  |  %(prog)s render RUN_FOLDER"
 )
 COMMAND_FLAGS = {
     "-h": "help",

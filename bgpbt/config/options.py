@@ -10,7 +10,8 @@ from pydantic import ValidationError, model_validator
 from bgpbt.config import parsers
 from bgpbt.config.checks import CHECKS
 from bgpbt.config.errors import BadInput, NotAvailable, nearest
-from bgpbt.config.settings import LATER, Settings
+from bgpbt.config.settings import Settings
+from bgpbt.registry import LATER
 
 
 class Options(Settings):
@@ -42,8 +43,8 @@ class Options(Settings):
         absolute = {
             name: f"{os.path.abspath(path)}:{function}"
             for name, word in words.items()
-            for path, colon, function in [word.rpartition(":")]
-            if colon
+            for path, _, function in [word.rpartition(":")]
+            if parsers.user_file(word)
         }
         return self.model_copy(update=absolute)
 

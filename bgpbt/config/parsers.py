@@ -11,10 +11,16 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from bgpbt.config.errors import nearest
-from bgpbt.registry import STRATEGIES, TASKS
+from bgpbt.registry import (
+    ENVIRONMENT_FAMILIES,
+    ENVIRONMENTS,
+    LATER,
+    STRATEGIES,
+    TASKS,
+)
 
 # Settings whose words name functions, of bgpbt or of a user's file.
-TABLES = {"task": TASKS, "strategy": STRATEGIES}
+TABLES = {"task": TASKS, "env_name": ENVIRONMENTS, "strategy": STRATEGIES}
 
 
 def real_number(value: Any) -> float:
@@ -140,13 +146,26 @@ def folder(value: Any) -> Any:
     return value
 
 
+def user_file(word: str) -> str | None:
+    """The path in `path/to/file.py:function`; None for any other word."""
+    path, _, function = word.rpartition(":")
+    return path if path.endswith(".py") and function.isidentifier() else None
+
+
 def named_function(value: Any, setting: str) -> str:
-    """A name of one of `TABLES`, or `path/to/file.py:function`."""
-    path, _, function = str(value).rpartition(":")
-    is_file = path.endswith(".py") and function.isidentifier()
-    if value not in TABLES[setting] and not is_file:
-        close = nearest(str(value), tuple(TABLES[setting]))
-        raise ValueError(f"unknown {value!r}, {close}, or path/to/file.py:function")
+    """A name of one of `TABLES`, or `path/to/file.py:function`.
+
+    An environment may also be one of a package, `gymnax:NAME`.
+    """
+    word = str(value)
+    known = (*TABLES[setting], *LATER.get(setting, ()))
+    family, _, name = word.partition(":")
+    in_family = setting == "env_name" and family in ENVIRONMENT_FAMILIES and name
+    if value not in known and not in_family and user_file(word) is None:
+        close = nearest(word, tuple(TABLES[setting]))
+        families = [f"{x}:NAME" for x in ENVIRONMENT_FAMILIES if setting == "env_name"]
+        others = " or ".join([*families, "path/to/file.py:function"])
+        raise ValueError(f"unknown {value!r}, {close}, or {others}")
     return value
 
 
@@ -177,6 +196,7 @@ MaybeFolderName = Annotated[
 Folder = Annotated[str, BeforeValidator(folder)]
 MaybeText = Annotated[str | None, BeforeValidator(unless("none", None, unchanged))]
 TaskName = Annotated[str, BeforeValidator(partial(named_function, setting="task"))]
+EnvName = Annotated[str, BeforeValidator(partial(named_function, setting="env_name"))]
 StrategyName = Annotated[
     str, BeforeValidator(partial(named_function, setting="strategy"))
 ]

@@ -1,18 +1,17 @@
 """The settings of a run, declared once: name, type, default, help and flags."""
 
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from bgpbt.config import parsers, search_space
 from bgpbt.config.schedule import Schedule
-from bgpbt.registry import GENERATIONAL
+from bgpbt.registry import ENVIRONMENTS, GENERATIONAL
 
 # Decisions per environment of the rollout of every update, and so the longest unroll.
 ROLLOUT_LENGTH = 15
-# Valid names whose part of bgpbt is not built yet.
-LATER = {"env_name": ("fetch", "grasp", "ur5e")}
 
 
 class Declaration(NamedTuple):
@@ -68,22 +67,9 @@ class Settings(BaseModel):
     problem: parsers.MaybeFolderName = _problem(
         None, "which of the task's problems; none: its first"
     )
-    env_name: Literal[
-        "ant",
-        "fast",
-        "fetch",
-        "grasp",
-        "halfcheetah",
-        "hopper",
-        "humanoid",
-        "humanoidstandup",
-        "inverted_double_pendulum",
-        "inverted_pendulum",
-        "pusher",
-        "reacher",
-        "ur5e",
-        "walker2d",
-    ] = _problem("ant", "environment", "-e")
+    env_name: parsers.EnvName = _problem(
+        "ant", "environment, gymnax:NAME, or path/to/file.py:function", "-e"
+    )
     backend: Literal["generalized", "positional", "spring", "mjx"] = _problem(
         "spring", "physics engine", "-b"
     )
@@ -212,6 +198,9 @@ class Settings(BaseModel):
     fitness: Literal["evaluation", "training", "concurrent"] = _fitness(
         "evaluation", "what members are ranked by"
     )
+    objective: parsers.MaybeText = _fitness(
+        None, "metric of an episode that members are ranked by; none: the return"
+    )
     eval_episodes: parsers.Count = _fitness(8, "episodes of one evaluation")
     report_episodes: parsers.Count = _fitness(
         128, "fresh episodes of the final report, rounded up to whole evaluations"
@@ -288,8 +277,15 @@ class Settings(BaseModel):
     def run_label(self) -> str:
         """What is trained, in a word."""
         if self.task == "ppo":
-            return self.env_name
+            path = parsers.user_file(self.env_name)
+            names = [Path(path).name] if path else []
+            return "_".join([*names, base_name(self.env_name)])
         return "_".join(filter(None, [base_name(self.task), self.problem]))
+
+    @property
+    def has_backend(self) -> bool:
+        """Whether the environment is one of Brax by name, whose physics are chosen."""
+        return ENVIRONMENTS.get(self.env_name, "").startswith("brax:")
 
     @property
     def update_steps(self) -> int:

@@ -23,6 +23,7 @@ from bgpbt.execution.members import (
 from bgpbt.execution.mutation import mutate
 from bgpbt.execution.shapes import data_kwargs
 from bgpbt.execution.streams import Stream, fold, member_key
+from bgpbt.space import SearchSpace
 from bgpbt.types import Array, Decision, PyTree, Task, TrainState
 
 
@@ -82,12 +83,13 @@ def make_programs(task: Task, pop_size: int, device_layout: DeviceLayout) -> Pro
 def _configure(
     task: Task, over_members: Callable, seed: Array, members: Array
 ) -> Array:
-    return over_members(partial(_configure_member, task))((seed,), (members,))
+    return over_members(partial(configure_member, task.space))((seed,), (members,))
 
 
-def _configure_member(task: Task, seed: Array, member: Array) -> Array:
+def configure_member(space: SearchSpace, seed: Array, member: Array) -> Array:
+    """The configuration `[D]` that a seed gives a member."""
     key = member_key(seed, Stream.configure, 0, member)
-    return spaces.sample(key, task.space)
+    return spaces.sample(key, space)
 
 
 def _init(

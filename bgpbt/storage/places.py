@@ -14,14 +14,15 @@ LEAST_SPACE = 50_000_000  # bytes
 def run_folder(options: Options, seed: int) -> Path:
     """The folder of one seed.
 
-    `save_dir/[exp_name/]env_backend_strategy_mode/seed_N`, of other tasks
+    `save_dir/[exp_name/]env_backend_strategy_mode/seed_N`; environments without a
+    choice of physics have no backend there, and other tasks are
     `task_problem_strategy_mode`.
 
     Raises:
       BadInput: `save_dir` begins with a user that does not exist.
     """
     words = [options.run_label]
-    if options.task == "ppo":
+    if options.task == "ppo" and options.has_backend:
         words.append(options.backend)
     words += [base_name(options.strategy), options.search_mode]
     name = "_".join(words)

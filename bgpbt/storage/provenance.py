@@ -3,7 +3,9 @@
 import hashlib
 import os
 import platform
+import sys
 import uuid
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +14,54 @@ import numpy as np
 
 from bgpbt.config.errors import BadInput
 from bgpbt.config.options import Options
+from bgpbt.config.parsers import TABLES, user_file
 from bgpbt.execution.devices import DeviceLayout
-from bgpbt.registry import ENVIRONMENTS
+from bgpbt.execution.shapes import member_shapes
+from bgpbt.execution.trees import leaves_by_path
+from bgpbt.registry import (
+    ENVIRONMENT_FAMILIES,
+    ENVIRONMENT_PACKAGES,
+    ENVIRONMENTS,
+)
 from bgpbt.space import Categorical, Float, Integer, SearchSpace
 from bgpbt.storage.schema import SCHEMA
 from bgpbt.types import Task
 
-# Packages whose versions change numbers, by task, and by the file of an environment.
+# Packages whose versions change numbers, by task.
 TASK_PACKAGES = {"classification": ("flax", "sklearn")}
-ENVIRONMENT_PACKAGES = {"brax": ("brax",)}
 
 
 def environment(options: Options, device_layout: DeviceLayout) -> dict[str, Any]:
     """Versions and devices; where they differ, a resumed run has other bits."""
     names = ["jax", "jaxlib", "optax", "numpy", *TASK_PACKAGES.get(options.task, ())]
     if options.task == "ppo":
-        file = ENVIRONMENTS[options.env_name].partition(":")[0]
-        names += ENVIRONMENT_PACKAGES.get(file, ())
+        names += _environment_packages(options.env_name)
     if options.gp == "gpytorch":
         names += ["torch", "gpytorch"]
-    versions = {name: __import__(name).__version__ for name in names}
+    versions = {name: _version(name) for name in names}
     return {
         "python": platform.python_version(),
         **versions,
         "device": jax.devices()[0].device_kind,
         **device_layout._asdict(),
     }
+
+
+def _version(module: str) -> str:
+    """A module's version; one that does not say it has the name of its package."""
+    said = getattr(import_module(module), "__version__", None)
+    return said or metadata.version(module)
+
+
+def _environment_packages(name: str) -> list[str]:
+    """The packages whose environments may be behind a name, where they are in use."""
+    if name in ENVIRONMENTS:
+        stem = ENVIRONMENTS[name].partition(":")[0]
+        return [stem] if stem in ENVIRONMENT_PACKAGES else []
+    family = name.partition(":")[0]
+    if family in ENVIRONMENT_FAMILIES:
+        return [family]
+    return [package for package in ENVIRONMENT_PACKAGES if package in sys.modules]
 
 
 def identity(options: Options, task: Task) -> dict[str, Any]:
@@ -57,9 +81,21 @@ def identity(options: Options, task: Task) -> dict[str, Any]:
             "minimise": task.minimise,
         },
         "space": describe_space(task.space),
-        "files": file_hashes(options),
+        "files": (files := file_hashes(options)),
+        # What a file of the user's may change without a word.
+        "member": describe_member(task) if files else None,
         "numerics": numerics(),
     }
+
+
+def describe_member(task: Task) -> dict[str, str]:
+    """What a member is: type and shape of its arrays by path, and its actions."""
+    words = leaves_by_path(member_shapes(task))
+    if task.playback is not None:
+        env = task.playback.env
+        kind = "choices" if getattr(env, "discrete", False) else "numbers"
+        words["actions"] = f"{getattr(env, 'action_size', 'some')} {kind}"
+    return words
 
 
 def describe_space(space: SearchSpace) -> list[dict[str, Any]]:
@@ -82,6 +118,21 @@ def _plain(value: Any) -> Any:
     return getattr(value, "__name__", str(value))
 
 
+def read_space(dimensions: list[dict[str, Any]]) -> SearchSpace:
+    """The search space that `describe_space` described."""
+    kinds: dict[str, Any] = {
+        kind.__name__: kind for kind in (Float, Integer, Categorical)
+    }
+    space: SearchSpace = {}
+    for fields in dimensions:
+        fields = dict(fields)
+        name, kind = fields.pop("name"), fields.pop("kind")
+        if "choices" in fields:
+            fields["choices"] = tuple(fields["choices"])
+        space[name] = kinds[kind](**fields)
+    return space
+
+
 def recorded_task(content: dict[str, Any], problem: str) -> Task:
     """What `run.json` knows of a task whose file is not there: enough for figures.
 
@@ -93,20 +144,10 @@ def recorded_task(content: dict[str, Any], problem: str) -> Task:
     def refuse(*args: Any, **kwargs: Any) -> Any:
         raise BadInput(problem, "task")
 
-    kinds: dict[str, Any] = {
-        kind.__name__: kind for kind in (Float, Integer, Categorical)
-    }
-    space: SearchSpace = {}
-    for fields in content["space"]:
-        fields = dict(fields)
-        name, kind = fields.pop("name"), fields.pop("kind")
-        if "choices" in fields:
-            fields["choices"] = tuple(fields["choices"])
-        space[name] = kinds[kind](**fields)
     words: dict[str, Any] = {"name": "task", "blocks": (), **content.get("task", {})}
     words["blocks"] = tuple(words["blocks"])
     return Task(
-        space=space,
+        space=read_space(content["space"]),
         timesteps_per_update=1,
         init=refuse,
         train=refuse,
@@ -117,16 +158,12 @@ def recorded_task(content: dict[str, Any], problem: str) -> Task:
 
 def file_hashes(options: Options) -> dict[str, str]:
     """SHA-256 of the user's files, by setting."""
-    words = {"task": options.task, "strategy": options.strategy}
-    paths = {
-        setting: Path(word.rpartition(":")[0])
-        for setting, word in words.items()
-        if ":" in word
-    }
+    words = {setting: getattr(options, setting) for setting in TABLES}
+    paths = {setting: user_file(word) for setting, word in words.items()}
     return {
-        setting: hashlib.sha256(path.read_bytes()).hexdigest()
+        setting: hashlib.sha256(Path(path).read_bytes()).hexdigest()
         for setting, path in paths.items()
-        if path.is_file()
+        if path and Path(path).is_file()
     }
 
 

@@ -17,6 +17,7 @@ import io
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,29 @@ class RunStore:
                 f"{advice}",
                 "existing_policy",
             )
+
+    def check_member(self, describe: Callable[[], dict[str, str]], advice: str) -> None:
+        """Whether the members of a run have these arrays and actions.
+
+        Args:
+          describe: gives them, as `run.json` holds them; only called where it does.
+          advice: what to do where they have not.
+
+        Raises:
+          BadInput: they have not; says where they differ first.
+        """
+        saved = (self.read_json(RUN) or {}).get("member")
+        if saved is None or not self.rounds():
+            return
+        member = describe()
+        for name in [*saved, *member]:
+            was, now = saved.get(name, "nothing"), member.get(name, "nothing")
+            if was != now:
+                raise BadInput(
+                    f"{self.path} holds a run of other members ({name}: {was} there, "
+                    f"{now} here); {advice}",
+                    "existing_policy",
+                )
 
     def minimises(self) -> bool | None:
         """Whether smaller fitness is better in the run; None where it does not say."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from bgpbt.execution.trees import strong
 from bgpbt.space import SearchSpace
 from bgpbt.types import (
     Array,
@@ -51,7 +52,7 @@ def task_from(
     """
 
     def init_member(key: Key, hyperparams: Hyperparams) -> TrainState:
-        state = jax.tree.map(_strong, init(key, hyperparams))
+        state = jax.tree.map(strong, init(key, hyperparams))
         return TrainState({BLOCK: state}, {BLOCK: ()}, (), ())
 
     def train_member(
@@ -65,7 +66,7 @@ def task_from(
 
         def update(i: Array, own: PyTree) -> PyTree:
             trained = train(jax.random.fold_in(key, i), own, hyperparams)
-            return jax.tree.map(_strong, trained)
+            return jax.tree.map(strong, trained)
 
         own = jax.lax.fori_loop(0, updates, update, state.params[BLOCK])
         metrics = {"loss": jnp.zeros(()), "env_steps": updates * steps}
@@ -88,9 +89,3 @@ def task_from(
         evaluation_steps=evaluation_steps,
         minimise=minimise,
     )
-
-
-def _strong(x: Array) -> Array:
-    """The same array without a weak type, which a second call would not have."""
-    x = jnp.asarray(x)
-    return jax.lax.convert_element_type(x, x.dtype)

@@ -11,9 +11,9 @@ from bgpbt.training.decision_check import check_decision
 from bgpbt.training.engine import Engine
 from bgpbt.training.evaluation import Evaluation
 from bgpbt.training.generations import halving_rungs, should_start
+from bgpbt.training.progress import outcome_of
 from bgpbt.training.run_state import Best, Progress, RunState, Trigger
-from bgpbt.training.state import outcome_of
-from bgpbt.types import Decision, PyTree, Source, Task
+from bgpbt.types import Decision, PyTree, Searched, Source, Strategy
 
 # The types that programs are compiled for; a strategy may answer in others.
 DTYPES = Decision(
@@ -70,7 +70,14 @@ def decide(engine: Engine, state: RunState, evaluation: Evaluation) -> NextStep:
         return NewGeneration(trigger)
     if finished(engine, state):
         return KeepAll()
-    return _ask_strategy(engine, state, evaluation)
+    return ask_strategy(
+        engine.strategy,
+        engine.task,
+        state.progress,
+        state.best,
+        state.strategy,
+        evaluation,
+    )
 
 
 def finished(engine: Engine, state: RunState) -> bool:
@@ -94,28 +101,47 @@ def _end_of_rung(engine: Engine, state: RunState) -> NextStep:
     return KeepAll()
 
 
-def _ask_strategy(engine: Engine, state: RunState, evaluation: Evaluation) -> Exchange:
-    progress = state.progress
+def ask_strategy(
+    strategy: Strategy,
+    searched: Searched,
+    progress: Progress,
+    best: Best,
+    state: PyTree,
+    evaluation: Evaluation,
+) -> Exchange:
+    """Has a strategy decide, and checks what it decided.
+
+    Args:
+      strategy: decides.
+      searched: the space and the blocks that it was built for.
+      progress: after the round's counters.
+      best: the saved best, which a decision may name.
+      state: of the strategy.
+      evaluation: of the round.
+
+    Raises:
+      BadInput: members cannot be made from the decision.
+    """
     key = fold(int(progress.seed), int(Stream.decide), int(progress.round))
     outcome = outcome_of(progress, evaluation)
-    strategy, decision = engine.strategy.step(key, state.strategy, outcome)
+    state, decision = strategy.step(key, state, outcome)
     check_decision(
         f"round {progress.round}",
         decision,
-        engine.task,
+        searched,
         len(outcome.fitness),
-        engine.strategy.mutates,
+        strategy.mutates,
     )
     fields: dict[str, Any] = DTYPES._asdict()
     for name, dtype in fields.items():
         fields[name] = np.asarray(getattr(decision, name), dtype)
     decision = Decision(**fields)
-    decision = reinitialise_changed(engine.task, progress, state.best, decision)
-    return Exchange(decision, strategy)
+    decision = reinitialise_changed(searched, progress, best, decision)
+    return Exchange(decision, state)
 
 
 def reinitialise_changed(
-    task: Task, progress: Progress, best: Best, decision: Decision
+    searched: Searched, progress: Progress, best: Best, decision: Decision
 ) -> Decision:
     """A block whose architecture is not its parent's cannot use its weights.
 
@@ -124,8 +150,8 @@ def reinitialise_changed(
     configs = np.concatenate([progress.config, best.config[None]])
     shrink = decision.shrink.copy()
     perturb = decision.perturb.copy()
-    for b, block in enumerate(task.blocks):
-        mask = spaces.group_mask(task.space, block)
+    for b, block in enumerate(searched.blocks):
+        mask = spaces.group_mask(searched.space, block)
         inherited = configs[decision.parents[:, b]]
         changed = (decision.config[:, mask] != inherited[:, mask]).any(axis=1)
         shrink[changed, b] = 0

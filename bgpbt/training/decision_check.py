@@ -5,27 +5,27 @@ from typing import NoReturn
 import numpy as np
 
 from bgpbt.config.errors import BadInput
-from bgpbt.types import Decision, Source, Task
+from bgpbt.types import Decision, Searched, Source
 
 
 def check_decision(
-    word: str, decision: Decision, task: Task, pop_size: int, mutates: bool
+    word: str, decision: Decision, searched: Searched, pop_size: int, mutates: bool
 ) -> None:
     """Whether members can be made from a decision.
 
     Args:
       word: where it comes from, for the message.
       decision: shapes, types and values are checked.
-      task: names dimensions and blocks.
+      searched: names dimensions and blocks.
       pop_size: P.
       mutates: the strategy says whose weights are mutated.
 
     Raises:
       BadInput: they cannot.
     """
-    blocks = (pop_size, len(task.blocks))
+    blocks = (pop_size, len(searched.blocks))
     shapes = {
-        "config": (pop_size, len(task.space)),
+        "config": (pop_size, len(searched.space)),
         "parents": blocks,
         "shrink": blocks,
         "perturb": blocks,

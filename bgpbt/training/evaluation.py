@@ -33,6 +33,10 @@ class Episodes(NamedTuple):
     returns: np.ndarray  # [P, E] float64, larger is better
     env_steps: int  # simulated for them
     weights_finite: np.ndarray  # [P] bool
+    columns: dict[str, np.ndarray]  # what else the records hold, each [P]
+
+
+NO_COLUMNS: dict[str, np.ndarray] = {}
 
 
 class Evaluation(NamedTuple):
@@ -44,6 +48,7 @@ class Evaluation(NamedTuple):
     env_steps: int  # simulated in training and evaluation
     seconds: float  # of training and evaluation
     train_seconds: float
+    columns: dict[str, np.ndarray] = NO_COLUMNS  # what else the records hold, each [M]
 
 
 def train(
@@ -136,7 +141,7 @@ def evaluate(
         metrics = training.metrics
         active = progress.active[slots]
         if from_training:
-            episodes = _training_episodes(engine.task, metrics)
+            episodes = _training_episodes(engine.task, metrics, active)
         else:
             observer.phase("evaluating", f"round {round_}")
             config = progress.config[slots]
@@ -148,17 +153,28 @@ def evaluate(
         env_steps = trained_steps + episodes.env_steps
         seconds = training.seconds + time.monotonic() - began
         parts.append(
-            _judge(
-                episodes.returns, checks, active, env_steps, seconds, training.seconds
-            )
+            _judge(episodes, checks, active, env_steps, seconds, training.seconds)
         )
     return _join(parts)
 
 
-def _training_episodes(task: Task, metrics: dict[str, np.ndarray]) -> Episodes:
+def _training_episodes(
+    task: Task, metrics: dict[str, np.ndarray], active: np.ndarray
+) -> Episodes:
     """The episodes that ended in training; its steps are counted there."""
     returns = flip_if_minimised(task, metrics["episode_returns"].astype(np.float64))
-    return Episodes(returns, 0, metrics["weights_finite"])
+    columns = {
+        name: np.where(active, column, np.nan)
+        for name, column in _columns(task, metrics).items()
+    }
+    return Episodes(returns, 0, metrics["weights_finite"], columns)
+
+
+def _columns(task: Task, measured: Any) -> dict[str, np.ndarray]:
+    """What the records hold beside the fitness: means over episodes, each `[P]`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nothing
+        return {name: np.nanmean(measured[name], axis=1) for name in task.columns}
 
 
 def _checks(
@@ -185,12 +201,14 @@ def evaluate_untrained(
         began = time.monotonic()
         active = candidates.active[slots]
         config = candidates.config[slots]
-        returns, steps, finite = evaluate_group(
-            engine, padding, seed, 0, active, group, config
-        )
-        checks = {"weights": finite, "returns": returns_valid(returns)}
+        episodes = evaluate_group(engine, padding, seed, 0, active, group, config)
+        checks = {
+            "weights": episodes.weights_finite,
+            "returns": returns_valid(episodes.returns),
+        }
         seconds = time.monotonic() - began
-        parts.append(_judge(returns, checks, active, steps, seconds, 0.0))
+        steps = episodes.env_steps
+        parts.append(_judge(episodes, checks, active, steps, seconds, 0.0))
     return _join(parts)
 
 
@@ -233,7 +251,8 @@ def evaluate_group(
     measured, steps, finite = jax.tree.map(np.asarray, out)
     returns = _scores(engine.task, measured, active & finite)
     returns = flip_if_minimised(engine.task, returns)
-    return Episodes(returns, int(steps.sum(dtype=np.int64)), finite)
+    columns = _columns(engine.task, measured)
+    return Episodes(returns, int(steps.sum(dtype=np.int64)), finite, columns)
 
 
 def _scores(task: Task, measured: PyTree, active: np.ndarray) -> np.ndarray:
@@ -298,7 +317,7 @@ def returns_valid(returns: np.ndarray, *, allow_missing: bool = False) -> np.nda
 
 
 def _judge(
-    returns: np.ndarray,
+    episodes: Episodes,
     checks: dict[str, np.ndarray],
     active: np.ndarray,
     env_steps: int,
@@ -309,6 +328,7 @@ def _judge(
 
     A member that fails a check has none, and an idle one fails none.
     """
+    returns = episodes.returns
     failures = [
         " and ".join(name for name, good in checks.items() if active[i] and not good[i])
         for i in range(len(returns))
@@ -317,7 +337,15 @@ def _judge(
         warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nothing
         mean = np.nanmean(returns, axis=1)
     fitness = np.where([not failure for failure in failures], mean, np.nan)
-    return Evaluation(returns, fitness, failures, env_steps, seconds, train_seconds)
+    return Evaluation(
+        returns,
+        fitness,
+        failures,
+        env_steps,
+        seconds,
+        train_seconds,
+        episodes.columns,
+    )
 
 
 def _join(parts: list[Evaluation]) -> Evaluation:
@@ -329,6 +357,10 @@ def _join(parts: list[Evaluation]) -> Evaluation:
         env_steps=sum(part.env_steps for part in parts),
         seconds=sum(part.seconds for part in parts),
         train_seconds=sum(part.train_seconds for part in parts),
+        columns={
+            name: np.concatenate([part.columns[name] for part in parts])
+            for name in parts[0].columns
+        },
     )
 
 

@@ -15,7 +15,7 @@ from bgpbt.execution.padding import regroup, resize_padding
 from bgpbt.execution.shapes import member_shapes
 from bgpbt.execution.streams import Stream, fold
 from bgpbt.training.engine import Engine
-from bgpbt.types import TrainState
+from bgpbt.types import Strategy, TrainState
 
 Groups = tuple[TrainState, ...]
 
@@ -78,14 +78,19 @@ def first_configs(engine: Engine, seed: int) -> GroupedConfigs:
     plan = engine.plan
     task = engine.task
     config = draw_configs(engine, seed, plan.candidates)[: plan.candidates]
-    key = fold(seed, Stream.configure)
-    config = np.asarray(engine.strategy.draw(key, config), np.float32)
+    config = drawn_for(engine.strategy, seed, config)
     if task.initial_configs is not None:
         config = np.resize(task.initial_configs, config.shape).astype(np.float32)
     if plan.default_configs:
         default = spaces.encode(task.space, spaces.defaults(task.space))
         config = np.tile(np.asarray(default, np.float32), (len(config), 1))
     return group_by_padding(engine, config)
+
+
+def drawn_for(strategy: Strategy, seed: int, config: np.ndarray) -> np.ndarray:
+    """What a strategy makes of configurations that were drawn at random: `[M, D]`."""
+    key = fold(seed, Stream.configure)
+    return np.asarray(strategy.draw(key, config), np.float32)
 
 
 def initialise(

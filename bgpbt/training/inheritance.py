@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from bgpbt.execution.inherit import starts_afresh
 from bgpbt.training.decision import (
     Exchange,
     NewGeneration,
@@ -12,8 +11,8 @@ from bgpbt.training.decision import (
 from bgpbt.training.engine import Engine
 from bgpbt.training.evaluation import Evaluation
 from bgpbt.training.observer import Observer
+from bgpbt.training.progress import inherited, own_parents
 from bgpbt.training.run_state import RunState
-from bgpbt.training.state import own_parents
 from bgpbt.training.transition import begin_generation, promote
 from bgpbt.types import Source
 
@@ -54,17 +53,7 @@ def exchange(engine: Engine, state: RunState, step: Exchange) -> RunState:
     )
     if engine.strategy.mutates:
         population = programs.mutate(*scalars, population, decision.mutate)
-    first_parent = decision.parents[:, 0]
-    # The saved best comes behind the members, under the number that it had.
-    members = np.append(np.arange(len(first_parent)), state.best.member)
-    ages = np.append(progress.age, state.best.age)
-    progress = progress._replace(
-        config=decision.config,
-        parents=members[decision.parents],
-        source=decision.source.astype(np.int64),
-        active=decision.active,
-        age=np.where(starts_afresh(decision), 0, ages[first_parent]),
-    )
+    progress = inherited(progress, state.best, decision)
     return state._replace(
         progress=progress, population=(population,), strategy=step.strategy
     )

@@ -4,6 +4,8 @@ The strategy is not traced into the programs of a round: what it gets and gives 
 kilobytes on the host, so it may use another precision, another engine, or plain Python.
 """
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
@@ -23,12 +25,18 @@ from bgpbt.training.decision import (
 )
 from bgpbt.training.direction import flip_if_minimised
 from bgpbt.training.engine import ROUND_PROGRAMS, Engine, compile_for
-from bgpbt.training.evaluation import Evaluation, argbest, evaluate, train
+from bgpbt.training.evaluation import Evaluation, evaluate, train
 from bgpbt.training.groups import first_configs, pick
 from bgpbt.training.inheritance import inherit
 from bgpbt.training.observer import Observer
+from bgpbt.training.progress import (
+    all_failed,
+    best_so_far,
+    count,
+    with_idle_fitness,
+)
 from bgpbt.training.round_records import round_records
-from bgpbt.training.run_state import Best, Progress, RunState
+from bgpbt.training.run_state import Progress, RunState
 from bgpbt.training.state import begin, layout_of, state_template
 from bgpbt.training.transition import (
     DISTILLATION_PROGRAMS,
@@ -77,15 +85,16 @@ def play_round(
         engine, state.progress, state.population, updates, teaching, observer
     )
     evaluation = evaluate(engine, state.progress, population, trainings, observer)
-    evaluation = _with_idle_fitness(evaluation, state.progress)
-    progress = _count(state.progress, evaluation, steps)
+    evaluation = with_idle_fitness(evaluation, state.progress)
+    progress = count(state.progress, evaluation, steps)
     state = state._replace(progress=progress, population=population)
     rows = round_records(engine, state, evaluation)
     _check_not_lost(progress, evaluation)
     generation = generations.observe(
         state.generation, engine.task.space, progress, updates
     )
-    state = state._replace(generation=generation, best=_best_so_far(engine, state))
+    best = best_so_far(progress, state.best, partial(pick, engine, population))
+    state = state._replace(generation=generation, best=best)
 
     step = decide(engine, state, evaluation)
     _tell(engine.task, observer, state, evaluation, rows, steps, step)
@@ -139,49 +148,14 @@ def _next_round(
     return state, min(updates, left)
 
 
-def _with_idle_fitness(evaluation: Evaluation, progress: Progress) -> Evaluation:
-    """An idle member keeps the fitness that it had before the round."""
-    fitness = np.where(progress.active, evaluation.fitness, progress.fitness)
-    return evaluation._replace(fitness=fitness)
-
-
-def _count(progress: Progress, evaluation: Evaluation, steps: int) -> Progress:
-    """The counters after a round in which every active member made `steps`."""
-    trained = np.where(progress.active, steps, 0)
-    return progress._replace(
-        round=np.array(int(progress.round) + 1),
-        timesteps=progress.timesteps + trained,
-        age=progress.age + trained,
-        fitness=evaluation.fitness,
-        env_steps_total=progress.env_steps_total + evaluation.env_steps,
-    )
-
-
 def _check_not_lost(progress: Progress, evaluation: Evaluation) -> None:
     """Raises PopulationLost where every active member failed."""
-    if np.isnan(progress.fitness[progress.active]).all():
+    if all_failed(progress):
         why = ", ".join(sorted({f for f in evaluation.failures if f}))
         raise PopulationLost(
             f"all members failed in round {int(progress.round)} (not finite: {why}); "
             "the last complete round stays saved"
         )
-
-
-def _best_so_far(engine: Engine, state: RunState) -> Best:
-    """The round's best member where it is better than the saved best, else that."""
-    progress = state.progress
-    member = argbest(np.where(progress.active, progress.fitness, np.nan))
-    if not progress.fitness[member] > state.best.fitness:
-        return state.best
-    return Best(
-        state=pick(engine, state.population, member),
-        fitness=progress.fitness[member],
-        round=progress.round,
-        member=np.array(member),
-        age=progress.age[member],
-        config=progress.config[member],
-        padding=progress.paddings[member // engine.plan.pop_size],
-    )
 
 
 def _tell(

@@ -1,13 +1,15 @@
 """The records of a round: a row for each member, or candidate of a halving."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from bgpbt.training.direction import flip_if_minimised
 from bgpbt.training.engine import Engine
 from bgpbt.training.evaluation import Evaluation
-from bgpbt.training.run_state import RunState, Trigger
-from bgpbt.types import Array, Source, Task
+from bgpbt.training.run_state import Progress, RunState, Trigger
+from bgpbt.types import Searched, Source
 
 # Columns that are not hyperparameters, beside `parent_...` and a strategy's own.
 COLUMNS = (
@@ -26,9 +28,10 @@ COLUMNS = (
 )
 # Of the bandits, and of rows that are joined with those of their parents.
 _TAKEN = ("trust_region", "reinitialised")
-# Diagnostics in units of the fitness, and what they are called with the other sign:
-# what was one deviation below the median is then one above.
+# Columns in units of the fitness, and what they are called with the other sign: what
+# was one deviation below the median is then one above.
 _MIRRORED = {
+    "fitness": "fitness",
     "gp_fitness": "gp_fitness",
     "gp_fitness_low": "gp_fitness_high",
     "gp_fitness_high": "gp_fitness_low",
@@ -58,34 +61,51 @@ def round_records(
         "generation": int(generation.number),
         "why": Trigger(int(generation.trigger)).name,
         "phase": _phase(state),
-        "member": np.arange(len(progress.config)),
-        "parent": progress.parents[:, 0],
-        **_further_parents(engine.task.blocks, progress.parents),
-        "source": [Source(int(s)).name for s in progress.source],
-        "fitness": flip_if_minimised(engine.task, evaluation.fitness),
-        "timesteps": progress.timesteps,
-        "age": progress.age,
+        **member_columns(engine.task.blocks, progress),
         "env_steps_total": int(progress.env_steps_total),
         "seconds": round(evaluation.seconds, 3),
+        **evaluation.columns,
     }
     diagnostics = engine.strategy.diagnostics(state.strategy)
-    diagnostics = _in_task_numbers(engine.task, diagnostics)
     if generation.candidates:  # the strategy waits
         diagnostics = dict.fromkeys(diagnostics, np.nan)
     natural = natural_values(engine, progress.config)
-    rows = pd.DataFrame(columns | natural | diagnostics)
+    rows = pd.DataFrame(in_own_numbers(engine.task, columns | natural | diagnostics))
     return rows[progress.active] if generation.candidates else rows
 
 
-def _in_task_numbers(task: Task, diagnostics: dict[str, Array]) -> dict[str, Array]:
-    """Diagnostics whose fitnesses have the sign of the task's own numbers."""
-    if not task.minimise:
-        return diagnostics
+def in_own_numbers(searched: Searched, columns: dict[str, Any]) -> dict[str, Any]:
+    """Columns whose fitnesses have the sign of the task's own numbers.
+
+    Args:
+      searched: what is minimised, or is not.
+      columns: by name; inside, larger is better.
+    """
+    if not searched.minimise:
+        return columns
     return {
-        _MIRRORED.get(name, name): flip_if_minimised(task, np.asarray(x))
+        _MIRRORED.get(name, name): flip_if_minimised(searched, np.asarray(x))
         if name in _MIRRORED
         else x
-        for name, x in diagnostics.items()
+        for name, x in columns.items()
+    }
+
+
+def member_columns(blocks: tuple[str, ...], progress: Progress) -> dict[str, Any]:
+    """What became of each member in a round, by column.
+
+    Args:
+      blocks: of weights.
+      progress: after the round's counters, before the next decision.
+    """
+    return {
+        "member": np.arange(len(progress.config)),
+        "parent": progress.parents[:, 0],
+        **_further_parents(blocks, progress.parents),
+        "source": [Source(int(s)).name for s in progress.source],
+        "fitness": progress.fitness,
+        "timesteps": progress.timesteps,
+        "age": progress.age,
     }
 
 

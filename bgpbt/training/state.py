@@ -1,12 +1,10 @@
-"""How a run begins, what its checkpoint looks like, what the strategy is told."""
+"""How a run begins, and what its checkpoint looks like."""
 
 from typing import Any
 
-import jax
 import numpy as np
 import pandas as pd
 
-from bgpbt.execution.streams import Stream, fold
 from bgpbt.training.direction import flip_if_minimised
 from bgpbt.training.engine import Engine
 from bgpbt.training.evaluation import Evaluation, argbest, evaluate_untrained
@@ -20,9 +18,9 @@ from bgpbt.training.groups import (
     with_padding,
 )
 from bgpbt.training.observer import Observer
+from bgpbt.training.progress import fresh_strategy, no_best, untrained_progress
 from bgpbt.training.round_records import round_records
-from bgpbt.training.run_state import Best, Progress, RunState
-from bgpbt.types import Outcome, PyTree, Source
+from bgpbt.training.run_state import RunState
 
 
 def begin(
@@ -59,72 +57,18 @@ def untrained_state(
       groups: their untrained weights.
       evaluation: their evaluation.
     """
-    slots = len(candidates.config)
-    progress = Progress(
-        seed=np.array(seed),
-        round=np.array(0),
-        config=candidates.config,
-        parents=own_parents(slots, len(engine.task.blocks)),
-        source=np.full(slots, int(Source.initial)),
-        active=candidates.active,
-        timesteps=np.zeros(slots, np.int64),
-        age=np.zeros(slots, np.int64),
-        fitness=evaluation.fitness,
-        paddings=np.asarray(candidates.paddings, np.int64),
-        env_steps_total=np.array(evaluation.env_steps),
-        untrained=np.array(0),
-    )
+    blocks = len(engine.task.blocks)
+    progress = untrained_progress(seed, blocks, candidates, evaluation)
+    first = pick(engine, groups, 0)
     return RunState(
         progress=progress,
         generation=first_generation(engine.plan, engine.task.space),
         population=groups,
-        best=_no_best(engine, candidates, groups),
+        best=no_best(first, candidates.config[0], int(candidates.paddings[0])),
         teacher=(),
-        strategy=fresh_strategy(engine, progress, evaluation),
-    )
-
-
-def _no_best(engine: Engine, candidates: GroupedConfigs, groups: Groups) -> Best:
-    """What stands for the saved best before there is one: any fitness is higher."""
-    return Best(
-        state=pick(engine, groups, 0),
-        fitness=np.array(-np.inf),
-        round=np.array(0),
-        member=np.array(0),
-        age=np.array(0),
-        config=candidates.config[0],
-        padding=np.array(int(candidates.paddings[0])),
-    )
-
-
-def own_parents(slots: int, blocks: int) -> np.ndarray:
-    """Every slot is its own parent. Shape `[M, B]`."""
-    return np.tile(np.arange(slots)[:, None], (1, blocks))
-
-
-def fresh_strategy(
-    engine: Engine, progress: Progress, evaluation: Evaluation
-) -> PyTree:
-    """The strategy before it has seen a round.
-
-    During a successive halving it waits, and what stands here is not used.
-    """
-    key = fold(int(progress.seed), Stream.decide)
-    outcome = outcome_of(progress, evaluation)
-    members = slice(engine.plan.pop_size)
-    outcome = jax.tree.map(lambda x: x[members], outcome)
-    return engine.strategy.init(key, outcome)
-
-
-def outcome_of(progress: Progress, evaluation: Evaluation) -> Outcome:
-    """What the strategy sees of a round."""
-    return Outcome(
-        config=np.asarray(progress.config, np.float32),
-        fitness=evaluation.fitness.astype(np.float32),
-        episode_returns=evaluation.returns.astype(np.float32),
-        timesteps=progress.timesteps.astype(np.int32),
-        age=progress.age.astype(np.int32),
-        active=progress.active,
+        strategy=fresh_strategy(
+            engine.strategy, engine.plan.pop_size, progress, evaluation
+        ),
     )
 
 

@@ -28,8 +28,8 @@ from bgpbt.training.groups import (
     with_padding,
 )
 from bgpbt.training.observer import Observer
+from bgpbt.training.progress import fresh_strategy
 from bgpbt.training.run_state import Progress, RunState, Trigger
-from bgpbt.training.state import fresh_strategy
 from bgpbt.types import Distillation, Source
 
 DISTILLATION_PROGRAMS = ("init", "distil", "evaluate")
@@ -201,5 +201,7 @@ def _end_halving(
         generation=generation,
         best=best,
         teacher=(),
-        strategy=fresh_strategy(engine, progress, evaluation),
+        strategy=fresh_strategy(
+            engine.strategy, engine.plan.pop_size, progress, evaluation
+        ),
     )

@@ -1,6 +1,7 @@
 """Numbers as people read them."""
 
 import math
+from collections.abc import Sequence
 from datetime import timedelta
 
 MISSING = "-"
@@ -37,3 +38,12 @@ def shorten(words: list[str]) -> list[str]:
     if len(words) <= MAX_WORDS + 1:
         return words
     return [*words[:MAX_WORDS], f"and {len(words) - MAX_WORDS} more"]
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of words as lines whose columns begin below each other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(word.ljust(w) for word, w in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

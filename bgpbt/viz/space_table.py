@@ -1,17 +1,14 @@
 """A search space as a table of text."""
 
 from bgpbt.space import Categorical, Dimension, SearchSpace, scale_of
+from bgpbt.viz.formatting import columns
 
 
 def space_table(space: SearchSpace) -> list[str]:
     """A line for every dimension: name, range, scale, default, group; and a head."""
     rows = [("dimension", "range", "scale", "default", "group")]
     rows += [(name, *_row(dim), dim.group) for name, dim in space.items()]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(word.ljust(w) for word, w in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    return columns(rows)
 
 
 def _row(dim: Dimension) -> tuple[str, str, str]:

@@ -13,8 +13,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bgpbt.assembly.lookup import kwargs_from, resolve
 from bgpbt.config.loading import load_options
+from bgpbt.config.lookup import kwargs_from, resolve
 from bgpbt.config.options import Options
 from bgpbt.registry import STRATEGIES
 from bgpbt.tasks.ppo.actor_critic import BLOCKS

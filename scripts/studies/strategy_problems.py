@@ -5,8 +5,8 @@ from collections.abc import Container
 from functools import cache
 
 import bgpbt
-from bgpbt.assembly.lookup import kwargs_from, resolve
 from bgpbt.config.loading import load_options
+from bgpbt.config.lookup import kwargs_from, resolve
 from bgpbt.config.options import Options
 from bgpbt.registry import STRATEGIES
 from bgpbt.tasks.toy import BEST as TOY_BEST

@@ -9,9 +9,9 @@ from toys import quadratic
 
 import bgpbt
 from bgpbt.assembly import contract
-from bgpbt.assembly.lookup import resolve
 from bgpbt.config.errors import BadInput
 from bgpbt.config.loading import load_options
+from bgpbt.config.lookup import resolve
 from bgpbt.registry import TASKS
 from bgpbt.space import Float
 from bgpbt.types import TrainState
@@ -135,6 +135,15 @@ BROKEN_TASKS = {
         "score": lambda statistics: statistics,
         "fitness_from_training": True,
         "train": lambda *_: (STATE, METRICS | {"episode_returns": jnp.zeros(2)}),
+    },
+    "columns are read from statistics, give a score, too": {"columns": ("extra",)},
+    "columns: evaluate has no statistic 'extra' of shape [E]": {
+        "columns": ("extra",),
+        "score": lambda statistics: statistics,
+    },
+    "columns: the records have fitness already, give another name": {
+        "columns": ("fitness",),
+        "score": lambda statistics: statistics,
     },
     "num_scores is 0, give a whole number of at least 1": {
         "score": lambda statistics: statistics,

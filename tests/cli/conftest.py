@@ -31,6 +31,7 @@ def calls(monkeypatch, tmp_path):
 
     monkeypatch.setattr(command, "prepare_jax", record("devices"))
     monkeypatch.setattr(api, "prepare", record("prepare"))
+    monkeypatch.setattr(api, "own_lengths", lambda prepared: {})
     monkeypatch.setattr(api, "run_prepared", record("run"))
     monkeypatch.setattr(api, "describe_prepared", describe)
     monkeypatch.setattr(

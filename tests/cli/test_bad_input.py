@@ -54,7 +54,7 @@ from command_lines import refusal
         ("-e grasp", "not available yet: env_name grasp"),
         ("-sm both --freeze", "search_mode both changes them"),
         ("-c missing.yaml", "missing.yaml: not readable"),
-        ("ant", "unknown command 'ant', known: render"),
+        ("ant", "unknown command 'ant', known: envs, render"),
         ("renders x", "unknown command 'renders'"),
         ("render", "required: RUN_FOLDER"),
         ("render missing", "missing is no folder"),

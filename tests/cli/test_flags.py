@@ -47,6 +47,7 @@ SAMPLES = {  # what is typed after the flag, and what it means
     "value_layers": ("128 128", (128, 128)),
     "normalize_advantage": ("", False),
     "fitness": ("training", "training"),
+    "objective": ("success", "success"),
     "eval_episodes": ("3", 3),
     "report_episodes": ("200", 200),
     "minimise": ("", True),

@@ -80,6 +80,6 @@ def test_a_dry_run_prints_nothing_else_and_leaves_nothing(tmp_path):
     )
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("ppo on halfcheetah, ")
-    assert ended.stdout.endswith("dry run: nothing was compiled or written\n")
+    assert ended.stdout.endswith("dry run: nothing was written\n")
     assert "warp" not in ended.stdout
     assert list(tmp_path.iterdir()) == []

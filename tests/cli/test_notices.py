@@ -103,6 +103,23 @@ def test_notices(values, silent):
     assert notices(Options(**silent), set(silent)) == []
 
 
+def test_what_an_environment_says_itself(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("def own():\n    pass\ndef asks(backend):\n    pass\n")
+    lengths = {"episode_length": 50, "action_repeat": 1}
+    given = {"episode_length", "action_repeat", "backend"}
+
+    def told(name: str, **values) -> list[str]:
+        options = Options(env_name=name, **values)
+        return [line.split()[0] for line in notices(options, given, lengths)]
+
+    assert told("gymnax:CartPole-v1") == ["episode_length", "backend"]
+    assert told(f"{file}:own", episode_length=50) == ["backend"]
+    assert told(f"{file}:asks", action_repeat=2) == ["episode_length", "action_repeat"]
+    assert told("goal", episode_length=50) == ["backend"]
+    assert told("ant", episode_length=50) == []
+
+
 def test_one_notice_for_each_setting():
     options = Options(strategy="random", freeze="sampled", explore="resample")
     assert (

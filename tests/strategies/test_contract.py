@@ -9,7 +9,7 @@ import pytest
 from toys import SPACE, counted_compilations, outcome
 
 from bgpbt import space as spaces
-from bgpbt.assembly.lookup import kwargs_from, resolve, settings_of
+from bgpbt.config.lookup import kwargs_from, resolve, settings_of
 from bgpbt.config.options import Options
 from bgpbt.registry import STRATEGIES
 from bgpbt.space import Integer

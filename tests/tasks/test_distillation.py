@@ -14,6 +14,7 @@ from bgpbt.space import Float, Integer
 from bgpbt.tasks import distillation
 from bgpbt.tasks.ppo import actor_critic, normalizer
 from bgpbt.tasks.ppo.environments import load_environment_file
+from bgpbt.tasks.ppo.tanh_normal import tanh_normal
 from bgpbt.tasks.ppo.task import ppo
 from bgpbt.types import Distillation
 
@@ -65,7 +66,8 @@ def natural(config):
 def dist(state, config):
     h = H | natural(config)
     layers, _ = actor_critic.normalised_layers(state.params, state.opt_state, h)
-    return actor_critic.policy(layers, normalizer.normalise(state.statistics, OBS), h)
+    obs = normalizer.normalise(state.statistics, OBS)
+    return tanh_normal(actor_critic.policy_outputs(layers, obs, h))
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,6 @@ import optax
 
 from bgpbt.networks import mlp
 from bgpbt.networks.mlp import MLP, Arch
-from bgpbt.tasks.ppo import distribution
-from bgpbt.tasks.ppo.distribution import TanhNormal
 from bgpbt.types import Array, Hyperparams, Key, PyTree
 
 BLOCKS = ("policy", "value")
@@ -76,8 +74,8 @@ def normalised_layers(
     return layers, power_vectors
 
 
-def policy(layers: PyTree, obs: Array, hyperparams: Hyperparams) -> TanhNormal:
-    """The distribution over actions.
+def policy_outputs(layers: PyTree, obs: Array, hyperparams: Hyperparams) -> Array:
+    """What the policy network gives, of which a distribution over actions is made.
 
     Args:
       layers: of `normalised_layers`.
@@ -85,10 +83,9 @@ def policy(layers: PyTree, obs: Array, hyperparams: Hyperparams) -> TanhNormal:
       hyperparams: natural values by name.
 
     Returns:
-      The distribution over actions `[..., A]`.
+      The outputs. Shape `[..., 2 A]`, or `[..., A]` where actions are choices.
     """
-    logits = mlp.apply(layers["policy"], obs, arch("policy", hyperparams))
-    return distribution.tanh_normal(logits)
+    return mlp.apply(layers["policy"], obs, arch("policy", hyperparams))
 
 
 def value(layers: PyTree, obs: Array, hyperparams: Hyperparams) -> Array:

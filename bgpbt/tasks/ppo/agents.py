@@ -8,6 +8,7 @@ from bgpbt.networks.mlp import MLP
 from bgpbt.registry import GENERATIONAL
 from bgpbt.space import SearchSpace
 from bgpbt.tasks.ppo.actor_critic import BLOCKS
+from bgpbt.tasks.ppo.distributions import distribution_of
 from bgpbt.tasks.ppo.environments import make_environment
 from bgpbt.tasks.ppo.spaces import (
     architecture_space,
@@ -39,6 +40,8 @@ def agents(options: Options) -> Task:
         )
     env = make_env(options)
     space = hyperparameter_space(options.num_envs, options.discounting_scale)
+    _check_knobs(options, env, space)
+    space = space | env.knobs
     if options.search_mode == "hpo":
         return ppo_task(
             options,
@@ -78,7 +81,34 @@ def make_env(options: Options) -> Env:
         backend=options.backend,
         episode_length=options.episode_length,
         action_repeat=options.action_repeat,
+        objective=options.objective,
     )
+
+
+def _check_knobs(options: Options, env: Env, space: SearchSpace) -> None:
+    """Refuses knobs that cannot be searched, or that would buy fitness."""
+    if not env.knobs:
+        return
+    known = {*space, *architecture_space(), *offered_space(options.num_envs)}
+    known |= {"distillation", "return"}  # a weight of the loss, a column
+    if taken := [name for name in env.knobs if name in known]:
+        raise BadInput(
+            f"env_name: {options.env_name}: knobs: {taken[0]} is a word of ppo's, "
+            "give another name",
+            "env_name",
+        )
+    searched = [name for name in env.knobs if name not in options.fix]
+    if not searched or options.search_mode == "nas":
+        return
+    if options.fitness == "concurrent" or (
+        options.fitness == "training" and options.objective is None
+    ):
+        right = "evaluation, or training with --objective NAME"
+        raise BadInput(
+            f"fitness: {options.fitness} would rank members by what their knobs "
+            f"({', '.join(searched)}) pay, give {right}",
+            "fitness",
+        )
 
 
 def network_sizes(options: Options) -> Sizes:
@@ -105,10 +135,11 @@ def ppo_task(
       spectral_norm: whether it is built into the program, and on where it is not
         searched.
     """
-    output_sizes = {"policy": 2 * env.action_size, "value": 1}
+    per_action = distribution_of(env).outputs_per_action
+    output_sizes = {"policy": per_action * env.action_size, "value": 1}
     networks = {}
     fixed = spaces.defaults(
-        hyperparameter_space(options.num_envs, options.discounting_scale)
+        hyperparameter_space(options.num_envs, options.discounting_scale) | env.knobs
     )
     for block, (depth, width) in sizes.items():
         networks[block] = MLP(
@@ -130,6 +161,7 @@ def ppo_task(
         fitness=options.fitness,
         eval_episodes=options.eval_episodes,
         normalize_advantage=options.normalize_advantage,
-        offered=offered_space(options.num_envs, options.discounting_scale),
+        offered=offered_space(options.num_envs, options.discounting_scale) | env.knobs,
+        objective=options.objective,
         **networks,
     )

@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 
 from bgpbt.tasks.ppo import actor_critic, losses
-from bgpbt.tasks.ppo.distribution import TanhNormal
 from bgpbt.tasks.ppo.rollout import Experience
 from bgpbt.types import Array, Hyperparams, PyTree
 
@@ -20,12 +19,12 @@ class Batch(NamedTuple):
     """The same transitions, flat and ready to learn from."""
 
     obs: Array  # [K, O] normalised
-    raw_action: Array  # [K, A]
+    raw_action: Array  # [K, A], or [K] where actions are choices
     log_prob: Array  # [K]
     advantage: Array  # [K]
     target: Array  # [K] of the value
-    # [K, A] what a teacher would have done; () without one.
-    teacher: TanhNormal | tuple[()] = ()
+    # [K, ...] outputs of a teacher's policy network; () without one.
+    teacher: Array | tuple[()] = ()
 
 
 def estimate(

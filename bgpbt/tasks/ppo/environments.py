@@ -5,10 +5,16 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import module_from_spec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
+
+import jax
 
 import bgpbt
-from bgpbt.environment import Env
-from bgpbt.registry import ENVIRONMENTS
+from bgpbt.config.errors import BadInput, nearest
+from bgpbt.environment import Env, at_defaults, with_objective
+from bgpbt.registry import ENVIRONMENT_FAMILIES, ENVIRONMENTS
+from bgpbt.tasks.ppo.adapted import adapted
+from bgpbt.tasks.ppo.own_environment import own_environment
 
 
 def _folder() -> Path:
@@ -46,25 +52,73 @@ def load_environment_file(stem: str) -> ModuleType:
     return module
 
 
+def environment_names() -> dict[str, tuple[str, ...]]:
+    """The names of all environments, by the file of `envs` that builds them.
+
+    Those of a family have its prefix; a family that is not installed has none.
+    """
+    found: dict[str, list[str]] = {}
+    for name, function in ENVIRONMENTS.items():
+        found.setdefault(function.partition(":")[0], []).append(name)
+    for prefix, function in ENVIRONMENT_FAMILIES.items():
+        stem = function.partition(":")[0]
+        inside = load_environment_file(stem).names()
+        found.setdefault(stem, []).extend(f"{prefix}:{name}" for name in inside)
+    return {stem: tuple(names) for stem, names in found.items()}
+
+
 def make_environment(
     name: str,
     *,
     backend: str = "spring",
     episode_length: int = 1000,
     action_repeat: int = 1,
+    objective: str | None = None,
 ) -> Env:
-    """Builds an environment of `bgpbt.registry.ENVIRONMENTS`.
+    """Builds an environment.
 
     Args:
-      name: of the environment.
+      name: one of `bgpbt.registry.ENVIRONMENTS`, one of a family such as
+        `gymnax:CartPole-v1`, or `path/to/file.py:function`.
       backend: physics pipeline.
       episode_length: environment steps until an episode is cut off.
       action_repeat: environment steps per action.
+      objective: which of its metrics is kept; None: none.
+
+    Raises:
+      BadInput: a family or a user's file has no such environment, or it has no such
+        metric.
     """
-    stem, function = ENVIRONMENTS[name].split(":")
-    return getattr(load_environment_file(stem), function)(
-        name,
-        backend=backend,
-        episode_length=episode_length,
-        action_repeat=action_repeat,
-    )
+    settings = {
+        "backend": backend,
+        "episode_length": episode_length,
+        "action_repeat": action_repeat,
+    }
+    env = _with_metrics(name, settings)
+    if objective is not None:
+        _check_metric(name, env, objective)
+    return with_objective(env, objective)
+
+
+def _with_metrics(name: str, settings: dict[str, Any]) -> Env:
+    """An environment with all that it gives beside rewards."""
+    family, _, in_family = name.partition(":")
+    if name in ENVIRONMENTS:
+        stem, function = ENVIRONMENTS[name].split(":")
+        return getattr(load_environment_file(stem), function)(name, **settings)
+    if family in ENVIRONMENT_FAMILIES:
+        stem, function = ENVIRONMENT_FAMILIES[family].split(":")
+        make = getattr(load_environment_file(stem), function)
+        return adapted(name, make(in_family, **settings))
+    return own_environment(name, settings, load_environment_file)
+
+
+def _check_metric(name: str, env: Env, objective: str) -> None:
+    plain = at_defaults(env)
+    key = jax.eval_shape(lambda: jax.random.PRNGKey(0))
+    metrics = tuple(dict(jax.eval_shape(plain.reset, key).metrics))
+    if objective not in metrics:
+        close = nearest(objective, metrics) if metrics else "it has none"
+        raise BadInput(
+            f"objective: {name} has no metric {objective!r}, {close}", "objective"
+        )

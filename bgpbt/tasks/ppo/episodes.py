@@ -17,7 +17,8 @@ class EpisodeState(NamedTuple):
 
     env: EnvState  # [G, ...]
     clock: Array  # [G] int32, decisions into the episode
-    episode_return: Array  # [G] rewards of the running episode so far
+    # [G] what the running episode gave so far, as `gained` says
+    episode_return: PyTree
     complete: Array  # [G] bool, the episode began at clock 0
     carry: PyTree = ()  # [G, ...] of the policy that acts there
 
@@ -28,11 +29,20 @@ class StepInfo(NamedTuple):
     reward: Array  # [G]
     terminated: Array  # [G] 0 or 1
     truncated: Array  # [G] 0 or 1, never with `terminated`
-    # [G] return of the complete episode that ended at this step, else NaN.
-    finished_return: Array
+    # [G] what the complete episode gave that ended at this step, else NaN.
+    finished_return: PyTree
+    metrics: dict[str, Array] | tuple[()] = ()  # each [G]
 
 
-def repeated(carry: PyTree, count: int) -> PyTree:
+def gained(reward: Array, metrics: dict[str, Array] | tuple[()]) -> PyTree:
+    """What steps add to their episodes: rewards; with an objective, both by name."""
+    if not metrics:
+        return reward
+    (objective,) = metrics.values()
+    return {"objective": objective, "return": reward}
+
+
+def for_each(carry: PyTree, count: int) -> PyTree:
     """The carry of one episode for many."""
     return jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *jnp.shape(x))), carry)
 
@@ -52,8 +62,8 @@ def start(
     state = jax.vmap(env.reset)(jax.random.split(key, count))
     length = env.decisions_per_episode if staggered else 0
     clock = jnp.arange(count, dtype=jnp.int32) * length // count
-    no_return = jnp.zeros(count, state.reward.dtype)
-    return EpisodeState(state, clock, no_return, clock == 0, repeated(carry, count))
+    no_return = jax.tree.map(jnp.zeros_like, gained(state.reward, state.metrics))
+    return EpisodeState(state, clock, no_return, clock == 0, for_each(carry, count))
 
 
 def advance(
@@ -69,7 +79,7 @@ def advance(
     Args:
       env: the environment.
       env_state: before the step, with the carry after the policy has acted.
-      action: in [-1, 1]. Shape `[G, A]`.
+      action: in [-1, 1], shape `[G, A]`, or choices, shape `[G]`.
       start_states: any number of them, on the leading axis.
       row: which start state an environment continues from. Shape `[G]`, int32.
       carry: with which an episode begins.
@@ -79,15 +89,21 @@ def advance(
     """
     state = jax.vmap(env.step)(env_state.env, action)
     clock = env_state.clock + 1
-    episode_return = env_state.episode_return + state.reward
+    episode_return = jax.tree.map(
+        jnp.add, env_state.episode_return, gained(state.reward, state.metrics)
+    )
     terminated = state.terminated
-    truncated = (clock >= env.decisions_per_episode) & ~terminated
+    timed_out = state.over | (clock >= env.decisions_per_episode)
+    truncated = timed_out & ~terminated
     done = terminated | truncated
     info = StepInfo(
         reward=state.reward,
         terminated=terminated.astype(state.reward.dtype),
         truncated=truncated.astype(state.reward.dtype),
-        finished_return=jnp.where(done & env_state.complete, episode_return, jnp.nan),
+        finished_return=jax.tree.map(
+            lambda x: jnp.where(done & env_state.complete, x, jnp.nan), episode_return
+        ),
+        metrics=state.metrics,
     )
 
     def restart(state: EnvState) -> EnvState:
@@ -98,9 +114,12 @@ def advance(
     # Most decisions end no episode; a chunk of one then skips the gather.
     state = jax.lax.cond(jnp.any(done), restart, lambda state: state, state)
     env_state = EpisodeState(
-        env=state._replace(terminated=jnp.zeros_like(terminated)),
+        env=state._replace(
+            terminated=jnp.zeros_like(terminated),
+            truncated=jax.tree.map(jnp.zeros_like, state.truncated),
+        ),
         clock=jnp.where(done, 0, clock),
-        episode_return=jnp.where(done, 0, episode_return),
+        episode_return=jax.tree.map(lambda x: jnp.where(done, 0, x), episode_return),
         complete=done | env_state.complete,
         carry=jax.tree.map(
             lambda new, old: _select(done, new, old), carry, env_state.carry
@@ -113,7 +132,7 @@ def _select(mask: Array, x: Array, y: Array) -> Array:
     return jnp.where(mask.reshape(mask.shape + (1,) * (y.ndim - 1)), x, y)
 
 
-def play(key: Key, env: Env, policy: Policy, count: int) -> tuple[Array, Array]:
+def play(key: Key, env: Env, policy: Policy, count: int) -> tuple[PyTree, Array]:
     """Plays complete episodes without noise, from fresh starts.
 
     Args:
@@ -123,7 +142,8 @@ def play(key: Key, env: Env, policy: Policy, count: int) -> tuple[Array, Array]:
       count: number of episodes E.
 
     Returns:
-      Returns, shape `[E]`, and the environment steps simulated, shape `[]`, int32.
+      What each episode gave, as `gained` says, shape `[E]`, and the environment steps
+      simulated, shape `[]`, int32.
     """
     env_state = start(key, env, count, staggered=False, carry=policy.carry)
 
@@ -135,8 +155,12 @@ def play(key: Key, env: Env, policy: Policy, count: int) -> tuple[Array, Array]:
         state, memory, total, alive, clock = carry
         memory, dist = policy(memory, state.obs)
         state = jax.vmap(env.step)(state, dist.mode())
-        total = total + jnp.where(alive, state.reward, 0)
-        return state, memory, total, alive & ~state.terminated, clock + 1
+        total = jax.tree.map(
+            lambda so_far, x: so_far + jnp.where(alive, x, 0),
+            total,
+            gained(state.reward, state.metrics),
+        )
+        return state, memory, total, alive & ~state.over, clock + 1
 
     carry = (
         env_state.env,
@@ -186,7 +210,7 @@ def record_poses(
     def frame(now: tuple[EnvState, PyTree], key: Key) -> tuple:
         pose = pose_of(now[0])
         now = jax.lax.fori_loop(0, decisions_per_frame, decide, now)
-        now = jax.lax.cond(now[0].terminated, lambda: begin(key), lambda: now)
+        now = jax.lax.cond(now[0].over, lambda: begin(key), lambda: now)
         return now, pose
 
     keys = jax.random.split(key, num_frames + 1)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from bgpbt.tasks.ppo import actor_critic, losses, minibatches
 from bgpbt.tasks.ppo.actor_critic import BLOCKS
 from bgpbt.tasks.ppo.batch import Batch
+from bgpbt.tasks.ppo.distributions import DistributionKind
 from bgpbt.types import Array, Hyperparams, Key, PyTree
 
 
@@ -30,6 +31,7 @@ def loss(
     batch: Batch,
     noise: Array,
     hyperparams: Hyperparams,
+    kind: DistributionKind,
 ) -> tuple[Array, PyTree]:
     """PPO's loss on (a piece of) a minibatch whose advantages are ready.
 
@@ -37,8 +39,9 @@ def loss(
       params: weights by block.
       opt_state: by block; holds the vectors of the power iteration.
       batch: transitions, leading axis K.
-      noise: standard normal, for the entropy. Shape `[K, A]`.
+      noise: of the kind of distribution, for the entropy. Shape `[K, A]`.
       hyperparams: natural values by name.
+      kind: of the distribution over actions.
 
     Returns:
       The mean loss, and new vectors of the power iteration by block.
@@ -46,7 +49,8 @@ def loss(
     layers, power_vectors = actor_critic.normalised_layers(
         params, opt_state, hyperparams
     )
-    dist = actor_critic.policy(layers, batch.obs, hyperparams)
+    outputs = actor_critic.policy_outputs(layers, batch.obs, hyperparams)
+    dist = kind.from_outputs(outputs)
     policy_loss = losses.ppo_policy_loss(
         dist.log_prob(batch.raw_action),
         batch.log_prob,
@@ -56,8 +60,8 @@ def loss(
     values = actor_critic.value(layers, batch.obs, hyperparams)
     total = policy_loss + losses.value_loss(values, batch.target)
     total = total - hyperparams["entropy_cost"] * dist.entropy(noise)
-    if batch.teacher:
-        divergence = batch.teacher.kl(dist)
+    if not isinstance(batch.teacher, tuple):
+        divergence = kind.from_outputs(batch.teacher).kl(dist)
         total = total + hyperparams["distillation"] * divergence
     return jnp.mean(total), power_vectors
 
@@ -102,6 +106,7 @@ def _train_epoch(
     num_minibatches: Array,
     hyperparams: Hyperparams,
     normalize_advantage: bool,
+    kind: DistributionKind,
 ) -> Learned:
     """Walks once through shuffled transitions in pieces that make up the minibatches.
 
@@ -113,7 +118,7 @@ def _train_epoch(
     if normalize_advantage:
         batch = batch._replace(advantage=advantages.reshape(-1))
 
-    train_on_piece = partial(_train_on_piece, pieces_per_minibatch, hyperparams)
+    train_on_piece = partial(_train_on_piece, pieces_per_minibatch, hyperparams, kind)
     zeros = jax.tree.map(jnp.zeros_like, (learned.loss, learned.params))
     learned, _ = minibatches.sweep(
         num_pieces, train_on_piece, (learned, zeros), (batch, noise)
@@ -124,6 +129,7 @@ def _train_epoch(
 def _train_on_piece(
     pieces_per_minibatch: Array,
     hyperparams: Hyperparams,
+    kind: DistributionKind,
     carry: tuple[Learned, PyTree],
     index: Array,
     piece: tuple[Batch, Array],
@@ -132,7 +138,7 @@ def _train_on_piece(
     learned, sums = carry
     loss_and_grads = jax.value_and_grad(loss, has_aux=True)
     (piece_loss, power_vectors), grads = loss_and_grads(
-        learned.params, learned.opt_state, *piece, hyperparams
+        learned.params, learned.opt_state, *piece, hyperparams, kind
     )
     sums = jax.tree.map(
         lambda total, x: total + x / pieces_per_minibatch, sums, (piece_loss, grads)
@@ -162,6 +168,8 @@ def learn(
     hyperparams: Hyperparams,
     *,
     normalize_advantage: bool,
+    kind: DistributionKind,
+    action_size: int,
 ) -> Learned:
     """Passes `num_update_epochs` times over a batch, each time in a random order.
 
@@ -176,8 +184,10 @@ def learn(
       batch: transitions, leading axis K.
       hyperparams: natural values by name.
       normalize_advantage: over each minibatch, as Brax does.
+      kind: of the distribution over actions.
+      action_size: A.
     """
-    transitions, action_size = batch.raw_action.shape
+    transitions = len(batch.raw_action)
     index = minibatches.nearest_index(
         transitions, hyperparams["batch_size"], hyperparams["unroll_length"]
     )
@@ -187,13 +197,14 @@ def learn(
         num_minibatches=jnp.asarray(minibatches.NUM_MINIBATCHES)[index],
         hyperparams=hyperparams,
         normalize_advantage=normalize_advantage,
+        kind=kind,
     )
     branches = [partial(train_epoch, number) for number in minibatches.NUM_MINIBATCHES]
 
     def epoch(i: Array, learned: Learned) -> Learned:
         key_order, key_noise = jax.random.split(jax.random.fold_in(key, i))
         order = jax.random.permutation(key_order, transitions)
-        noise = jax.random.normal(key_noise, (transitions, action_size))
+        noise = kind.noise(key_noise, (transitions, action_size))
         shuffled = jax.tree.map(lambda x: x[order], batch)
         return jax.lax.switch(common_index, branches, learned, shuffled, noise)
 

@@ -22,7 +22,15 @@ from bgpbt.tasks.ppo.batch import estimate
 from bgpbt.tasks.ppo.rollout import RoundInputs
 from bgpbt.tasks.ppo.round_metrics import RoundMetrics
 from bgpbt.tasks.ppo.settings import PPOSettings
-from bgpbt.types import Array, Distillation, Hyperparams, Key, Metrics, TrainState
+from bgpbt.types import (
+    Array,
+    Distillation,
+    Hyperparams,
+    Key,
+    Metrics,
+    PyTree,
+    TrainState,
+)
 
 
 def init(settings: PPOSettings, key: Key, hyperparams: Hyperparams) -> TrainState:
@@ -38,7 +46,7 @@ def init(settings: PPOSettings, key: Key, hyperparams: Hyperparams) -> TrainStat
         key_weights, settings.networks, settings.fixed | hyperparams
     )
     obs_statistics = normalizer.init(settings.env.observation_size)
-    env_state = rollout.start(settings, key_env)
+    env_state = rollout.start(settings, key_env, hyperparams)
     return TrainState(params, opt_state, obs_statistics, env_state)
 
 
@@ -51,15 +59,14 @@ def refresh(
       settings: what is static.
       key: PRNG key, consumed.
       state: the member.
-      hyperparams: not needed; environments begin alike for all.
+      hyperparams: searched values by name; the environments may have knobs.
     """
-    del hyperparams
-    return state._replace(env_state=rollout.start(settings, key))
+    return state._replace(env_state=rollout.start(settings, key, hyperparams))
 
 
 def evaluate(
     settings: PPOSettings, key: Key, state: TrainState, hyperparams: Hyperparams
-) -> tuple[Array, Array]:
+) -> tuple[PyTree, Array]:
     """Plays fresh deterministic episodes, as `bgpbt.types.Evaluate`.
 
     Args:
@@ -69,7 +76,7 @@ def evaluate(
       hyperparams: searched values by name.
     """
     policy = rollout.policy_of(settings, state, hyperparams)
-    return episodes.play(key, settings.env, policy, settings.eval_episodes)
+    return episodes.play(key, settings.default_env, policy, settings.eval_episodes)
 
 
 def train(
@@ -114,9 +121,12 @@ def train(
     metrics = {
         "loss": measured.loss,
         "env_steps": updates * settings.steps_per_update,
-        "episode_returns": returns,
     }
-    return state, metrics
+    if isinstance(returns, dict):  # ranked by an objective
+        named = {"episode_returns": returns["objective"], "return": returns["return"]}
+    else:
+        named = {"episode_returns": returns}
+    return state, metrics | named
 
 
 def _round_inputs(
@@ -127,20 +137,20 @@ def _round_inputs(
     teaching: Distillation | tuple[()],
 ) -> RoundInputs:
     """Draws start states, and fixes the policies that do not learn in the round."""
-    teacher_policy = None
+    teacher_outputs = None
     if teaching:
-        teacher_policy = rollout.policy_of(
+        teacher_outputs = rollout.outputs_of(
             settings,
             teaching.teacher,
             dict(teaching.teacher_hyperparams),
         )
-    start_states = jax.vmap(settings.env.reset)(
+    start_states = jax.vmap(settings.training_env(hyperparams).reset)(
         jax.random.split(key, settings.num_envs)
     )
     eval_policy = None
     if settings.num_eval_envs:
         eval_policy = rollout.policy_of(settings, state, hyperparams)
-    return RoundInputs(start_states, eval_policy, teacher_policy)
+    return RoundInputs(start_states, eval_policy, teacher_outputs)
 
 
 def update(
@@ -175,12 +185,9 @@ def update(
     obs_statistics = normalizer.update(state.statistics, obs)
     normalise = partial(normalizer.normalise, obs_statistics)
     batch = estimate(layers, normalise, experience, hyperparams)
-    if inputs.teacher_policy:
-        teacher = jax.tree.map(
-            lambda x: x.reshape(settings.transitions, -1),
-            inputs.teacher_policy(inputs.teacher_policy.carry, experience.obs)[1],
-        )
-        batch = batch._replace(teacher=teacher)
+    if inputs.teacher_outputs:
+        outputs = inputs.teacher_outputs(experience.obs)
+        batch = batch._replace(teacher=outputs.reshape(settings.transitions, -1))
     params, opt_state, loss = learner.learn(
         key_learn,
         state.params,
@@ -188,6 +195,8 @@ def update(
         batch,
         hyperparams,
         normalize_advantage=settings.normalize_advantage,
+        kind=settings.distribution,
+        action_size=settings.env.action_size,
     )
     state = TrainState(params, opt_state, obs_statistics, env_state)
     return state, round_metrics.update(so_far, info, loss)

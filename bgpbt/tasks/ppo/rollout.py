@@ -5,14 +5,16 @@ environments that only measure; `O` and `A` are the sizes of an observation and 
 action.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from bgpbt.environment import EnvState
 from bgpbt.tasks.ppo import actor_critic, episodes, normalizer
-from bgpbt.tasks.ppo.distribution import TanhNormal
+from bgpbt.tasks.ppo.distributions import DistributionKind
 from bgpbt.tasks.ppo.episodes import EpisodeState, StepInfo
 from bgpbt.tasks.ppo.settings import PPOSettings
 from bgpbt.tasks.ppo.spaces import ROLLOUT_LENGTH
@@ -23,7 +25,8 @@ class Experience(NamedTuple):
     """A rollout in the order of time."""
 
     obs: Array  # [T, G, O] not normalised: a teacher normalises differently
-    raw_action: Array  # [T, G, A] before tanh
+    # [T, G, A] before tanh, or [T, G] where actions are choices
+    raw_action: Array
     log_prob: Array  # [T, G] under the policy that acted
     reward: Array  # [T, G]
     terminated: Array  # [T, G] 0 or 1
@@ -36,13 +39,28 @@ class RoundInputs(NamedTuple):
 
     start_states: EnvState  # [G, ...] where new episodes start
     eval_policy: Policy | None  # None: no environments only measure
-    teacher_policy: Policy | None  # None: no teacher
+    # observations [..., O] -> outputs of the teacher's network; None: no teacher
+    teacher_outputs: Callable[[Array], Array] | None
 
 
 def policy_of(
     settings: PPOSettings, state: TrainState, hyperparams: Hyperparams
 ) -> Policy:
-    """A member's policy.
+    """A member's policy, which carries nothing.
+
+    Args:
+      settings: what is static.
+      state: the member.
+      hyperparams: natural values by name, fixed ones or not.
+    """
+    outputs = outputs_of(settings, state, hyperparams)
+    return _policy(settings.distribution, outputs)
+
+
+def outputs_of(
+    settings: PPOSettings, state: TrainState, hyperparams: Hyperparams
+) -> Callable[[Array], Array]:
+    """What a member's policy network gives for observations `[..., O]`.
 
     Args:
       settings: what is static.
@@ -53,28 +71,33 @@ def policy_of(
     layers, _ = actor_critic.normalised_layers(
         state.params, state.opt_state, hyperparams
     )
-    return _policy(state, layers, hyperparams)
+    return partial(_outputs, state, layers, hyperparams)
 
 
-def _policy(state: TrainState, layers: PyTree, hyperparams: Hyperparams) -> Policy:
-    """The policy of `layers`, which carries nothing."""
+def _outputs(
+    state: TrainState, layers: PyTree, hyperparams: Hyperparams, obs: Array
+) -> Array:
+    obs = normalizer.normalise(state.statistics, obs)
+    return actor_critic.policy_outputs(layers, obs, hyperparams)
 
-    def act(carry: tuple[()], obs: Array) -> tuple[tuple[()], TanhNormal]:
-        obs = normalizer.normalise(state.statistics, obs)
-        return carry, actor_critic.policy(layers, obs, hyperparams)
+
+def _policy(kind: DistributionKind, outputs: Callable[[Array], Array]) -> Policy:
+    def act(carry: tuple[()], obs: Array) -> tuple[tuple[()], Any]:
+        return carry, kind.from_outputs(outputs(obs))
 
     return Policy(act)
 
 
-def start(settings: PPOSettings, key: Key) -> EpisodeState:
+def start(settings: PPOSettings, key: Key, hyperparams: Hyperparams) -> EpisodeState:
     """Resets a member's environments; those that only measure come last.
 
     Args:
       settings: what is static.
       key: PRNG key, consumed.
+      hyperparams: natural values by name, fixed ones or not.
     """
     key_train, key_eval = jax.random.split(key)
-    env = settings.env
+    env = settings.training_env(hyperparams)
     env_state = episodes.start(key_train, env, settings.num_envs, staggered=True)
     if not settings.num_eval_envs:
         return env_state
@@ -87,7 +110,7 @@ def _draw(settings: PPOSettings, key: Key) -> tuple[Array, Array]:
     num_envs = settings.num_envs
     key_noise, key_rows = jax.random.split(key)
     noise_shape = (ROLLOUT_LENGTH, num_envs, settings.env.action_size)
-    noise = jax.random.normal(key_noise, noise_shape)
+    noise = settings.distribution.noise(key_noise, noise_shape)
     rows_shape = (ROLLOUT_LENGTH, num_envs + settings.num_eval_envs)
     return noise, jax.random.randint(key_rows, rows_shape, 0, num_envs)
 
@@ -114,10 +137,11 @@ def rollout(
       The environments afterwards, what to learn from, and what each step gave,
       `[T, G + E]`.
     """
-    env = settings.env
+    env = settings.training_env(hyperparams)
     num_envs = settings.num_envs
     noise, rows = _draw(settings, key)
-    policy = _policy(state, layers, hyperparams)
+    outputs = partial(_outputs, state, layers, hyperparams)
+    policy = _policy(settings.distribution, outputs)
 
     def decide(env_state: EpisodeState, drawn: tuple) -> tuple[EpisodeState, tuple]:
         noise, row = drawn

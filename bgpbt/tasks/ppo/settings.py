@@ -2,16 +2,18 @@
 
 from typing import NamedTuple
 
-from bgpbt.environment import Env
+from bgpbt.environment import Env, at_defaults, with_knobs
 from bgpbt.networks.mlp import MLP
 from bgpbt.space import SearchSpace
+from bgpbt.tasks.ppo.distributions import DistributionKind, distribution_of
 from bgpbt.tasks.ppo.spaces import ROLLOUT_LENGTH
+from bgpbt.types import Hyperparams
 
 
 class PPOSettings(NamedTuple):
     """The environment, the sizes of networks and rollouts, and what is not searched."""
 
-    env: Env
+    env: Env  # perhaps with knobs
     networks: dict[str, MLP]  # static sizes by block
     num_envs: int  # environments that a member learns from
     space: SearchSpace
@@ -20,6 +22,24 @@ class PPOSettings(NamedTuple):
     fitness: str  # "evaluation", "training" or "concurrent"
     eval_episodes: int  # of an evaluation, or environments of a concurrent one
     normalize_advantage: bool
+
+    @property
+    def default_env(self) -> Env:
+        """The environment with its knobs at their defaults: what members are for."""
+        return at_defaults(self.env)
+
+    def training_env(self, hyperparams: Hyperparams) -> Env:
+        """The environment that a member learns in.
+
+        Args:
+          hyperparams: natural values by name, knobs among them.
+        """
+        return with_knobs(self.env, self.fixed | hyperparams)
+
+    @property
+    def distribution(self) -> DistributionKind:
+        """What the policy's distribution over actions is."""
+        return distribution_of(self.env)
 
     @property
     def transitions(self) -> int:

@@ -27,6 +27,7 @@ def ppo(
     eval_episodes: int = 8,
     normalize_advantage: bool = True,
     offered: SearchSpace = NOTHING_OFFERED,
+    objective: str | None = None,
 ) -> Task:
     """Builds the task.
 
@@ -35,7 +36,8 @@ def ppo(
       num_envs: environments that a member learns from, a multiple of 32.
       space: the searched dimensions.
       fixed: natural values of the dimensions that are not searched.
-      policy: static sizes of the policy network; its output holds location and scale.
+      policy: static sizes of the policy network; its outputs are those that the
+        distribution over actions needs.
       value: static sizes of the value network.
       fitness: where the fitness comes from. "evaluation": separate deterministic
         episodes after the round. "training": episodes of the training environments that
@@ -45,7 +47,9 @@ def ppo(
       normalize_advantage: per minibatch, as Brax does.
       offered: dimensions that are searched only where a user says so; else they have
         the values in `fixed`, or SiLU as activation.
+      objective: the metric of `env` that members are ranked by; None: the return.
     """
+    from_training = fitness != "evaluation"
     settings = PPOSettings(
         env=env,
         networks={"policy": policy, "value": value},
@@ -65,15 +69,23 @@ def ppo(
         train=partial(member.train, settings),
         evaluate=partial(member.evaluate, settings),
         refresh=partial(member.refresh, settings),
-        fitness_from_training=fitness != "evaluation",
+        fitness_from_training=from_training,
         step_unit="environment steps",
-        return_label="episode return",
         evaluation_steps=eval_episodes * env.decisions_per_episode * env.action_repeat,
         workspace_bytes=partial(workspace_bytes, settings),
-        playback=Playback(env, partial(rollout.policy_of, settings)),
+        playback=Playback(settings.default_env, partial(rollout.policy_of, settings)),
         padding=Padding(supports=partial(supports, settings)),
         offered={name: dim for name, dim in offered.items() if name not in space},
+        return_label=objective or "episode return",
+        score=_objective if objective else None,
+        num_scores=eval_episodes if objective else 1,
+        columns=("return",) if objective else (),
     )
+
+
+def _objective(statistics: dict[str, np.ndarray]) -> np.ndarray:
+    """What members are ranked by, of what their episodes gave. Shape `[E]`."""
+    return statistics["objective"]
 
 
 def supports(settings: PPOSettings, architectures: dict[str, np.ndarray]) -> np.ndarray:

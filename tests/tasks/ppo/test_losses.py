@@ -12,7 +12,7 @@ import pytest
 
 from bgpbt.networks import mlp
 from bgpbt.networks.mlp import Arch
-from bgpbt.tasks.ppo import distribution, losses
+from bgpbt.tasks.ppo import losses, tanh_normal
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -198,7 +198,7 @@ def our_loss(
     flat = lambda x: x.reshape(-1, *x.shape[2:])  # noqa: E731
     advantages, targets = flat(advantages), flat(targets)
     advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
-    dist = distribution.tanh_normal(
+    dist = tanh_normal.tanh_normal(
         mlp.apply(layers_from(params.policy), flat(obs), ARCH)
     )
     log_prob = dist.log_prob(flat(flip(extras["policy_extras"]["raw_action"])))
@@ -301,7 +301,7 @@ def test_log_prob_and_entropy_are_those_of_brax():
     x = logits(0, 50)
     key = jax.random.PRNGKey(0)
     raw_action = 2 * logits(1, 50)[:, :ACT]
-    dist = distribution.tanh_normal(x)
+    dist = tanh_normal.tanh_normal(x)
     np.testing.assert_allclose(
         dist.log_prob(raw_action),
         brax_dist.log_prob(x, raw_action),
@@ -322,7 +322,7 @@ def test_log_prob_is_a_density_of_the_squashed_action():
 
     It is finite far out, where tanh is 1 in float32.
     """
-    dist = distribution.tanh_normal(jnp.array([0.3, 0.2]))
+    dist = tanh_normal.tanh_normal(jnp.array([0.3, 0.2]))
     action = jnp.linspace(-1, 1, 20_001)[1:-1]
     density = jnp.exp(dist.log_prob(jnp.arctanh(action)[:, None]))
     assert float(density.sum() * 1e-4) == pytest.approx(1.0, abs=1e-3)
@@ -330,7 +330,7 @@ def test_log_prob_is_a_density_of_the_squashed_action():
 
 
 def test_entropy_is_minus_the_mean_log_prob():
-    dist = distribution.tanh_normal(logits(2))
+    dist = tanh_normal.tanh_normal(logits(2))
     noise = jax.random.normal(jax.random.PRNGKey(1), (200_000, ACT))
     expected = -jnp.mean(dist.log_prob(dist.sample(noise)))
     np.testing.assert_allclose(jnp.mean(dist.entropy(noise)), expected, atol=0.01)
@@ -344,7 +344,7 @@ def test_entropy_pulls_the_location_towards_zero_and_the_scale_up():
 
     def mean_entropy(x):
         return jnp.mean(
-            distribution.tanh_normal(x).entropy(
+            tanh_normal.tanh_normal(x).entropy(
                 jax.random.normal(jax.random.PRNGKey(0), (2000, 1))
             )
         )
@@ -354,7 +354,7 @@ def test_entropy_pulls_the_location_towards_zero_and_the_scale_up():
 
 
 def test_kl_is_the_mean_over_actions_of_that_before_tanh():
-    p, q = distribution.tanh_normal(logits(3)), distribution.tanh_normal(logits(4))
+    p, q = tanh_normal.tanh_normal(logits(3)), tanh_normal.tanh_normal(logits(4))
     raw_action = p.loc + p.scale * jax.random.normal(
         jax.random.PRNGKey(2), (400_000, ACT)
     )

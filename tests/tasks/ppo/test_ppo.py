@@ -13,6 +13,7 @@ import pytest
 from bgpbt.networks.mlp import MLP
 from bgpbt.tasks.ppo import actor_critic, learner
 from bgpbt.tasks.ppo.batch import estimate
+from bgpbt.tasks.ppo.distributions import NUMBERS
 from bgpbt.tasks.ppo.minibatches import NUM_MINIBATCHES
 from bgpbt.tasks.ppo.rollout import Experience
 
@@ -105,7 +106,14 @@ def traced(key, params, opt_state, experience, h, normalize=True):
     layers, _ = actor_critic.normalised_layers(params, opt_state, h)
     batch = estimate(layers, lambda obs: obs, experience, h)
     return learner.learn(
-        key, params, opt_state, batch, h, normalize_advantage=normalize
+        key,
+        params,
+        opt_state,
+        batch,
+        h,
+        normalize_advantage=normalize,
+        kind=NUMBERS,
+        action_size=A,
     )[:2]
 
 

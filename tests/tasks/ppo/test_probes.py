@@ -15,6 +15,7 @@ from bgpbt.environment import Env
 from bgpbt.networks.mlp import MLP
 from bgpbt.tasks.ppo import actor_critic, normalizer
 from bgpbt.tasks.ppo.environments import load_environment_file
+from bgpbt.tasks.ppo.tanh_normal import tanh_normal
 from bgpbt.tasks.ppo.task import ppo
 
 PROBES = load_environment_file("probes").PROBES
@@ -108,10 +109,12 @@ def test_an_action_that_does_not_matter_is_not_chosen(trained):
     """Entropy is all that is left: the policy stays wide where no reward narrows it."""
     h = {name: jnp.asarray(value) for name, value in H.items()}
     wide, narrow = (
-        actor_critic.policy(
-            actor_critic.normalised_layers(s.params, s.opt_state, h)[0],
-            normalizer.normalise(s.statistics, jnp.array(STARTS)),
-            h,
+        tanh_normal(
+            actor_critic.policy_outputs(
+                actor_critic.normalised_layers(s.params, s.opt_state, h)[0],
+                normalizer.normalise(s.statistics, jnp.array(STARTS)),
+                h,
+            )
         ).scale
         for s in (trained["constant"], trained["action"])
     )

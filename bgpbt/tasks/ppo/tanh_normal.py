@@ -1,4 +1,4 @@
-"""The action distribution of a policy: a Gaussian squashed by tanh.
+"""The distribution over actions that are numbers: a Gaussian squashed by tanh.
 
 Samples are actions before tanh, where densities and entropies are stable. `A` is the
 size of an action.

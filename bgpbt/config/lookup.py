@@ -13,6 +13,7 @@ from typing import Any
 
 from bgpbt.config.errors import BadInput, nearest
 from bgpbt.config.options import Options
+from bgpbt.config.parsers import user_file
 
 
 def resolve(setting: str, word: str, table: Mapping[str, str]) -> Callable:
@@ -69,9 +70,17 @@ def _functions(module: ModuleType) -> tuple[str, ...]:
     )
 
 
+def arguments_of(function: Callable) -> Mapping[str, inspect.Parameter]:
+    """The arguments of a function by name; none of one that does not tell them."""
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return {}
+
+
 def settings_of(function: Callable) -> tuple[str, ...]:
     """The settings that a strategy takes: keyword-only arguments that Options has."""
-    parameters = inspect.signature(function).parameters.values()
+    parameters = arguments_of(function).values()
     return tuple(
         p.name
         for p in parameters
@@ -102,7 +111,7 @@ def build(
     """
     try:
         inspect.signature(function).bind(*args, **kwargs)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise BadInput(
             f"{setting}: {word} cannot be called as one: {error}", setting
         ) from None
@@ -126,19 +135,20 @@ def call_user_code(
 
     Args:
       setting: whose value it is, for messages.
-      word: what names the function; of a user's file if it has a colon.
+      word: what names the function, perhaps in a user's file.
       part: which part of it is called, for messages.
       function: what is called.
       *args: its arguments.
     """
-    if ":" not in word:
+    path = user_file(word)
+    if path is None:
         return function(*args)
     try:
         return function(*args)
     except BadInput:
         raise
     except (Exception, SystemExit) as error:
-        file = Path(word.rpartition(":")[0]).resolve()
+        file = Path(path).resolve()
         frames = traceback.extract_tb(error.__traceback__)
         lines = [f.lineno for f in frames if Path(f.filename).resolve() == file]
         why = next(iter(str(error).strip().splitlines()), "")
