@@ -5,7 +5,6 @@ The command line calls the same.
 
 import warnings
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,12 +27,11 @@ from bgpbt.forecast import describe, make_forecast
 from bgpbt.registry import ENVIRONMENTS
 from bgpbt.result import GIF, Result, title_of
 from bgpbt.storage.places import run_folder
-from bgpbt.storage.provenance import (
-    describe_member,
-    describe_space,
-    environment,
-    identity,
-    recorded_task,
+from bgpbt.storage.provenance import environment, identity, recorded_task
+from bgpbt.storage.same_task import (
+    changed_files,
+    check_same_task,
+    with_recorded_direction,
 )
 from bgpbt.storage.store import OPTIONS, REPORT, RUN, RunStore
 from bgpbt.training.engine import Engine
@@ -91,9 +89,7 @@ def prepare(
     if options.existing_policy == "resume":
         advice = "give the same, another -n, or -exist overwrite"
         for store in stores:
-            store.check_space(describe_space(parts.task.space), advice)
-            store.check_direction(parts.task.minimise, advice)
-            store.check_member(partial(describe_member, parts.task), advice)
+            check_same_task(store, parts.task, advice)
     return Prepared(options, parts, stores)
 
 
@@ -175,7 +171,7 @@ def _run_seed(engine: Engine, options: Options, store: RunStore) -> Result:
     with Display(title, options.max_timesteps, options.verbose) as display:
         finished = store.finished(options)
         what = identity(options, engine.task)
-        changed = store.changed_files(what["files"])
+        changed = changed_files(store, what["files"])
         display.notice(store.open(options, what))
         for line in changed if options.existing_policy == "resume" else []:
             display.notice(line)
@@ -265,14 +261,10 @@ def open_run(
     store.check_schema()
     options = load_options({}, store.path / OPTIONS)
     task = as_asked(options, task) if task else _task_of(store, options)
-    minimises = store.minimises()
-    if minimises is not None:  # the file may have changed its mind, the records do not
-        task = task._replace(minimise=minimises)
+    task = with_recorded_direction(store, task)
 
     def load() -> RunState:
-        belongs = "its weights belong to what is there"
-        store.check_space(describe_space(task.space), belongs)
-        store.check_member(partial(describe_member, task), belongs)
+        check_same_task(store, task, "its weights belong to what is there")
         parts = assemble(options, task, strategy)
         return _load(store, options, start_engine(parts, background=False))
 

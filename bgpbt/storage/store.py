@@ -17,7 +17,6 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -93,97 +92,6 @@ class RunStore:
             check_schema(run.get("schema"), str(self.path / RUN))
         for round_ in self.rounds():
             checkpoints.check_format(self._checkpoint(round_))
-
-    def check_space(self, space: list[dict[str, Any]], advice: str) -> None:
-        """Whether a run has this search space, so that its numbers mean the same.
-
-        Args:
-          space: every dimension in its order, as `run.json` holds it.
-          advice: what to do where it has not.
-
-        Raises:
-          BadInput: it has not; says where they differ first.
-        """
-        saved = (self.read_json(RUN) or {}).get("space")
-        if saved is None or not self.rounds():
-            return
-        names, before = ([dim["name"] for dim in dims] for dims in (space, saved))
-        differ = [f"{', '.join(before)} there, {', '.join(names)} here"]
-        if names == before:
-            differ = [
-                f"{now['name']}: {field} {was[field]} there, {now.get(field)} here"
-                for now, was in zip(space, saved, strict=True)
-                for field in was
-                if was[field] != now.get(field)
-            ]
-        if differ:
-            raise BadInput(
-                f"{self.path} holds a run of another search space ({differ[0]}); "
-                f"{advice}",
-                "existing_policy",
-            )
-
-    def check_member(self, describe: Callable[[], dict[str, str]], advice: str) -> None:
-        """Whether the members of a run have these arrays and actions.
-
-        Args:
-          describe: gives them, as `run.json` holds them; only called where it does.
-          advice: what to do where they have not.
-
-        Raises:
-          BadInput: they have not; says where they differ first.
-        """
-        saved = (self.read_json(RUN) or {}).get("member")
-        if saved is None or not self.rounds():
-            return
-        member = describe()
-        for name in [*saved, *member]:
-            was, now = saved.get(name, "nothing"), member.get(name, "nothing")
-            if was != now:
-                raise BadInput(
-                    f"{self.path} holds a run of other members ({name}: {was} there, "
-                    f"{now} here); {advice}",
-                    "existing_policy",
-                )
-
-    def minimises(self) -> bool | None:
-        """Whether smaller fitness is better in the run; None where it does not say."""
-        run = self.read_json(RUN)
-        # Runs that say nothing of it are older than the choice.
-        return None if run is None else run.get("task", {}).get("minimise", False)
-
-    def check_direction(self, minimise: bool, advice: str) -> None:
-        """Whether a run has this direction, so that its numbers mean the same.
-
-        Args:
-          minimise: smaller fitness is better.
-          advice: what to do where it has not.
-
-        Raises:
-          BadInput: it has not.
-        """
-        saved = self.minimises()
-        if saved in (None, minimise) or not self.rounds():
-            return
-        there, here = ("minimises" if x else "maximises" for x in (saved, minimise))
-        raise BadInput(
-            f"{self.path} holds a run that {there}, the task here {here}; {advice}",
-            "existing_policy",
-        )
-
-    def changed_files(self, hashes: dict[str, str]) -> list[str]:
-        """Which of the user's files are not what they were, a line for each.
-
-        Args:
-          hashes: SHA-256 by setting, as `run.json` holds them.
-        """
-        saved = (self.read_json(RUN) or {}).get("files", {})
-        return [
-            f"the file of {setting} has changed since the run began: "
-            "the run goes on with what it says now"
-            for setting, digest in saved.items()
-            if setting in hashes and hashes[setting] != digest
-        ]
 
     def _check_overwrite(self) -> None:
         if os.path.islink(self.path):

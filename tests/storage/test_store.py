@@ -3,7 +3,6 @@
 import json
 
 import pandas as pd
-import pytest
 from stored_runs import (
     IDENTITY,
     assert_records,
@@ -14,7 +13,6 @@ from stored_runs import (
     state,
 )
 
-from bgpbt.config.errors import BadInput
 from bgpbt.config.loading import load_options
 from bgpbt.config.options import Options
 from bgpbt.storage.store import RunStore
@@ -153,14 +151,3 @@ def test_columns_that_newer_rows_lack_are_kept(stored_run):
     records = stored_run.records()
     assert records["fitness"].tolist() == expected_records(range(6))["fitness"].tolist()
     assert (records.loc[records["round"] < 4, "gone"] == 7).all()
-
-
-def test_members_of_other_arrays_are_not_continued(stored_run):
-    stored_run.check_member(lambda: 1 / 0, "")  # without a file of the user's
-    run = stored_run.read_json("run.json")
-    stored_run.write_json("run.json", run | {"member": {"w": "float32[2]"}})
-    stored_run.check_member(lambda: {"w": "float32[2]"}, "")
-    for member, now in (({"w": "float32[3]"}, r"float32\[3\]"), ({}, "nothing")):
-        match = rf"other members \(w: float32\[2\] there, {now} here\); give"
-        with pytest.raises(BadInput, match=match):
-            stored_run.check_member(lambda m=member: m, "give another")
