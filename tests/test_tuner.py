@@ -1,27 +1,26 @@
-"""`bgpbt.Tuner`: the engine's decisions to the bit, saving, and what is refused."""
+"""`bgpbt.Tuner`: the engine's decisions to the bit, answers, and saving."""
 
 import os
 import subprocess
 import sys
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from toys import SPACE, quadratic, same_bits
+from tuners import answers_of, idle_then_best, small
 
 import bgpbt
 from bgpbt.assembly import own_loop, parts
-from bgpbt.config.errors import BadInput, NotSaved, PopulationLost
+from bgpbt.config.errors import BadInput, NotSaved
 from bgpbt.config.options import Options
 from bgpbt.registry import STRATEGIES
-from bgpbt.space import Categorical, Float, Integer
+from bgpbt.space import Categorical
 from bgpbt.training import loop
 from bgpbt.training.decision import Exchange
-from bgpbt.types import Decision, Source, Strategy
+from bgpbt.types import Source
 
 P = 8
 ROUNDS = 5
-SMALL = {"rate": Float(1e-3, 1.0, 0.1, log=True)}
 # What a run is given beside its usual settings.
 SETTINGS = {
     "bgpbt": {"patience": 2},
@@ -59,46 +58,6 @@ def build_once(monkeypatch, strategies):
 @pytest.fixture(scope="module")
 def strategies():
     return {}
-
-
-def small(**changes) -> bgpbt.Tuner:
-    """Four members that search one number by PBT; None: not given."""
-    settings = {"strategy": "pbt", "pop_size": 4, "quantile_fraction": 0.25}
-    settings = {k: v for k, v in (settings | changes).items() if v is not None}
-    return bgpbt.Tuner(SMALL, **settings)
-
-
-def idle_then_best(space, blocks):
-    """Member 0 rests after the first round, member 1 then takes the saved best."""
-
-    def step(key, state, outcome):
-        size = len(outcome.fitness)
-        parents = np.tile(np.arange(size)[:, None], (1, len(blocks)))
-        if state:
-            parents[1] = size
-        decision = Decision(
-            config=outcome.config,
-            parents=parents,
-            shrink=np.ones(parents.shape),
-            perturb=np.zeros(parents.shape),
-            active=np.arange(size) > 0,
-            source=np.full(size, int(Source.previous)),
-        )
-        return np.int32(state + 1), decision
-
-    return Strategy(init=lambda key, outcome: np.int32(0), step=step)
-
-
-def takes_nothing():
-    """No strategy is built like this."""
-
-
-def answers_of(tuner, rounds=3, start=0):
-    """Tells rounds with made-up fitnesses; the answers of all of them."""
-    random = np.random.default_rng(0)
-    fitness = random.random((start + rounds, len(tuner.configs)))[start:]
-    steps = [0 if start + i == 0 else 10 for i in range(rounds)]
-    return [tuner.tell(f, s) for f, s in zip(fitness, steps, strict=True)]
 
 
 # The engine
@@ -428,130 +387,7 @@ def test_a_kill_or_a_full_disk_leaves_the_file_before(tmp_path, monkeypatch):
     assert path.read_bytes() == good and list(tmp_path.iterdir()) == [path]
 
 
-# What is refused
-
-WRONG = {
-    "space has nothing to search": {"space": {}},
-    "space: a b is no": {"space": {"a b": SMALL["rate"]}},
-    "space: rate: float is no dimension": {"space": {"rate": 0.1}},
-    "space: fitness is a column": {"space": {"fitness": SMALL["rate"]}},
-    "space: width: group 'body' is no block": {
-        "space": {"width": Integer(1, 2, 1, group="body")}
-    },
-    "space: act: choice (1, 2) is no text": {
-        "space": {"act": Categorical(((1, 2),), 0)}
-    },
-    "blocks: 'net' are no names": {"blocks": "net"},
-    "blocks: () are no names": {"blocks": ()},
-    "blocks: ['a', 'a'] name one twice": {"blocks": ("a", "a")},
-    "pop_size: 1 is no population": {"pop_size": 1},
-    "minimise: 'no' is neither True nor False": {"minimise": "no"},
-    "seed: 2 seeds, give one": {"seed": (0, 1)},
-    "seed: -1 lies outside": {"seed": -1},
-    "strategy: unknown 'ppt', nearest: pbt": {"strategy": "ppt"},
-    "strategy: int is no name": {"strategy": 3},
-    "nowhere.py, give path/to/file.py:function": {"strategy": "nowhere.py:f"},
-    "quantile_fraction: 0.9 lies outside (0, 0.5]": {"quantile_fraction": 0.9},
-    "quantile_fraction: 0.1 of 4 members replaces nobody": {"quantile_fraction": 0.1},
-    "quantil: strategy pbt has no such setting, nearest: quantile_fraction": {
-        "quantil": 0.25
-    },
-    "patience: strategy pbt has no such setting": {"patience": 3},
-    "eta: strategy random has no such setting, it has none": {
-        "strategy": "random",
-        "quantile_fraction": None,
-        "eta": 3,
-    },
-    "strategy: mutation mutates weights": {"strategy": "mutation"},
-    "strategy: pbtnas needs architectures to search, space has none": {
-        "strategy": "pbtnas",
-        "pop_size": 8,
-    },
-    "strategy: pbt changes architectures through generations": {
-        "space": SMALL | {"width": Integer(1, 2, 1, group="net")}
-    },
-    "pop_size: 4 members are not 4 sub-populations": {
-        "strategy": "mfpbt",
-        "quantile_fraction": None,
-    },
-    "takes_nothing cannot be called as one": {
-        "strategy": takes_nothing,
-        "quantile_fraction": None,
-    },
-}
-
-
-@pytest.mark.parametrize("message", WRONG)
-def test_a_tuner_that_cannot_be(message):
-    changes = {"space": SMALL, "strategy": "pbt", "pop_size": 4}
-    changes |= {"quantile_fraction": 0.25} | WRONG[message]
-    changes = {k: v for k, v in changes.items() if v is not None}
-    with pytest.raises(BadInput) as caught:
-        bgpbt.Tuner(**changes)
-    assert message in str(caught.value).replace("'a b'", "a b")
-    assert "\n" not in str(caught.value)
-
-
-NAN, INF = float("nan"), float("inf")
-TOLD_WRONG = {
-    "fitness: has shape (3,), give (4,)": ([1.0] * 3, 5),
-    "fitness: has shape (), give (4,)": (1.0, 5),
-    "fitness: has type <U1, give numbers": (["a"] * 4, 5),
-    "fitness: has type bool, give numbers": ([True] * 4, 5),
-    "fitness: cannot be read as numbers": ([[1.0], [1.0, 2.0], 3.0, 4.0], 5),
-    "fitness: member 2 has inf": ([1.0, 2.0, INF, 3.0], 5),
-    "fitness: member 1 has -1e+39": ([1.0, -1e39, 2.0, 3.0], 5),
-    "steps: has -1.0, give whole numbers": ([1.0] * 4, -1),
-    "steps: has 0.5, give whole numbers": ([1.0] * 4, [1, 0.5, 1, 1]),
-    "steps: has nan, give whole numbers": ([1.0] * 4, NAN),
-    "steps: has shape (2,), give one number or (4,)": ([1.0] * 4, [5, 5]),
-    "steps: holds what is no number": ([1.0] * 4, None),
-    "steps: a member would have 2147483653 in all": ([1.0] * 4, 2**31 - 5),
-    "returns: has shape (4,), give (4, E)": ([1.0] * 4, 5, [1.0] * 4),
-    "returns: has shape (3, 2), give (4, E)": ([1.0] * 4, 5, np.ones((3, 2))),
-    "returns: has shape (4, 0), give (4, E)": ([1.0] * 4, 5, np.ones((4, 0))),
-    "returns: member 3 has -inf": ([1.0] * 4, 5, [[1.0]] * 3 + [[-INF]]),
-}
-
-
-@pytest.fixture(scope="module")
-def told_twice(strategies):
-    """A Tuner after two rounds, which refused calls must leave as it is."""
-    tuner = small()
-    tuner.tell([0.0] * 4, steps=0)
-    tuner.tell([1.0, 2.0, 3.0, 4.0], steps=10)
-    return tuner
-
-
-@pytest.mark.parametrize("message", TOLD_WRONG)
-def test_what_cannot_be_told_changes_nothing(told_twice, message):
-    before, records = told_twice._state, told_twice.records
-    with pytest.raises(BadInput) as caught:
-        told_twice.tell(*TOLD_WRONG[message])
-    assert message in str(caught.value) and "\n" not in str(caught.value)
-    assert same_bits(told_twice._state, before)
-    assert told_twice.records.equals(records)
-
-
-def test_all_failed_changes_nothing(told_twice):
-    before = told_twice._state
-    with pytest.raises(PopulationLost, match="all members failed in round 2"):
-        told_twice.tell([NAN] * 4, steps=10)
-    assert same_bits(told_twice._state, before) and told_twice.round == 1
-
-
-def test_untrained_members_have_no_steps():
-    with pytest.raises(BadInput, match="steps: the first round is of the untrained"):
-        small().tell([1.0] * 4, steps=10)
-
-
-def test_a_t_test_needs_returns():
-    tuner = small(exploit="t_test")
-    with pytest.raises(BadInput, match="returns: the strategy needs several"):
-        tuner.tell([1.0] * 4, steps=0)
-    with pytest.raises(BadInput, match="E at least 2"):
-        tuner.tell([1.0] * 4, 0, np.ones((4, 1)))
-    tuner.tell([1.0] * 4, 0, jnp.ones((4, 2)))
+# The package
 
 
 def test_it_imports_nothing_heavy_but_jax(tmp_path):
