@@ -9,7 +9,7 @@ import numpy as np
 from bgpbt.config.options import Options
 from bgpbt.config.settings import base_name
 from bgpbt.execution.devices import DeviceLayout
-from bgpbt.execution.shapes import member_shapes, num_bytes, num_returns
+from bgpbt.execution.shapes import member_shapes, num_bytes, num_evaluated
 from bgpbt.successive_halving import current_rung
 from bgpbt.training.engine import ROUND_PROGRAMS
 from bgpbt.training.generations import first_generation, halving_rungs, should_start
@@ -91,7 +91,7 @@ def make_forecast(plan: Plan, task: Task, device_layout: DeviceLayout) -> Foreca
         evaluated += sum(r.members for r in rounds)
     calls = 0
     if task.test_data is None:
-        calls = math.ceil(plan.report_episodes / (pop_size * num_returns(task)))
+        calls = math.ceil(plan.report_episodes / (pop_size * num_evaluated(task)))
     most_members = max(plan.candidates, *(r.members for r in rounds))
     return Forecast(
         rounds=len(rounds),

@@ -97,3 +97,17 @@ def test_a_distillation_that_can_never_fit_is_said(tmp_path, steps, line):
     text = bgpbt.dry_run(run_options(tmp_path, **changes))
     assert f"generations                {line}" in text
     assert ("distil)" in text) == (steps == 960)
+
+
+@pytest.mark.parametrize("fitness", ["evaluation", "training"])
+def test_the_final_report_is_made_of_whole_evaluations(tmp_path, fitness):
+    """33 episodes of 10 steps in calls of 4 members with 2 each: 40, for two members.
+
+    Episodes that end in training are no part of it.
+    """
+    changes = {"env_name": "goal", "objective": "success", "episode_length": 10}
+    options = run_options(
+        tmp_path, fitness=fitness, eval_episodes=2, report_episodes=33, **changes
+    )
+    line = f"{'final report':27}at most 800 environment steps, not counted"
+    assert line in bgpbt.dry_run(options)

@@ -110,9 +110,7 @@ def _not_taken(options: Options, searches: bool) -> set[str]:
 
 
 def _budget(options: Options) -> Iterator[Idle]:
-    """What the length of rounds and the way of ranking leave unused."""
-    if options.fitness == "training":
-        yield ("eval_episodes",), "fitness training"
+    """What the length of rounds leaves unused."""
     if options.t_ready_end in (None, options.t_ready):
         yield ("t_ready_end",), "the same t_ready"
 

@@ -50,9 +50,14 @@ def refreshed_shapes(task: Task) -> TrainState:
 
 
 def num_returns(task: Task) -> int:
-    """E: how many returns an evaluation of a member, or its training, gives."""
+    """E: how many returns a member's fitness is the mean of."""
     if task.fitness_from_training:
         return trained_shapes(task)[1]["episode_returns"].shape[0]
+    return num_evaluated(task)
+
+
+def num_evaluated(task: Task) -> int:
+    """E: how many returns an evaluation of a member gives."""
     if task.score is not None:
         return task.num_scores
     return evaluated_shapes(task)[0].shape[0]

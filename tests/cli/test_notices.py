@@ -89,10 +89,7 @@ from bgpbt.config.options import Options
             {"freeze": "default", "strategy": "random"},
         ),
         ({"t_ready_end": 1_000_000}, {"t_ready_end": 900_000}),
-        (
-            {"eval_episodes": 4, "fitness": "training"},
-            {"eval_episodes": 4, "fitness": "concurrent"},
-        ),
+        ({"eval_episodes": 4, "task": "toy"}, {"eval_episodes": 4}),
     ],
 )
 def test_notices(values, silent):
@@ -101,6 +98,12 @@ def test_notices(values, silent):
     assert notice.startswith(f"{name} has no effect with ")
     assert notices(Options(**values), set()) == []
     assert notices(Options(**silent), set(silent)) == []
+
+
+def test_evaluations_have_an_effect_where_the_fitness_comes_from_training():
+    """They judge the untrained population, and make the final report."""
+    options = Options(eval_episodes=4, fitness="training")
+    assert notices(options, {"eval_episodes", "fitness"}) == []
 
 
 def test_what_an_environment_says_itself(tmp_path):
