@@ -96,7 +96,7 @@ class Env(NamedTuple):
     """An environment."""
 
     name: str
-    observation_size: int  # O
+    observation_size: int  # O: numbers of an observation, of whatever form it is
     action_size: int  # A: numbers of an action, or its choices where `discrete`
     episode_length: int  # environment steps until an episode is cut off (truncated)
     action_repeat: int  # environment steps per action

@@ -39,8 +39,7 @@ def adapted(word: str, env: Env) -> Env:
     _check_state(word, "reset", shapes)
     result = _Adapted(env, shapes)
     observation_size = sum(x.size for x in jax.tree.leaves(shapes.obs))
-    is_vector = getattr(shapes.obs, "ndim", None) == 1
-    if is_vector and env.observation_size != observation_size:
+    if env.observation_size != observation_size:
         _refuse(
             word,
             f"observation_size is {env.observation_size}, reset gives "
@@ -51,7 +50,6 @@ def adapted(word: str, env: Env) -> Env:
     if changed := difference(_kept(stepped), _kept(shapes)):
         _refuse(word, f"step changes the state that reset gives: {changed}")
     return env._replace(
-        observation_size=observation_size,
         reset=result.reset,
         step=result.step,
         pose=env.pose and result.pose,

@@ -37,7 +37,7 @@ def walk(**changes) -> Env:
         key, used = jax.random.split(before.physics["key"])
         return state(key, place + jax.random.normal(used) * action[0], clock + 1)
 
-    return Env("walk", 99, 1, 1000, 1, 1.0, reset, step)
+    return Env("walk", 4, 1, 1000, 1, 1.0, reset, step)
 
 
 def played(env: Env, state, steps: int):
@@ -123,7 +123,7 @@ def test_no_array_has_a_weak_type(env, begun):
         ({"terminated": lambda x, t: jnp.zeros(2, bool)}, "terminated is an array [2]"),
         ({"truncated": lambda x, t: None}, "reset: truncated is NoneType"),
         ({"obs": lambda x, t: {}}, "reset: obs is a dict of (), give numbers"),
-        ({"obs": lambda x, t: jnp.zeros(3)}, "observation_size is 99, reset gives 3"),
+        ({"obs": lambda x, t: jnp.zeros(3)}, "observation_size is 4, reset gives 3"),
     ],
 )
 def test_a_state_that_cannot_be_is_one_line(change, why):
@@ -131,6 +131,11 @@ def test_a_state_that_cannot_be_is_one_line(change, why):
         adapted(WORD, walk(**change))
     message = str(caught.value)
     assert message.startswith(f"env_name: {WORD}: ") and why in message
+
+
+def test_the_size_of_a_tree_of_observations_is_counted():
+    with pytest.raises(BadInput, match="observation_size is 5, reset gives 4 numbers"):
+        adapted(WORD, walk()._replace(observation_size=5))
 
 
 def test_a_step_that_changes_types_is_one_line():
@@ -150,7 +155,7 @@ def odd(begins, goes_on) -> Env:
     begins = EnvState((), jnp.zeros(1), 0, False)._replace(**begins)
     return Env(
         "odd",
-        1,
+        sum(jnp.size(x) for x in jax.tree.leaves(begins.obs)),
         1,
         9,
         1,
