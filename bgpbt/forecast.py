@@ -16,7 +16,7 @@ from bgpbt.training.generations import first_generation, halving_rungs, should_s
 from bgpbt.training.plan import Plan
 from bgpbt.training.run_state import Generation
 from bgpbt.types import Task
-from bgpbt.viz.space_table import space_table
+from bgpbt.viz.space_table import fixed_table, space_table
 
 
 class Forecast(NamedTuple):
@@ -164,6 +164,8 @@ def describe(
     lines = [f"{name:27}{text}" for name, text in entries.items() if text]
     lines += [f"{'folder':27}{folder}" for folder in folders]
     lines += ["", *space_table(task.space), ""]
+    if options.fix:
+        lines += [*fixed_table(options.fix), ""]
     return "\n".join([title, *lines, "dry run: nothing was written"])
 
 

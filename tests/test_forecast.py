@@ -99,6 +99,18 @@ def test_a_distillation_that_can_never_fit_is_said(tmp_path, steps, line):
     assert ("distil)" in text) == (steps == 960)
 
 
+def test_a_dry_run_says_what_is_fixed_and_at_what(tmp_path):
+    toy = {"task": "toy", "t_ready": 40, "max_timesteps": 80}
+    settings = run_options(tmp_path, **toy)
+    assert "fixed" not in bgpbt.dry_run(settings)
+    first = next(iter(make_task(settings).space))
+    fixed = settings.model_copy(update={"fix": {first: "0.25"}})
+    lines = bgpbt.dry_run(fixed).splitlines()
+    (place,) = [i for i, line in enumerate(lines) if line.startswith("fixed ")]
+    assert lines[place + 1].split() == [first, "0.25"]
+    assert sum(line.startswith(f"{first} ") for line in lines) == 1
+
+
 @pytest.mark.parametrize("fitness", ["evaluation", "training"])
 def test_the_final_report_is_made_of_whole_evaluations(tmp_path, fitness):
     """33 episodes of 10 steps in calls of 4 members with 2 each: 40, for two members.

@@ -86,9 +86,11 @@ def space(tokens: list[str]) -> int:
     options = load_options(values, values.pop("config", None))
     versions.check()
     from bgpbt import api
-    from bgpbt.viz.space_table import space_table
+    from bgpbt.viz.space_table import fixed_table, space_table
 
     print("\n".join(space_table(api.make_task(options).space)))
+    if options.fix:
+        print("\n".join(["", *fixed_table(options.fix)]))
     unchanged = api.make_task(options.model_copy(update={"space": {}, "fix": {}}))
     named = {*options.space, *options.fix}
     left = {name: d for name, d in unchanged.offered.items() if name not in named}

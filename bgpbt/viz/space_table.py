@@ -1,5 +1,7 @@
 """A search space as a table of text."""
 
+from collections.abc import Mapping
+
 from bgpbt.space import Categorical, Dimension, SearchSpace, scale_of
 from bgpbt.viz.formatting import columns
 
@@ -9,6 +11,15 @@ def space_table(space: SearchSpace) -> list[str]:
     rows = [("dimension", "range", "scale", "default", "group")]
     rows += [(name, *_row(dim), dim.group) for name, dim in space.items()]
     return columns(rows)
+
+
+def fixed_table(values: Mapping[str, str]) -> list[str]:
+    """A line for every dimension that is not searched: name, value; and a head.
+
+    Args:
+      values: what each is fixed at by name, as the user wrote it.
+    """
+    return columns([("fixed", "value"), *values.items()])
 
 
 def _row(dim: Dimension) -> tuple[str, str, str]:

@@ -321,9 +321,15 @@ def test_the_space_is_printed(capsys):
     assert lines[0].split() == ["dimension", "range", "scale", "default", "group"]
     first = "learning_rate 0.0001 to 0.001 log 0.0003 hyperparameter"
     assert " ".join(lines[1].split()) == first
-    assert not any(line.startswith("discounting") for line in lines)
+    *searched, nothing, head, fixed = lines
+    assert not any(line.startswith("discounting") for line in searched)
     last = "activation tanh,elu choices tanh hyperparameter"
-    assert " ".join(lines[-1].split()) == last
+    assert " ".join(searched[-1].split()) == last
+    assert (nothing, head.split(), fixed.split()) == (
+        "",
+        ["fixed", "value"],
+        ["discounting", "0.99"],
+    )
     assert command.main("space -e fast --dry_run --fix discounting=0.99".split()) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1].startswith("activation") and lines[-3].startswith("not searched")
