@@ -101,7 +101,7 @@ def space(tokens: list[str]) -> int:
 
 
 def envs(tokens: list[str]) -> int:
-    """Lists the environments, or says what those named are."""
+    """Lists the environments, compares those named, or says all of a single one."""
     parser = Parser(
         prog=f"{program()} envs", allow_abbrev=False, description=envs.__doc__
     )
@@ -109,14 +109,29 @@ def envs(tokens: list[str]) -> int:
     names = parser.parse_args(tokens).names
     options = [load_options({"env_name": name}) for name in names]
     versions.check()
-    from bgpbt.tasks.ppo.agents import make_env
-    from bgpbt.tasks.ppo.environments import environment_names
-    from bgpbt.viz.environment_table import environment_list, environment_rows
+    from bgpbt.tasks.ppo.environments import (
+        environment_names,
+        metric_names,
+        with_all_metrics,
+    )
+    from bgpbt.viz.environment_table import (
+        environment_list,
+        environment_page,
+        environment_rows,
+    )
 
-    if names:
-        lines = environment_rows([(o.env_name, make_env(o)) for o in options])
-    else:
-        lines = environment_list(environment_names())
+    words = ("backend", "episode_length", "action_repeat")
+    made = [
+        (o.env_name, with_all_metrics(o.env_name, {w: getattr(o, w) for w in words}))
+        for o in options
+    ]
+    match made:
+        case []:
+            lines = environment_list(environment_names())
+        case [(name, env)]:
+            lines = environment_page(name, env, metric_names(env))
+        case _:
+            lines = environment_rows(made)
     print("\n".join(lines))
     return 0
 

@@ -4,6 +4,9 @@ import textwrap
 
 from bgpbt.environment import Env
 from bgpbt.viz.formatting import columns
+from bgpbt.viz.space_table import space_table
+
+NONE = ["  none"]
 
 
 def environment_list(names: dict[str, tuple[str, ...]]) -> list[str]:
@@ -16,15 +19,39 @@ def environment_list(names: dict[str, tuple[str, ...]]) -> list[str]:
     for package, words in names.items():
         missing = f"cannot be imported: pip install '.[{package}]'"
         text = ", ".join(words) if words else missing
-        indented = textwrap.wrap(
-            text,
-            88,
-            initial_indent="  ",
-            subsequent_indent="  ",
-            break_on_hyphens=False,
-        )
-        lines += [package, *indented]
+        lines += [package, *_indented(text)]
     return [*lines, "your own", "  path/to/file.py:function (docs/environments.md)"]
+
+
+def environment_page(name: str, env: Env, metrics: tuple[str, ...]) -> list[str]:
+    """All that a user can choose of one environment, or must know of it.
+
+    Args:
+      name: what `-e` takes.
+      env: the environment.
+      metrics: what `--objective` can name.
+    """
+    observation, actions, episode, picture = _row(env)
+    held = "1 step" if env.action_repeat == 1 else f"{env.action_repeat} steps"
+    facts = {
+        "environment": name,
+        "observation": observation,
+        "actions": actions,
+        "an action": f"is held for {held}",
+        "episode": episode,
+        "picture": picture,
+    }
+    knobs = [f"  {line}" for line in space_table(env.knobs)] if env.knobs else NONE
+    named = _indented(", ".join(metrics)) if metrics else NONE
+    return [
+        *columns(list(facts.items())),
+        "",
+        "knobs, searched unless --fix names them",
+        *knobs,
+        "",
+        "metrics, of which --objective may name one",
+        *named,
+    ]
 
 
 def environment_rows(envs: list[tuple[str, Env]]) -> list[str]:
@@ -32,6 +59,16 @@ def environment_rows(envs: list[tuple[str, Env]]) -> list[str]:
     rows = [("environment", "observation", "actions", "episode", "picture")]
     rows += [(name, *_row(env)) for name, env in envs]
     return columns(rows)
+
+
+def _indented(text: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        88,
+        initial_indent="  ",
+        subsequent_indent="  ",
+        break_on_hyphens=False,
+    )
 
 
 def _row(env: Env) -> tuple[str, str, str, str]:

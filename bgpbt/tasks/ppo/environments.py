@@ -94,14 +94,22 @@ def make_environment(
         "episode_length": episode_length,
         "action_repeat": action_repeat,
     }
-    env = _with_metrics(name, settings)
+    env = with_all_metrics(name, settings)
     if objective is not None:
         _check_metric(name, env, objective)
     return with_objective(env, objective)
 
 
-def _with_metrics(name: str, settings: dict[str, Any]) -> Env:
-    """An environment with all that it gives beside rewards."""
+def with_all_metrics(name: str, settings: dict[str, Any]) -> Env:
+    """Builds an environment with all that it gives beside rewards.
+
+    Args:
+      name: as `make_environment` takes it.
+      settings: values of backend, episode_length and action_repeat.
+
+    Raises:
+      BadInput: there is no such environment.
+    """
     family, _, in_family = name.partition(":")
     if name in ENVIRONMENTS:
         stem, function = ENVIRONMENTS[name].split(":")
@@ -113,10 +121,18 @@ def _with_metrics(name: str, settings: dict[str, Any]) -> Env:
     return own_environment(name, settings, load_environment_file)
 
 
-def _check_metric(name: str, env: Env, objective: str) -> None:
-    plain = at_defaults(env)
+def metric_names(env: Env) -> tuple[str, ...]:
+    """What the episodes of an environment can be ranked by instead of their return.
+
+    Args:
+      env: with all of its metrics.
+    """
     key = jax.eval_shape(lambda: jax.random.PRNGKey(0))
-    metrics = tuple(dict(jax.eval_shape(plain.reset, key).metrics))
+    return tuple(dict(jax.eval_shape(at_defaults(env).reset, key).metrics))
+
+
+def _check_metric(name: str, env: Env, objective: str) -> None:
+    metrics = metric_names(env)
     if objective not in metrics:
         close = nearest(objective, metrics) if metrics else "it has none"
         raise BadInput(

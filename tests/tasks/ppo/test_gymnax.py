@@ -121,6 +121,14 @@ def test_the_list_of_environments_has_them(capsys):
     assert "gymnax:CartPole-v1" in out and "cannot be imported" not in out
 
 
+def test_all_of_one_of_them(capsys):
+    assert main(["envs", "gymnax:CartPole-v1"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == ["environment", "gymnax:CartPole-v1"]
+    assert ["actions", "2", "choices"] in lines
+    assert ["episode", "at", "most", "500", "steps"] in lines
+
+
 def test_choices_are_learnt(tmp_path):
     """CartPole pays each step: the best of four untrained about 95, the limit 500."""
     values = {"env_name": "gymnax:CartPole-v1", "max_timesteps": 48_000}
