@@ -85,6 +85,5 @@ def test_a_wrong_name_is_one_line(calls, capsys):
     for name, why in {
         "gaol": "env_name: unknown 'gaol', nearest: goal",
         "mine.py:f": "env_name: no file mine.py, give",
-        "fetch": "not available yet: env_name fetch",
     }.items():
         assert why in refusal(calls, capsys, ["envs", name])

@@ -83,3 +83,30 @@ def test_a_dry_run_prints_nothing_else_and_leaves_nothing(tmp_path):
     assert ended.stdout.endswith("dry run: nothing was written\n")
     assert "warp" not in ended.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+BRAX = """
+import warnings
+print("loaded")
+from brax import envs
+from mujoco import mjx
+
+def run():
+    warnings.warn("my own")
+    return envs.get_environment("halfcheetah", backend="spring")
+"""
+
+
+@pytest.mark.long
+def test_a_file_that_imports_brax_is_heard_and_brax_is_not(tmp_path):
+    (tmp_path / "mine.py").write_text(BRAX)
+    words = [sys.executable, str(ROOT / "main.py"), "envs", "mine.py:run"]
+    ended = subprocess.run(
+        words, cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("loaded\nenvironment  mine.py:run\n")
+    assert "mine.py:8: UserWarning: my own\n" in ended.stderr
+    assert ended.stderr.count("arning") == 2  # its name, and the line of the file
+    left = {path.name for path in tmp_path.iterdir()} - {"__pycache__"}
+    assert left == {"mine.py"}

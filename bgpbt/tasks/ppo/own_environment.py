@@ -26,10 +26,11 @@ def own_environment(
     Raises:
       BadInput: it cannot be built, or is none.
     """
-    function = resolve("env_name", word, {})
-    asked = arguments_of(function)
-    make = partial(function, **{k: v for k, v in settings.items() if k in asked})
-    made = call_user_code("env_name", word, "the function", make)
+    with load("quiet").quiet_packages():
+        function = resolve("env_name", word, {})
+        asked = arguments_of(function)
+        make = partial(function, **{k: v for k, v in settings.items() if k in asked})
+        made = call_user_code("env_name", word, "the function", make)
     if not isinstance(made, Env):
         made = _wrapped(word, made, settings, load)
     made = adapted(word, made)
