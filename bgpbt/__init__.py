@@ -17,7 +17,7 @@ _HOME = {
         "run_prepared",
         "run_seeds",
     ),
-    "bgpbt.config.errors": ("BadInput", "NotAvailable", "NotSaved", "PopulationLost"),
+    "bgpbt.config.errors": ("BadInput", "NotSaved", "PopulationLost"),
     "bgpbt.config.loading": ("load_options",),
     "bgpbt.config.options": ("Options",),
     "bgpbt.result": ("Result",),
@@ -28,7 +28,6 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "BadInput",
-    "NotAvailable",
     "NotSaved",
     "Options",
     "PopulationLost",

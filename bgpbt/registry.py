@@ -29,12 +29,12 @@ TASKS = {
 }
 
 # An environment is built from its name by a function of a file in the folder `envs`.
-# Brax's `swimmer` is left out: Brax 0.14.2 calls `clip(a_min=...)`, which today's JAX
-# refuses.
 ENVIRONMENTS = dict.fromkeys(
     (
         "ant",
         "fast",
+        "fetch",
+        "grasp",
         "halfcheetah",
         "hopper",
         "humanoid",
@@ -43,6 +43,8 @@ ENVIRONMENTS = dict.fromkeys(
         "inverted_pendulum",
         "pusher",
         "reacher",
+        "swimmer",
+        "ur5e",
         "walker2d",
     ),
     "brax:make",
@@ -53,5 +55,3 @@ ENVIRONMENT_FAMILIES = {"gymnax": "gymnax:make"}
 # Packages whose environments a user's file may give: `wrap` in the file of `envs` with
 # the package's name makes ours of them.
 ENVIRONMENT_PACKAGES = ("brax", "gymnax")
-# Valid names whose part of bgpbt is not built yet, by setting.
-LATER = {"env_name": ("fetch", "grasp", "ur5e")}

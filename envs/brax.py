@@ -1,17 +1,17 @@
 """Brax environments (Freeman et al., 2021). https://github.com/google/brax"""
 
-import contextlib
-import io
-import warnings
-from collections.abc import Generator
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from bgpbt.config.errors import BadInput
-from bgpbt.environment import Env, EnvState, Step, repeated
+from bgpbt.environment import Env, EnvState, Pose, Step, repeated
 from bgpbt.execution.trees import strong
+
+from .quiet import quiet_brax
 
 Array = jax.Array
 BACKENDS = ("generalized", "positional", "spring", "mjx")
@@ -53,7 +53,7 @@ def wrap(brax_env: Any, *, name: str, episode_length: int, action_repeat: int) -
     # compile each of them.
     key = jax.eval_shape(lambda: jax.random.PRNGKey(0))
     shapes = jax.eval_shape(brax_env.reset, key)
-    system = None if name in WITHOUT_BODIES else getattr(brax_env, "sys", None)
+    system, pose = (None, None) if name in WITHOUT_BODIES else _picture(brax_env)
     return Env(
         name=name,
         observation_size=sum(x.size for x in jax.tree.leaves(shapes.obs)),
@@ -64,7 +64,7 @@ def wrap(brax_env: Any, *, name: str, episode_length: int, action_repeat: int) -
         reset=lambda key: _to_env_state(brax_env.reset(key)),
         step=repeated(_make_step(brax_env, shapes.metrics), action_repeat),
         system=system,
-        pose=None if system is None else _pose,
+        pose=pose,
     )
 
 
@@ -83,30 +83,24 @@ def _check_unwrapped(name: str, brax_env: Any) -> None:
 
 
 def _load(name: str, backend: str) -> Any:
-    # Brax warns at import that its physics are no longer maintained, MJX prints that it
-    # found no Warp.
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        from brax import envs as brax_envs
+    """Brax's environment, or ours on Brax: that of `envs/<name>.py`.
 
-        with _quiet_mujoco():
-            return brax_envs.get_environment(name, backend=backend)
-
-
-@contextlib.contextmanager
-def _quiet_mujoco() -> Generator[None]:
-    """Drops MuJoCo's warnings: it would log them in the working folder, and print them.
-
-    They say that attributes in Brax's models are deprecated.
+    Raises:
+      BadInput: it does not run on this backend.
     """
-    import mujoco
+    with quiet_brax():
+        if not find_spec(f".{name}", __package__):
+            from brax import envs as brax_envs
 
-    before = mujoco.get_mju_user_warning()
-    mujoco.set_mju_user_warning(lambda text: None)
-    try:
-        yield
-    finally:
-        mujoco.set_mju_user_warning(before)
+            return brax_envs.get_environment(name, backend=backend)
+        ours = import_module(f".{name}", __package__)
+        if backend not in ours.BACKENDS:
+            raise BadInput(
+                f"backend: {name} does not run on {backend}, "
+                f"give -b {' or '.join(ours.BACKENDS)}",
+                "backend",
+            )
+        return ours.make(backend)
 
 
 def _to_env_state(state: Any) -> EnvState:
@@ -132,6 +126,18 @@ def _make_step(brax_env: Any, metrics: dict) -> Step:
         return _to_env_state(brax_env.step(brax_state, action))
 
     return step
+
+
+def _picture(brax_env: Any) -> tuple[Any, Pose | None]:
+    """What a GIF shows, and where its bodies are.
+
+    An environment that has more to show than bodies has `picture`, a system of all of
+    it, and `shown`, which reads their poses.
+    """
+    if hasattr(brax_env, "picture"):
+        return brax_env.picture, lambda state: brax_env.shown(*state.physics)
+    system = getattr(brax_env, "sys", None)
+    return system, None if system is None else _pose
 
 
 def _pose(state: EnvState) -> tuple[Array, Array]:

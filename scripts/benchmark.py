@@ -33,6 +33,7 @@ NAMES = {
     "classification": "fifteen networks in one program beside one after the other",
     "strategies": "seconds of each strategy's decision, and Ray Tune's where it is "
     "installed",
+    "envs": "every environment: bare steps beside those of a training",
     "size": "an accelerator: latency of an optimizer step, 1 to 64 members",
 }
 

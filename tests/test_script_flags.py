@@ -78,7 +78,6 @@ def test_files_to_write_must_have_a_folder(tmp_path):
         (learning_small, "--seeds 0,0", "argument --seeds: 0 is given twice"),
         (compare_small, "--seeds x --quick", "argument --seeds: 'x' is not a number"),
         (compare_small, "--env_name nope", "argument --env_name: unknown 'nope', "),
-        (compare_small, "--env_name fetch", "not available yet"),
         (
             fitness_ways,
             "--seeds 0,-1",

@@ -123,6 +123,18 @@ def test_regret_is_played_and_what_is_there_is_skipped(call, tmp_path):
 
 
 @pytest.mark.scripts
+def test_the_table_of_engines_is_filled_cell_by_cell(call, tmp_path):
+    flags = [str(tmp_path / "cells.json"), "--backends", "spring"]
+    call("backends", *flags, "--envs", "fast")
+    lines = call("backends", *flags, "--envs", "fast", "swimmer").splitlines()
+    assert "| fast | not tried | not tried | runs | not tried |" in lines
+    assert "| swimmer | not tried | not tried | no (1) | not tried |" in lines
+    assert lines[-1].startswith("1. swimmer on spring: backend: swimmer does not run")
+    cells = json.loads((tmp_path / "cells.json").read_text())
+    assert list(cells) == ["fast spring", "swimmer spring"]
+
+
+@pytest.mark.scripts
 def test_the_witness_compares_runs(tmp_path):
     flags = ["--quick", "--strategies", "pbt", "random"]
     before, after = tmp_path / "before", tmp_path / "after"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bgpbt.config.errors import BadInput, nearest
-from bgpbt.config.options import Options, available, choices
+from bgpbt.config.options import Options, choices
 from bgpbt.config.settings import declaration
 
 USAGE = (
@@ -115,11 +115,8 @@ def _help(name: str) -> str:
         default = ",".join(map(str, default))
     if isinstance(default, dict):
         default = "none"
-    words = [", ".join(available(name))]
+    words = [", ".join(choices(name))]
     words.append(f"default: {DEFAULT_WORDS.get(str(default), default)}")
-    later = [word for word in choices(name) if word not in available(name)]
-    if later:
-        words.append(f"not available yet: {', '.join(later)}")
     text = f"{field.description} ({'; '.join(filter(None, words))})"
     return text.replace("%", "%%")
 

@@ -14,10 +14,6 @@ class BadInput(ValueError):
         self.field = field
 
 
-class NotAvailable(BadInput):
-    """A setting that is understood, but whose part of bgpbt is not built yet."""
-
-
 class NotSaved(RuntimeError):
     """A round could not be written; the complete ones before it are intact."""
 

@@ -38,7 +38,6 @@ def load_options(
 
     Raises:
       BadInput: a file or a value is wrong; the line names the file it came from.
-      NotAvailable: a value is understood, but its part of bgpbt is not built yet.
     """
     chosen = {} if config is None else read_settings(Path(config))
     usual_file = _usual_file(chosen | argv_values)

@@ -9,9 +9,8 @@ from pydantic import ValidationError, model_validator
 
 from bgpbt.config import parsers
 from bgpbt.config.checks import CHECKS
-from bgpbt.config.errors import BadInput, NotAvailable, nearest
+from bgpbt.config.errors import BadInput, nearest
 from bgpbt.config.settings import Settings
-from bgpbt.registry import LATER
 
 
 class Options(Settings):
@@ -21,7 +20,6 @@ class Options(Settings):
 
     Raises:
       BadInput: a value is wrong, with one line that says what would be right.
-      NotAvailable: a value is understood, but its part of bgpbt is not built yet.
     """
 
     def __init__(self, **values: Any):
@@ -34,7 +32,6 @@ class Options(Settings):
     def _fits_together(self) -> "Options":
         for check in CHECKS:
             check(self)
-        _check_available(self)
         return self
 
     def with_absolute_paths(self) -> "Options":
@@ -67,15 +64,10 @@ class Options(Settings):
 def choices(name: str) -> tuple[str, ...]:
     """The words that the setting `name` can take, () where it takes something else."""
     if name in parsers.TABLES:
-        return (*parsers.TABLES[name], *LATER.get(name, ()))
+        return tuple(parsers.TABLES[name])
     kinds = get_args(Options.model_fields[name].annotation)
     words = (word for kind in kinds for word in (get_args(kind) or [kind]))
     return tuple(word for word in words if isinstance(word, str))
-
-
-def available(name: str) -> tuple[str, ...]:
-    """The words that the setting `name` can take now."""
-    return tuple(word for word in choices(name) if word not in LATER.get(name, ()))
 
 
 def _one_line(error: ValidationError) -> BadInput:
@@ -89,20 +81,9 @@ def _one_line(error: ValidationError) -> BadInput:
         close = nearest(name, tuple(Options.model_fields))
         return BadInput(f"unknown setting {name!r}, {close}", name)
     if first["type"] == "literal_error":
-        close = nearest(str(value), available(name))
+        close = nearest(str(value), choices(name))
         return BadInput(f"{name}: unknown {value!r}, {close}", name)
     if first["type"].startswith("bool_"):
         cause = f"{value!r} is neither true nor false"
     problem = cause or f"{first['msg']}, not {value!r}"
     return BadInput(f"{name}: {problem}", name)
-
-
-def _check_available(options: Options) -> None:
-    """Last of the checks, so that what is not built yet is understood all the same."""
-    missing = [name for name, words in LATER.items() if getattr(options, name) in words]
-    if missing:
-        wanted = ", ".join(f"{name} {getattr(options, name)}" for name in missing)
-        now = "; ".join(f"{name} {', '.join(available(name))}" for name in missing)
-        raise NotAvailable(
-            f"not available yet: {wanted} (available now: {now})", missing[0]
-        )

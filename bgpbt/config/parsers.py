@@ -11,13 +11,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from bgpbt.config.errors import nearest
-from bgpbt.registry import (
-    ENVIRONMENT_FAMILIES,
-    ENVIRONMENTS,
-    LATER,
-    STRATEGIES,
-    TASKS,
-)
+from bgpbt.registry import ENVIRONMENT_FAMILIES, ENVIRONMENTS, STRATEGIES, TASKS
 
 # Settings whose words name functions, of bgpbt or of a user's file.
 TABLES = {"task": TASKS, "env_name": ENVIRONMENTS, "strategy": STRATEGIES}
@@ -158,10 +152,9 @@ def named_function(value: Any, setting: str) -> str:
     An environment may also be one of a package, `gymnax:NAME`.
     """
     word = str(value)
-    known = (*TABLES[setting], *LATER.get(setting, ()))
     family, _, name = word.partition(":")
     in_family = setting == "env_name" and family in ENVIRONMENT_FAMILIES and name
-    if value not in known and not in_family and user_file(word) is None:
+    if value not in TABLES[setting] and not in_family and user_file(word) is None:
         close = nearest(word, tuple(TABLES[setting]))
         families = [f"{x}:NAME" for x in ENVIRONMENT_FAMILIES if setting == "env_name"]
         others = " or ".join([*families, "path/to/file.py:function"])

@@ -9,6 +9,7 @@ from toys import quadratic
 
 from bgpbt.assembly.parts import make_strategy, make_task
 from bgpbt.config.errors import BadInput
+from bgpbt.config.loading import load_options
 from bgpbt.config.options import Options
 from bgpbt.registry import ENVIRONMENTS, STRATEGIES
 from bgpbt.space import Integer
@@ -26,9 +27,9 @@ from bgpbt.tasks.ppo.spaces import hyperparameter_space
 )
 def test_every_environment_has_a_task(tmp_path, name):
     """Shapes only: nothing is compiled."""
-    settings = run_options(
-        tmp_path, env_name=name, policy_layers=(16, 16), value_layers=(8,)
-    )
+    backend = load_options({"env_name": name}).backend
+    networks = {"policy_layers": (16, 16), "value_layers": (8,)}
+    settings = run_options(tmp_path, env_name=name, backend=backend, **networks)
     task = make_task(settings)
     env = task.playback.env
     knobs = ["progress_weight", "effort_weight"] if name == "goal" else []

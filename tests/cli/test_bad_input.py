@@ -51,7 +51,6 @@ from command_lines import refusal
         ("-tr 100", "at least 30720"),
         ("--num_envs 100", "give 96 or 128"),
         ("-o random -ni 24", "successive halving"),
-        ("-e grasp", "not available yet: env_name grasp"),
         ("-sm both --freeze", "search_mode both changes them"),
         ("-c missing.yaml", "missing.yaml: not readable"),
         ("ant", "unknown command 'ant', known: envs, render"),

@@ -4,7 +4,7 @@ import pytest
 from command_lines import options_of
 
 from bgpbt.cli.parser import flags
-from bgpbt.config.options import Options, available
+from bgpbt.config.options import Options, choices
 
 SAMPLES = {  # what is typed after the flag, and what it means
     "task": ("/own.py:task", "/own.py:task"),
@@ -72,7 +72,7 @@ FLAGS = [(name, flag) for name in Options.model_fields for flag in flags(name)]
 def test_samples_are_complete():
     assert set(SAMPLES) == set(Options.model_fields)
     for name, (_, value) in SAMPLES.items():
-        assert value != Options().model_dump()[name] or len(available(name)) == 1
+        assert value != Options().model_dump()[name] or len(choices(name)) == 1
 
 
 @pytest.mark.parametrize(("name", "flag"), FLAGS, ids=[flag for _, flag in FLAGS])

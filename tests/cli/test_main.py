@@ -43,7 +43,7 @@ def test_a_real_command_answers_bad_input(tmp_path):
 def test_bad_input_is_answered_without_jax():
     code = (
         "import sys; from bgpbt.cli.command import main; "
-        "code = main(['-e', 'grasp']); sys.exit(9 if 'jax' in sys.modules else code)"
+        "code = main(['-e', 'grap']); sys.exit(9 if 'jax' in sys.modules else code)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

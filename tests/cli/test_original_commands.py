@@ -1,9 +1,7 @@
 """The commands of the original project mean what they meant there."""
 
 import pytest
-from command_lines import options_of, refusal
-
-from bgpbt.config import options as module
+from command_lines import options_of
 
 SEEDS = (0, 1, 2, 3, 100, 200, 300)
 EARLY = "-tr 1_000_000 -mt 150_000_000 -o bgpbt --seed {seeds} -sm {mode}"
@@ -26,30 +24,16 @@ for env in ("ant", "halfcheetah", "fetch", "reacher", "ur5e", "humanoid", "hoppe
         for seeds in ("{0,1,2,3,100,200,300}", "0 1 2 3 100 200 300"):
             words = command.format(env=env, mode=mode, seeds=seeds)
             ORIGINALS.append((env, mode, words))
-MISSING = [original for original in ORIGINALS if original[0] in ("fetch", "ur5e")]
 
 
-@pytest.mark.parametrize(("env", "mode", "command"), MISSING)
-def test_original_commands_are_understood_and_refused(
-    calls, capsys, env, mode, command
-):
-    line = refusal(calls, capsys, command.split())
-    assert "not available yet" in line and "strategy" not in line and mode not in line
-    assert f"env_name {env}" in line
-
-
-@pytest.mark.parametrize(
-    ("mode", "command"),
-    [original[1:] for original in ORIGINALS if original not in MISSING],
-)
+@pytest.mark.parametrize(("mode", "command"), [words[1:] for words in ORIGINALS])
 def test_original_commands_run(calls, mode, command):
     options = options_of(calls, command)
     assert calls[-1] == ("run", options) and options.search_mode == mode
 
 
 @pytest.mark.parametrize(("env", "mode", "command"), ORIGINALS)
-def test_original_commands_mean_what_they_meant(calls, monkeypatch, env, mode, command):
-    monkeypatch.setattr(module, "LATER", {})
+def test_original_commands_mean_what_they_meant(calls, env, mode, command):
     options = options_of(calls, command)
     assert (options.env_name, options.search_mode, options.strategy) == (
         env,

@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from bgpbt.config import loading
-from bgpbt.config.errors import BadInput, NotAvailable
+from bgpbt.config.errors import BadInput
 from bgpbt.config.loading import CONFIGS, load_options
-from bgpbt.config.options import Options, available
+from bgpbt.config.options import Options, choices
 
 
 def written(path: Path, text: str) -> Path:
@@ -89,13 +89,13 @@ def test_config_files_are_valid_and_say_only_what_differs(path):
     text = path.read_text(encoding="utf-8")
     assert text.startswith("#"), "why it differs"
     if path.parent.name == "ppo":
-        assert path.stem in available("env_name")
+        assert path.stem in choices("env_name")
         options, default = (
             load_options({"env_name": path.stem}),
             Options(env_name=path.stem),
         )
         assert all(getattr(options, name) != getattr(default, name) for name in values)
-    elif path.stem in available("task"):
+    elif path.stem in choices("task"):
         options, default = load_options({"task": path.stem}), Options(task=path.stem)
         assert all(getattr(options, name) != getattr(default, name) for name in values)
     else:
@@ -166,8 +166,3 @@ def test_the_source_is_named_only_where_it_is_a_file(environment_configs, tmp_pa
     written(environment_configs / "ant.yaml", "num_envs: 33\n")
     with pytest.raises(BadInput, match=r"ant\.yaml: num_envs: 33"):
         load_options({})
-
-
-def test_not_available_from_a_file(tmp_path):
-    with pytest.raises(NotAvailable, match="not available yet"):
-        load_options({}, written(tmp_path / "mine.yaml", "env_name: fetch\n"))

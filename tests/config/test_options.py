@@ -1,43 +1,20 @@
-"""The declarations: complete, with the original's defaults; what is not built yet."""
+"""The declarations: complete, with the original's defaults."""
 
 import pytest
-from refusals import refusal_of
 
-from bgpbt.config import options as module
-from bgpbt.config.errors import NotAvailable
-from bgpbt.config.options import Options, available, choices
+from bgpbt.config.options import Options, choices
 from bgpbt.registry import ENVIRONMENTS, STRATEGIES
 from bgpbt.tasks.ppo.environments import load_environment_file
 
-LATER = [(name, word) for name, words in module.LATER.items() for word in words]
-
-
-@pytest.mark.parametrize(("name", "word"), LATER)
-def test_not_available_yet(name, word):
-    with pytest.raises(NotAvailable, match="not available yet") as caught:
-        Options(**{name: word})
-    assert f"{name} {word}" in str(caught.value) and ", ".join(available(name)) in str(
-        caught.value
-    )
-    assert len(str(caught.value).splitlines()) == 1
-
-
-def test_all_that_is_missing_is_named_once_the_rest_is_right():
-    wanted = {"env_name": "fetch"}
-    text = str(refusal_of(**wanted))
-    assert all(f"{name} {word}" in text for name, word in wanted.items())
-    assert not isinstance(refusal_of(**wanted, pop_size=0), NotAvailable)
-    assert not isinstance(refusal_of(**wanted, t_ready=1), NotAvailable)
-
 
 def test_environments_are_those_of_envs():
-    assert sorted(available("env_name")) == sorted(ENVIRONMENTS)
+    assert sorted(choices("env_name")) == sorted(ENVIRONMENTS)
     brax = load_environment_file("brax")
-    assert set(available("backend")) == set(brax.BACKENDS)
+    assert set(choices("backend")) == set(brax.BACKENDS)
 
 
 def test_strategies_are_those_of_the_package():
-    assert sorted(available("strategy")) == sorted(STRATEGIES)
+    assert sorted(choices("strategy")) == sorted(STRATEGIES)
 
 
 def test_every_setting_is_declared_in_full():
@@ -83,8 +60,6 @@ def test_options_are_frozen():
 
 def test_choices():
     assert choices("arch_policy") == ("random", "search")
-    assert set(available("env_name")) < set(choices("env_name")) and "toy" in choices(
-        "task"
-    )
+    assert "ant" in choices("env_name") and "toy" in choices("task")
     assert choices("freeze") == ("sampled", "default")
     assert choices("pop_size") == choices("seed") == choices("exp_name") == ()

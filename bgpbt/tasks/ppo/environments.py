@@ -1,8 +1,7 @@
 """Environments by name: each is built by a function of a file in the folder `envs`."""
 
 import sys
-from importlib.machinery import ModuleSpec, SourceFileLoader
-from importlib.util import module_from_spec
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +15,8 @@ from bgpbt.registry import ENVIRONMENT_FAMILIES, ENVIRONMENTS
 from bgpbt.tasks.ppo.adapted import adapted
 from bgpbt.tasks.ppo.own_environment import own_environment
 
+PACKAGE = "bgpbt_envs"
+
 
 def _folder() -> Path:
     """The folder `envs`: inside the installed package, or beside it in a checkout."""
@@ -25,10 +26,11 @@ def _folder() -> Path:
 
 
 def load_environment_file(stem: str) -> ModuleType:
-    """Imports `envs/<stem>.py` under a private name.
+    """Imports `envs/<stem>.py` as a module of a private package.
 
     The folder is not on the import path, so that none of its files can hide a package
-    of the same name.
+    of the same name. Its files are modules of a package of this name, and import each
+    other as such.
 
     Args:
       stem: the file's name without its ending.
@@ -36,20 +38,11 @@ def load_environment_file(stem: str) -> ModuleType:
     Returns:
       The module; the same one at every call.
     """
-    name = f"bgpbt_envs_{stem}"
-    if name in sys.modules:
-        return sys.modules[name]
-    path = str(_folder() / f"{stem}.py")
-    loader = SourceFileLoader(name, path)
-    module = module_from_spec(ModuleSpec(name, loader, origin=path))
-    module.__file__ = path
-    sys.modules[name] = module
-    try:
-        loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+    if PACKAGE not in sys.modules:
+        package = ModuleType(PACKAGE)
+        package.__path__ = [str(_folder())]
+        sys.modules[PACKAGE] = package
+    return import_module(f"{PACKAGE}.{stem}")
 
 
 def environment_names() -> dict[str, tuple[str, ...]]:

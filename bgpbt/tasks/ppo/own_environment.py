@@ -1,6 +1,7 @@
 """`-e path/to/file.py:function`: an environment of a user's file."""
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -26,7 +27,8 @@ def own_environment(
     Raises:
       BadInput: it cannot be built, or is none.
     """
-    with load("quiet").quiet_packages():
+    brax_is_used = "brax" in _text(word)
+    with load("quiet").quiet_brax() if brax_is_used else nullcontext():
         function = resolve("env_name", word, {})
         asked = arguments_of(function)
         make = partial(function, **{k: v for k, v in settings.items() if k in asked})
@@ -36,6 +38,12 @@ def own_environment(
     made = adapted(word, made)
     wrap = partial(guarded, "env_name", word)
     return made._replace(reset=wrap("reset", made.reset), step=wrap("step", made.step))
+
+
+def _text(word: str) -> str:
+    """The user's file as text; "" where it cannot be read, which `resolve` answers."""
+    path = Path(word.rpartition(":")[0])
+    return path.read_text(errors="ignore") if path.is_file() else ""
 
 
 def _wrapped(

@@ -1,0 +1,96 @@
+"""Which environment runs on which of Brax's engines, as a table.
+
+`python scripts/backends.py FILE.json [--envs NAME ...] [--backends NAME ...]`
+
+Each cell builds the environment, and eight of it play 100 random actions each, as the
+check of a user's own environment does: everything must stay finite, the same key must
+give the same states, and a saved state must go on as the one in memory. A cell that
+stands in the file is not played again.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bgpbt.assembly.environment_contract import check_environment
+from bgpbt.cli.command import prepare_jax
+from bgpbt.config.errors import BadInput
+from bgpbt.config.options import choices
+from bgpbt.registry import ENVIRONMENTS
+from bgpbt.tasks.ppo.environments import make_environment
+from scripts.benchmarks import flags
+from scripts.benchmarks.cases import small_options
+
+ON_BRAX = tuple(name for name in ENVIRONMENTS if name != "goal")
+RUNS = "runs"
+
+
+def parser() -> flags.Parser:
+    """The flags."""
+    result = flags.Parser(__doc__)
+    result.add_argument("file", type=Path, metavar="FILE.json", help="of the cells")
+    result.add_argument(
+        "--envs", nargs="+", choices=ON_BRAX, default=ON_BRAX, metavar="NAME"
+    )
+    backends = choices("backend")
+    result.add_argument(
+        "--backends", nargs="+", choices=backends, default=backends, metavar="NAME"
+    )
+    return result
+
+
+def cell(name: str, backend: str) -> dict:
+    """What became of an environment on an engine.
+
+    Returns:
+      `answer`, `RUNS` or the line that says what is wrong, and `seconds`, most of them
+      compilation.
+    """
+    began = time.monotonic()
+    try:
+        check_environment(name, make_environment(name, backend=backend))
+        answer = RUNS
+    except BadInput as error:
+        answer = str(error)
+    return {"answer": answer, "seconds": round(time.monotonic() - began, 1)}
+
+
+def table(cells: dict[str, dict]) -> str:
+    """The cells as a table in Markdown, and what is wrong under it."""
+    backends = choices("backend")
+    lines = [f"| environment | {' | '.join(backends)} |", "|---" * 5 + "|"]
+    reasons = []
+    for name in ON_BRAX:
+        words = []
+        for backend in backends:
+            answer = cells.get(f"{name} {backend}", {"answer": "not tried"})["answer"]
+            known = answer in (RUNS, "not tried")
+            words.append(answer if known else f"no ({len(reasons) + 1})")
+            if not known:
+                reasons.append(f"{len(reasons) + 1}. {name} on {backend}: {answer}")
+        lines.append(f"| {name} | {' | '.join(words)} |")
+    return "\n".join([*lines, "", *reasons])
+
+
+@flags.answered
+def main(argv: list[str]) -> int:
+    """Plays the cells that are not there yet, and prints the table."""
+    args = parser().parse_args(argv)
+    prepare_jax(small_options(True))
+    cells = json.loads(args.file.read_text()) if args.file.is_file() else {}
+    for name in args.envs:
+        for backend in args.backends:
+            key = f"{name} {backend}"
+            if key not in cells:
+                cells[key] = cell(name, backend)
+                print(f"{key}: {cells[key]}", file=sys.stderr, flush=True)
+                args.file.write_text(json.dumps(cells, indent=1) + "\n")
+    print(table(cells))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
