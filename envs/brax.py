@@ -29,7 +29,7 @@ def make(name: str, *, backend: str, episode_length: int, action_repeat: int) ->
       action_repeat: environment steps per action.
     """
     return wrap(
-        _load(name, backend),
+        load(name, backend),
         name=name,
         episode_length=episode_length,
         action_repeat=action_repeat,
@@ -82,8 +82,12 @@ def _check_unwrapped(name: str, brax_env: Any) -> None:
         inside = vars(inside).get("env")
 
 
-def _load(name: str, backend: str) -> Any:
+def load(name: str, backend: str) -> Any:
     """Brax's environment, or ours on Brax: that of `envs/<name>.py`.
+
+    Args:
+      name: Brax's name of the environment, or ours.
+      backend: physics pipeline, one of `BACKENDS`.
 
     Raises:
       BadInput: it does not run on this backend.

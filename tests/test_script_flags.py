@@ -16,6 +16,7 @@ from scripts import (
     fitness_ways,
     learning_small,
     pbt_vs_random_mnist,
+    ppo_parity,
     schedule_replay,
     toy_trajectories,
     witness,
@@ -33,6 +34,7 @@ SCRIPTS = [
     fitness_ways,
     learning_small,
     pbt_vs_random_mnist,
+    ppo_parity,
     schedule_replay,
     toy_trajectories,
     witness,
@@ -69,6 +71,16 @@ def refusal(module, *words: object) -> str:
 def test_files_to_write_must_have_a_folder(tmp_path):
     for path in (tmp_path, tmp_path / "missing" / "x.json"):
         assert f"--json: {path} is" in refusal(learning_small, "--json", path)
+
+
+def test_folders_may_be_new_but_not_in_a_file_or_nowhere(tmp_path):
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "missing" / "results"):
+        said = refusal(ppo_parity, "--results", path)
+        assert f"--results: {path} is" in said and "no folder" in said
+    for path in (tmp_path, tmp_path / "new"):
+        args = ppo_parity.parser().parse_args(["--results", str(path)])
+        assert args.results == path
 
 
 @pytest.mark.parametrize(
@@ -116,6 +128,7 @@ def test_files_to_write_must_have_a_folder(tmp_path):
             "--seeds 3 2",
             "argument --seeds: none from 3 to before 2, give a larger END",
         ),
+        (ppo_parity, "--tasks ant", "argument --tasks: invalid choice: 'ant'"),
         (
             benchmark,
             "population --repeats 0",
@@ -145,6 +158,7 @@ def test_pictures_have_a_suffix_that_can_be_drawn(name, tmp_path):
         [compare_strategies, "--figure"],
         [distillation, "--figure"],
         [pbt_vs_random_mnist, "--figure"],
+        [ppo_parity, "--figure"],
         [schedule_replay, "RUN", "--figure"],
         [toy_trajectories],
     ):
@@ -204,6 +218,7 @@ def test_a_table_of_the_same_kind_is_taken(module, tmp_path):
         (pbt_vs_random_mnist, "--problem mnist"),
         (distillation, "--most 1000"),
         (fitness_ways, "--episodes 8"),
+        (ppo_parity, "--tasks hopper"),
         (benchmark, "--members 4"),
     ],
 )

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from toys import share
@@ -111,6 +112,26 @@ def test_distillation_runs(quick, tmp_path):
     assert rows.groupby(["arm", "seed"])["steps"].max().nunique() == 1
     assert (rows["teacher_steps"] > 0).all()
     assert (tmp_path / "d.png").stat().st_size > 5_000
+
+
+@pytest.mark.scripts
+def test_the_two_ppos_are_compared_and_what_is_there_is_not_run(quick, tmp_path):
+    results = tmp_path / "results"
+    places = ["--results", str(results), "--save_dir", str(tmp_path / "runs")]
+    written = quick("ppo_parity", *places, "--figure", str(tmp_path / "p.png"))
+    assert (tmp_path / "p.png").stat().st_size > 5_000
+    cells = {path.name: json.loads(path.read_text()) for path in results.iterdir()}
+    name = "inverted_pendulum_{}.json".format
+    arms = ("bgpbt_9000_to_9001", "brax_9000", "brax_9001")
+    assert set(cells) == set(map(name, arms))
+    assert all(cell["steps"] == [0, 960, 1920] for cell in cells.values())
+    brax = [cells[name(arm)]["returns"][0] for arm in arms[1:]]
+    for returns in (brax, cells[name(arms[0])]["returns"]):
+        assert np.shape(returns) == (2, 3) and returns[0] != returns[1]
+    times = {path: path.stat().st_mtime_ns for path in results.iterdir()}
+    again = quick("ppo_parity", *places)
+    assert again["figures"] == written["figures"]
+    assert times == {path: path.stat().st_mtime_ns for path in results.iterdir()}
 
 
 @pytest.mark.scripts

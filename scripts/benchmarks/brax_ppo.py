@@ -50,14 +50,14 @@ def _replicate(tree, devices):
 
 
 def _brax():
-    """Brax's environments, trainer and networks, quietly, with the shim in place."""
+    """Brax's trainer and networks, quietly, with the shim in place."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         import jax
-        from brax import envs
-        from brax.training.agents.ppo import networks, train
+        from brax.training.agents.ppo import networks
+        from brax.training.agents.ppo import train as trainer
     jax.device_put_replicated = _replicate
-    return envs, train, networks
+    return trainer, networks
 
 
 def settings(options: "Options", **changes) -> dict:
@@ -84,17 +84,27 @@ def settings(options: "Options", **changes) -> dict:
     } | changes
 
 
-def _train(arguments: dict, **more):
-    """Brax's trainer, with our defaults for what `arguments` leaves open."""
-    envs, train, networks = _brax()
+def train(arguments: dict, **more):
+    """Brax's trainer, with our defaults for what `arguments` leaves open.
+
+    Args:
+      arguments: from `settings`.
+      **more: further arguments of the trainer.
+
+    Returns:
+      What makes a policy of weights, the weights, and the metrics of the end.
+    """
+    from bgpbt.tasks.ppo.environments import load_environment_file
+
+    trainer, networks = _brax()
     rest = dict(arguments)
-    env = envs.get_environment(rest.pop("env_name"), backend=rest.pop("backend"))
+    env = load_environment_file("brax").load(rest.pop("env_name"), rest.pop("backend"))
     factory = partial(
         networks.make_ppo_networks,
         policy_hidden_layer_sizes=tuple(rest.pop("policy_layers")),
         value_hidden_layer_sizes=tuple(rest.pop("value_layers")),
     )
-    return train.train(env, network_factory=factory, **(USUAL | rest | more))
+    return trainer.train(env, network_factory=factory, **(USUAL | rest | more))
 
 
 def serve(arguments: dict, stretch: int) -> None:
@@ -110,7 +120,7 @@ def serve(arguments: dict, stretch: int) -> None:
             if not sys.stdin.readline():
                 sys.exit(0)
 
-    _train(
+    train(
         arguments,
         num_timesteps=STRETCHES * stretch,
         num_evals=STRETCHES + 1,
@@ -124,7 +134,7 @@ def finish(arguments: dict, num_timesteps: int) -> None:
 
     One evaluation is Brax's default.
     """
-    _, _, metrics = _train(arguments, num_timesteps=num_timesteps, num_evals=1)
+    _, _, metrics = train(arguments, num_timesteps=num_timesteps, num_evals=1)
     episode_return = float(metrics["eval/episode_reward"])
     print(json.dumps({"episode_return": episode_return}), flush=True)
 

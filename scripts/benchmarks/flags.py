@@ -180,6 +180,18 @@ def output(text: str) -> Path:
     return path
 
 
+def folder(text: str) -> Path:
+    """A folder that is there, or can be made where it is asked for."""
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is no folder")
+    if not path.exists() and not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(
+            f"{text} is in {path.parent}, which is no folder"
+        )
+    return path
+
+
 def picture(text: str) -> Path:
     """A file that a figure can be drawn to."""
     # Imported here because not every script draws.

@@ -1,7 +1,7 @@
 """Means over seeds with their bootstrap intervals, and how they are drawn."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -33,6 +33,28 @@ def interval(
     """
     drawn = np.random.default_rng(0).choice(values, (DRAWS, len(values)))
     low, high = np.quantile(statistic(drawn), [0.025, 0.975])
+    return low, high
+
+
+def difference_interval(first: np.ndarray, second: np.ndarray) -> tuple[Any, Any]:
+    """95 % bootstrap interval of a difference of means of two independent samples.
+
+    Each sample is drawn by itself; the draws are always equal.
+
+    Args:
+      first: one for each seed. Shape `[S, ...]`.
+      second: what is subtracted; its seeds have nothing to do with those of `first`.
+        Shape `[R, ...]`.
+
+    Returns:
+      The ends, each of shape `[...]`.
+    """
+    rng = np.random.default_rng(0)
+    ours, theirs = (
+        x[rng.integers(len(x), size=(DRAWS, len(x)))].mean(axis=1)
+        for x in (first, second)
+    )
+    low, high = np.quantile(ours - theirs, [0.025, 0.975], axis=0)
     return low, high
 
 
