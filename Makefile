@@ -15,7 +15,7 @@ PYTEST = XLA_FLAGS="$$XLA_FLAGS $$($(BIN)/python tests/compile_flags.py)" \
 	$(BIN)/python -m pytest
 STAMP = $(VENV)/.installed-$(ACCEL)
 
-.PHONY: setup run test test-long test-scripts test-extras test-gymnax test-full lint docs
+.PHONY: setup run test test-long test-scripts test-extras test-families test-full lint docs
 
 setup: $(STAMP)
 
@@ -29,7 +29,7 @@ run: setup
 	$(BIN)/python main.py -c configs/ant_small.yaml -exist overwrite
 
 test: setup lint
-	$(PYTEST) -m "not long and not scripts and not gpytorch and not package and not gymnax" $(PARALLEL)
+	$(PYTEST) -m "not long and not scripts and not gpytorch and not package and not gymnax and not playground" $(PARALLEL)
 
 # What is too long for `make test`. A worker that has nothing left takes half of what
 # the other has: few tests are long, and their files unequal.
@@ -45,15 +45,16 @@ test-extras: setup
 	$(PIP) "torch==2.13.0" gpytorch --retries 1 --extra-index-url https://download.pytorch.org/whl/cpu
 	$(BIN)/python -m pytest -m "gpytorch or package" $(PARALLEL)
 
-# Environments of gymnax, in a virtual environment of their own.
-test-gymnax:
-	$(MAKE) setup VENV=$(VENV)-gymnax
-	$(VENV)-gymnax/bin/python -m pip install --quiet "gymnax>=1.0.1,<2" "six>=1.16"
-	XLA_FLAGS="$$XLA_FLAGS $$($(VENV)-gymnax/bin/python tests/compile_flags.py)" \
-		$(VENV)-gymnax/bin/python -m pytest -m gymnax -n 2 --dist worksteal
+# Environments of gymnax and of MuJoCo Playground, in a virtual environment of their own.
+FAMILIES = $(VENV)-families
+test-families:
+	$(MAKE) setup VENV=$(FAMILIES)
+	$(FAMILIES)/bin/python -m pip install --quiet "gymnax>=1.0.1,<2" "six>=1.16" "playground>=0.2,<0.3"
+	XLA_FLAGS="$$XLA_FLAGS $$($(FAMILIES)/bin/python tests/compile_flags.py)" \
+		$(FAMILIES)/bin/python -m pytest -m "gymnax or playground" -n 2 --dist worksteal
 
 test-full: setup lint
-	$(BIN)/python -m pytest -m "not gpytorch and not package and not gymnax" $(PARALLEL)
+	$(BIN)/python -m pytest -m "not gpytorch and not package and not gymnax and not playground" $(PARALLEL)
 
 lint: setup
 	$(BIN)/ruff check .

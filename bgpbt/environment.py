@@ -110,6 +110,10 @@ class Env(NamedTuple):
     # What can be searched of the environment itself, such as weights of rewards: in
     # training members have values of their own, elsewhere the defaults hold.
     knobs: SearchSpace = NO_KNOBS
+    # Which parts of `EnvState.physics` the next step reads, as a tree of them: only
+    # these are kept from step to step, and saved. None: all. What is left out is NaN
+    # when a step begins, or 0 where it is no float.
+    saved: Callable[[PyTree], PyTree] | None = None
 
     @property
     def action_shape(self) -> jax.ShapeDtypeStruct:

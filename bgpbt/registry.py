@@ -51,7 +51,10 @@ ENVIRONMENTS = dict.fromkeys(
 ) | {"goal": "goal:make"}
 # Environments of other packages by name, `-e PREFIX:NAME`: the prefix, and the function
 # that builds one from its name in the package.
-ENVIRONMENT_FAMILIES = {"gymnax": "gymnax:make"}
+ENVIRONMENT_FAMILIES = {
+    "gymnax": "gymnax:make",
+    "playground": "mujoco_playground:make",
+}
 # Packages whose environments a user's file may give: `wrap` in the file of `envs` with
 # the package's name makes ours of them.
-ENVIRONMENT_PACKAGES = ("brax", "gymnax")
+ENVIRONMENT_PACKAGES = ("brax", "gymnax", "mujoco_playground")

@@ -50,9 +50,17 @@ class Result:
 
     @property
     def has_renderer(self) -> bool:
-        """Whether the task acts in an environment with bodies."""
+        """Whether the task acts in an environment with bodies that can be drawn."""
+        return not self._why_not_drawn
+
+    @property
+    def _why_not_drawn(self) -> str:
         playback = self.task.playback
-        return playback is not None and playback.env.system is not None
+        if playback is None or playback.env.system is None:
+            return "there are no bodies to draw"
+        from bgpbt.viz.render.scene import why_not_drawn
+
+        return why_not_drawn(playback.env.system)
 
     def policy(self) -> Policy:
         """The reported member's policy.
@@ -113,12 +121,13 @@ class Result:
           Its path.
 
         Raises:
-          BadInput: the environment has no bodies to draw, or the state cannot be read.
+          BadInput: the environment has no bodies that can be drawn, or the state cannot
+            be read.
         """
         state = self.load()
         playback = self.task.playback
-        if playback is None or not self.has_renderer:
-            raise BadInput(f"{self.task.name}: there are no bodies to draw")
+        if playback is None or self._why_not_drawn:
+            raise BadInput(f"{self.task.name}: {self._why_not_drawn}")
         from bgpbt.film import film_policy
 
         path = path or self.path / GIF

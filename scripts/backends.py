@@ -18,13 +18,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bgpbt.assembly.environment_contract import check_environment
 from bgpbt.cli.command import prepare_jax
 from bgpbt.config.errors import BadInput
-from bgpbt.config.options import choices
 from bgpbt.registry import ENVIRONMENTS
-from bgpbt.tasks.ppo.environments import make_environment
+from bgpbt.tasks.ppo.environments import load_environment_file, make_environment
 from scripts.benchmarks import flags
 from scripts.benchmarks.cases import small_options
 
-ON_BRAX = tuple(name for name in ENVIRONMENTS if name != "goal")
+BACKENDS = load_environment_file("brax").BACKENDS
+ON_BRAX = tuple(name for name, file in ENVIRONMENTS.items() if file == "brax:make")
 RUNS = "runs"
 
 
@@ -35,9 +35,8 @@ def parser() -> flags.Parser:
     result.add_argument(
         "--envs", nargs="+", choices=ON_BRAX, default=ON_BRAX, metavar="NAME"
     )
-    backends = choices("backend")
     result.add_argument(
-        "--backends", nargs="+", choices=backends, default=backends, metavar="NAME"
+        "--backends", nargs="+", choices=BACKENDS, default=BACKENDS, metavar="NAME"
     )
     return result
 
@@ -60,12 +59,11 @@ def cell(name: str, backend: str) -> dict:
 
 def table(cells: dict[str, dict]) -> str:
     """The cells as a table in Markdown, and what is wrong under it."""
-    backends = choices("backend")
-    lines = [f"| environment | {' | '.join(backends)} |", "|---" * 5 + "|"]
+    lines = [f"| environment | {' | '.join(BACKENDS)} |", "|---" * 5 + "|"]
     reasons = []
     for name in ON_BRAX:
         words = []
-        for backend in backends:
+        for backend in BACKENDS:
             answer = cells.get(f"{name} {backend}", {"answer": "not tried"})["answer"]
             known = answer in (RUNS, "not tried")
             words.append(answer if known else f"no ({len(reasons) + 1})")

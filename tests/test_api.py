@@ -115,11 +115,12 @@ def test_a_finished_run_given_again_compiles_nothing(
         return result.path / "policy.gif"
 
     monkeypatch.setattr(Result, "render", render)
+    monkeypatch.setattr(Result, "has_renderer", True)
     monkeypatch.setattr(
         BackgroundCompile, "begin", lambda self: begun.append(self) or begin(self)
     )
-    bodies = SimpleNamespace(system="bodies")
-    task = quadratic()._replace(playback=Playback(env=bodies, policy=None))
+    playback = Playback(env=SimpleNamespace(system="bodies"), policy=None)
+    task = quadratic()._replace(playback=playback)
     options = two_rounds(tmp_path, render=True)
     first = bgpbt.run(options, task)
     assert rendered == [first.path] and begun and compilations

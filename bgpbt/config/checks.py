@@ -97,4 +97,21 @@ def check_space(options: Settings) -> None:
             raise BadInput(f"fix: {name} is also in space, give one of them", "fix")
 
 
-CHECKS = (check_space, check_population, check_budget, check_freeze, check_generations)
+def check_physics(options: Settings) -> None:
+    """Brax has no physics in Warp."""
+    if options.task == "ppo" and options.in_brax and options.backend == "warp":
+        raise BadInput(
+            f"backend: warp is for playground:NAME, {options.env_name} is of Brax; "
+            "give generalized, positional, spring or mjx",
+            "backend",
+        )
+
+
+CHECKS = (
+    check_physics,
+    check_space,
+    check_population,
+    check_budget,
+    check_freeze,
+    check_generations,
+)

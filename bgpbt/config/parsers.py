@@ -154,7 +154,7 @@ def named_function(value: Any, setting: str) -> str:
     word = str(value)
     family, _, name = word.partition(":")
     in_family = setting == "env_name" and family in ENVIRONMENT_FAMILIES and name
-    if value not in TABLES[setting] and not in_family and user_file(word) is None:
+    if word not in TABLES[setting] and not in_family and user_file(word) is None:
         close = nearest(word, tuple(TABLES[setting]))
         families = [f"{x}:NAME" for x in ENVIRONMENT_FAMILIES if setting == "env_name"]
         others = " or ".join([*families, "path/to/file.py:function"])

@@ -68,10 +68,12 @@ class Settings(BaseModel):
         None, "which of the task's problems; none: its first"
     )
     env_name: parsers.EnvName = _problem(
-        "ant", "environment, gymnax:NAME, or path/to/file.py:function", "-e"
+        "ant",
+        "environment, gymnax:NAME, playground:NAME, or path/to/file.py:function",
+        "-e",
     )
-    backend: Literal["generalized", "positional", "spring", "mjx"] = _problem(
-        "spring", "physics engine", "-b"
+    backend: Literal["generalized", "positional", "spring", "mjx", "warp"] = _problem(
+        "spring", "physics engine; warp is for playground:NAME alone", "-b"
     )
     alg_name: Literal["ppo", "sgd", "adam"] = _problem(
         "ppo", "how one member learns: agents by ppo, classifiers by the others", "-a"
@@ -284,7 +286,17 @@ class Settings(BaseModel):
 
     @property
     def has_backend(self) -> bool:
-        """Whether the environment is one of Brax by name, whose physics are chosen."""
+        """Whether the setting chooses the physics of the environment.
+
+        Those of Brax have several, those of Playground also MuJoCo Warp.
+        """
+        if self.in_brax:
+            return True
+        return self.env_name.startswith("playground:") and self.backend == "warp"
+
+    @property
+    def in_brax(self) -> bool:
+        """Whether the environment is one of Brax by name."""
         return ENVIRONMENTS.get(self.env_name, "").startswith("brax:")
 
     @property

@@ -6,6 +6,7 @@ import platform
 import sys
 import uuid
 from importlib import import_module, metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from bgpbt.types import Task
 
 # Packages whose versions change numbers, by task.
 TASK_PACKAGES = {"classification": ("flax", "sklearn")}
+# Beside a package of environments, what computes their physics.
+PHYSICS_PACKAGES = {"mujoco_playground": ("mujoco", "mujoco-mjx")}
 
 
 def environment(options: Options, device_layout: DeviceLayout) -> dict[str, Any]:
@@ -47,10 +50,12 @@ def environment(options: Options, device_layout: DeviceLayout) -> dict[str, Any]
     }
 
 
-def _version(module: str) -> str:
-    """A module's version; one that does not say it has the name of its package."""
-    said = getattr(import_module(module), "__version__", None)
-    return said or metadata.version(module)
+def _version(name: str) -> str:
+    """The version of a module, or of a package that has another name."""
+    module = import_module(name) if find_spec(name) else None
+    said = getattr(module, "__version__", None)
+    packages = {} if said else metadata.packages_distributions()
+    return said or metadata.version(packages.get(name, [name])[0])
 
 
 def _environment_packages(name: str) -> list[str]:
@@ -60,7 +65,8 @@ def _environment_packages(name: str) -> list[str]:
         return [stem] if stem in ENVIRONMENT_PACKAGES else []
     family = name.partition(":")[0]
     if family in ENVIRONMENT_FAMILIES:
-        return [family]
+        stem = ENVIRONMENT_FAMILIES[family].partition(":")[0]
+        return [stem, *PHYSICS_PACKAGES.get(stem, ())]
     return [package for package in ENVIRONMENT_PACKAGES if package in sys.modules]
 
 

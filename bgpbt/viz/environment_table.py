@@ -4,6 +4,7 @@ import textwrap
 
 from bgpbt.environment import Env
 from bgpbt.viz.formatting import columns
+from bgpbt.viz.render.scene import why_not_drawn
 from bgpbt.viz.space_table import space_table
 
 NONE = ["  none"]
@@ -72,10 +73,14 @@ def _indented(text: str) -> list[str]:
 
 
 def _row(env: Env) -> tuple[str, str, str, str]:
+    picture = "no"
+    if env.system is not None:
+        problem = why_not_drawn(env.system)
+        picture = f"no: {problem}" if problem else "yes"
     kind = "choices" if env.discrete else "numbers in [-1, 1]"
     return (
         f"{env.observation_size} numbers",
         f"{env.action_size} {kind}",
         f"at most {env.episode_length} steps",
-        "yes" if env.system is not None else "no",
+        picture,
     )

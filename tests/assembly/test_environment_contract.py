@@ -26,7 +26,9 @@ def env(reset=reset, step=step, **others):
     return Env("mine", 1, 1, 1000, 1, 1.0, reset, step)._replace(**others)
 """
 BODIES = {
-    "gives dict, not a bgpbt.environment.Env nor one of brax, gymnax": "return {}",
+    "not a bgpbt.environment.Env nor one of brax, gymnax, mujoco_playground": (
+        "return {}"
+    ),
     "the function raises ZeroDivisionError: division by zero, line 18": "return 1 / 0",
     "step raises TypeError": "return env(step=lambda state: state)",
     "reset gives an array [1], not an EnvState": (

@@ -45,6 +45,7 @@ from command_lines import refusal
         ("--seed 0 -1", "seed: -1 lies outside"),
         ("-e anr", "env_name: unknown 'anr', nearest: ant"),
         ("-b sprung", "backend: unknown 'sprung', nearest: spring"),
+        ("-b warp", "backend: warp is for playground:NAME, ant is of Brax"),
         ("-o randon", "strategy: unknown 'randon', nearest: random"),
         ("-ni 4", "n_init: 4 is below pop_size 8"),
         ("-te 2_000_000", "t_ready_end: 2000000 is above t_ready"),

@@ -117,6 +117,9 @@ def test_what_an_environment_says_itself(tmp_path):
         return [line.split()[0] for line in notices(options, given, lengths)]
 
     assert told("gymnax:CartPole-v1") == ["episode_length", "backend"]
+    playground = "playground:WalkerRun"
+    assert told(playground, episode_length=50) == ["backend"]
+    assert told(playground, episode_length=50, backend="warp") == []
     assert told(f"{file}:own", episode_length=50) == ["backend"]
     assert told(f"{file}:asks", action_repeat=2) == ["episode_length", "action_repeat"]
     assert told("goal", episode_length=50) == ["backend"]

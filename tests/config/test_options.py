@@ -10,7 +10,7 @@ from bgpbt.tasks.ppo.environments import load_environment_file
 def test_environments_are_those_of_envs():
     assert sorted(choices("env_name")) == sorted(ENVIRONMENTS)
     brax = load_environment_file("brax")
-    assert set(choices("backend")) == set(brax.BACKENDS)
+    assert set(choices("backend")) == {*brax.BACKENDS, "warp"}
 
 
 def test_strategies_are_those_of_the_package():

@@ -145,7 +145,7 @@ def test_refused_layers(name, value, problem):
         ({"env_name": "gym:CartPole-v1"}, "or path/to/file.py:function"),
         ({"env_name": "mine.py"}, "or path/to/file.py:function"),
         ({"backend": "Spring"}, "backend: unknown 'Spring', nearest: spring"),
-        ({"backend": "native"}, "known: generalized, positional, spring, mjx"),
+        ({"backend": "native"}, "known: generalized, positional, spring, mjx, warp"),
         ({"strategy": "pbtt"}, "strategy: unknown 'pbtt', nearest: pbt"),
         ({"strategy": "mine.py"}, "or path/to/file.py:function"),
         ({"strategy": "mine.txt:f"}, "or path/to/file.py:function"),

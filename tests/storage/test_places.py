@@ -30,6 +30,11 @@ from bgpbt.storage.store import RunStore
             },
             "a/b/reacher_mjx_random_hpo/seed_3",
         ),
+        ({"env_name": "playground:WalkerRun"}, "runs/WalkerRun_pbt_hpo/seed_3"),
+        (
+            {"env_name": "playground:WalkerRun", "backend": "warp"},
+            "runs/WalkerRun_warp_pbt_hpo/seed_3",
+        ),
     ],
 )
 def test_folder(settings, expected):

@@ -359,6 +359,12 @@ def test_what_is_invisible_is_not_drawn():
         render.scene(model(ghost))
 
 
+def test_what_keeps_a_model_from_being_drawn_is_told():
+    drum = '<geom name="drum" type="cylinder" size="1 1"/>'
+    assert render.why_not_drawn(model(BALL)) == ""
+    assert "cannot draw geom 'drum': only" in render.why_not_drawn(model(BALL + drum))
+
+
 def test_a_model_without_a_plane_gets_a_floor_below_its_reach():
     assert (
         render.scene(

@@ -2,10 +2,13 @@
 
 Observations of any form become one vector of floats, which holds whole numbers up to
 2^24. Arrays lose their weak types, which would make the second call of a program
-another program. Typed keys become plain numbers, which can be saved.
+another program. Typed keys become plain numbers, which can be saved. Of physics, only
+what the environment declares is kept.
 """
 
 import numbers
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, NoReturn
 
@@ -37,7 +40,8 @@ def adapted(word: str, env: Env) -> Env:
     knobs = _knob_shapes(env)
     shapes = call("reset", jax.eval_shape, env.reset, key, *knobs)
     _check_state(word, "reset", shapes)
-    result = _Adapted(env, shapes)
+    paths = None if env.saved is None else _saved_paths(word, env.saved, shapes.physics)
+    result = _Adapted(env, shapes, paths)
     observation_size = sum(x.size for x in jax.tree.leaves(shapes.obs))
     if env.observation_size != observation_size:
         _refuse(
@@ -53,7 +57,33 @@ def adapted(word: str, env: Env) -> Env:
         reset=result.reset,
         step=result.step,
         pose=env.pose and result.pose,
+        saved=None,
     )
+
+
+@dataclass(frozen=True)
+class _Leaf:
+    """Stands for an array of physics while an environment says which ones it keeps."""
+
+    path: str
+
+
+def _saved_paths(
+    word: str, saved: Callable[[PyTree], PyTree], physics: PyTree
+) -> tuple[str, ...]:
+    """The paths of the arrays that an environment's `saved` chooses."""
+    marks = jax.tree_util.tree_map_with_path(
+        lambda path, _: _Leaf(_path(path)), physics
+    )
+    call = partial(call_user_code, "env_name", word, "saved")
+    chosen = jax.tree.leaves(call(saved, marks))
+    if strange := [kind_of(x) for x in chosen if not isinstance(x, _Leaf)]:
+        _refuse(word, f"saved gives {strange[0]}, give parts of physics as they are")
+    return tuple(leaf.path for leaf in chosen)
+
+
+def _path(path: tuple) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator=".")
 
 
 def _knob_shapes(env: Env) -> tuple[Hyperparams, ...]:
@@ -100,7 +130,8 @@ def _check_sizes(word: str, env: Env) -> None:
         _refuse(word, f"name is {env.name!r}, give text")
     if (env.system is None) != (env.pose is None):
         _refuse(word, "system and pose come together, give both or none")
-    for field in ("reset", "step"):
+    functions = ["reset", "step"] + (["saved"] if env.saved is not None else [])
+    for field in functions:
         if not callable(getattr(env, field)):
             _refuse(word, f"{field} is no function")
 
@@ -132,19 +163,42 @@ class _Adapted(NamedTuple):
 
     env: Env
     shapes: EnvState  # of its author's states
+    # Paths of the arrays of physics that the trainer keeps; None: all.
+    saved: tuple[str, ...] | None
 
     def for_trainer(self, state: EnvState) -> EnvState:
         """A state as the trainer keeps it."""
         return of_right_types(state)._replace(
-            physics=jax.tree.map(_for_trainer, state.physics),
+            physics=self.kept(jax.tree.map(_for_trainer, state.physics)),
             obs=_vector(state.obs),
+        )
+
+    def kept(self, physics: PyTree) -> PyTree:
+        """What is kept of physics: all, or arrays by their paths."""
+        if self.saved is None:
+            return physics
+        leaves = jax.tree_util.tree_leaves_with_path(physics)
+        by_path = {_path(path): leaf for path, leaf in leaves}
+        return {path: by_path[path] for path in self.saved}
+
+    def completed(self, kept: PyTree) -> PyTree:
+        """Physics again, with what no step may read for the arrays left out."""
+        if self.saved is None:
+            return kept
+        return jax.tree_util.tree_map_with_path(
+            lambda path, shape: kept.get(_path(path), _unread(shape)),
+            jax.eval_shape(
+                lambda x: jax.tree.map(_for_trainer, x), self.shapes.physics
+            ),
         )
 
     def for_author(self, state: EnvState) -> EnvState:
         """A state as its author gave it."""
         shapes = self.shapes
         return state._replace(
-            physics=jax.tree.map(_for_author, shapes.physics, state.physics),
+            physics=jax.tree.map(
+                _for_author, shapes.physics, self.completed(state.physics)
+            ),
             obs=_tree(state.obs, shapes.obs),
             metrics=jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes.metrics),
         )
@@ -173,6 +227,12 @@ def _for_trainer(x: Any) -> Array:
     """An array that can be saved: of a strong type, and a key as its numbers."""
     x = strong(x)
     return jax.random.key_data(x) if _is_key(x) else x
+
+
+def _unread(shape: Any) -> Array:
+    """An array in the place of one that is not kept: who reads it, notices."""
+    is_float = jnp.issubdtype(shape.dtype, jnp.inexact)
+    return jnp.full(shape.shape, jnp.nan if is_float else 0, shape.dtype)
 
 
 def _for_author(shape: Any, x: Array) -> Array:

@@ -46,7 +46,7 @@ def load_environment_file(stem: str) -> ModuleType:
 
 
 def environment_names() -> dict[str, tuple[str, ...]]:
-    """The names of all environments, by the file of `envs` that builds them.
+    """The names of all environments, by their family or the file that builds them.
 
     Those of a family have its prefix; a family that is not installed has none.
     """
@@ -56,7 +56,7 @@ def environment_names() -> dict[str, tuple[str, ...]]:
     for prefix, function in ENVIRONMENT_FAMILIES.items():
         stem = function.partition(":")[0]
         inside = load_environment_file(stem).names()
-        found.setdefault(stem, []).extend(f"{prefix}:{name}" for name in inside)
+        found[prefix] = [f"{prefix}:{name}" for name in inside]
     return {stem: tuple(names) for stem, names in found.items()}
 
 

@@ -1,4 +1,4 @@
-"""What is rendered: a Brax model's geoms, its floor, and a camera that suits them."""
+"""What is rendered: a model's geoms, its floor, and a camera that suits them."""
 
 import math
 from typing import Any, NamedTuple
@@ -54,7 +54,8 @@ def scene(sys) -> Scene:
     A model without a plane gets a floor below its reach.
 
     Args:
-      sys: a `brax.base.System`.
+      sys: a `brax.base.System`, or what has its `mj_model`, `init_q` and
+        `link_parents`.
 
     Returns:
       The scene.
@@ -79,6 +80,19 @@ def scene(sys) -> Scene:
         colour=_colours(sys.link_parents)[model.geom_bodyid[solid]],
         **_framing(model, data, moving, planes),
     )
+
+
+def why_not_drawn(sys) -> str:
+    """What keeps a model from being rendered, in words; "" where nothing does.
+
+    Args:
+      sys: as in `scene`.
+    """
+    try:
+        scene(sys)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _visible_geoms(model) -> tuple[np.ndarray, np.ndarray]:

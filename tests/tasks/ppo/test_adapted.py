@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bgpbt.assembly.environment_contract import check_environment
 from bgpbt.config.errors import BadInput
 from bgpbt.environment import Env, EnvState, repeated
 from bgpbt.storage.checkpoints import read_checkpoint, write_checkpoint
@@ -237,3 +238,55 @@ def test_a_repeated_step_stops_paying_where_the_clock_runs_out():
     assert float(second.reward) == 1
     assert [float(x.metrics["even"]) for x in (first, second)] == [1, 1]
     assert (bool(second.truncated), bool(second.terminated)) == (True, False)
+
+
+def heavy(**changes) -> Env:
+    """A place, and arrays that each step computes anew: a map, and its number."""
+
+    def state(place):
+        physics = {"place": place, "map": place * jnp.ones((50, 20)), "number": 7}
+        return EnvState(physics, place[None], place, False)
+
+    def step(before, action):
+        return state(before.physics["place"] + 0.1 * action[0])
+
+    env = Env("heavy", 1, 1, 1000, 1, 1.0, lambda key: state(jnp.ones(())), step)
+    return env._replace(**changes)
+
+
+def test_only_what_is_declared_is_kept_and_steps_are_the_same(tmp_path):
+    """Saved, read and stepped equals the uninterrupted one, and one that keeps all."""
+    all_of_it = adapted(WORD, heavy())
+    env = adapted(WORD, heavy(saved=lambda physics: physics["place"]))
+    begun = episodes.start(jax.random.PRNGKey(0), env, 2, staggered=False)
+    assert {name: x.shape for name, x in begun.env.physics.items()} == {"place": (2,)}
+    assert not any(x.weak_type for x in jax.tree.leaves(begun.env))
+    state, _ = played(env, begun, 2)
+    write_checkpoint(tmp_path / "it", state, pd.DataFrame({"round": [1]}), {})
+    read = read_checkpoint(tmp_path / "it", state)
+    full = episodes.start(jax.random.PRNGKey(0), all_of_it, 2, staggered=False)
+    expected = played(all_of_it, full, 5)[1]
+    for infos in (played(env, read, 3)[1], played(env, state, 3)[1]):
+        for one, other in zip(infos, expected[2:], strict=True):
+            np.testing.assert_array_equal(one.reward, other.reward)
+
+
+def test_a_step_that_reads_what_is_not_kept_is_told():
+    def step(before, action):
+        return heavy().step(before, action + before.physics["map"][0, 0])
+
+    env = heavy(step=step, saved=lambda physics: [physics["place"]])
+    with pytest.raises(BadInput, match="is not finite after 1 steps"):
+        check_environment(WORD, adapted(WORD, env))
+
+
+@pytest.mark.parametrize(
+    ("saved", "why"),
+    [
+        (lambda physics: jnp.zeros(1), r"saved gives an array \[1\], give parts of"),
+        (3, "saved is no function"),
+    ],
+)
+def test_a_declaration_chooses_parts_of_physics(saved, why):
+    with pytest.raises(BadInput, match=why):
+        adapted(WORD, heavy(saved=saved))

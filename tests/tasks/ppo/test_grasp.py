@@ -1,5 +1,7 @@
 """The claw that carries an object to targets: its rewards and observations by hand."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -156,34 +158,34 @@ def test_the_model_is_the_one_that_is_described(claw):
     assert low.body.tolist() == [4, 7, 10, 13, OBJECT]
 
 
-def test_actions_are_scaled_to_the_ranges_of_the_joints(claw, monkeypatch):
+def test_actions_are_scaled_to_the_ranges_of_the_joints(claw):
     """The least action: a palm at its middle is sent down to its corner."""
-    sent = []
+    start = SimpleNamespace(q=jnp.zeros(26))
+    sent = claw.controls(start, -jnp.ones(19))
+    corner = np.array([-10, -10, -5]) / 15  # 15 m away, its length one
+    np.testing.assert_allclose(sent[:3] * DT, 0.3 * corner, atol=1e-5)
+    quarter = np.pi / 4
+    np.testing.assert_allclose(sent[3:], [-quarter, -quarter, 0, 0] * 4, atol=1e-6)
+    middle = claw.controls(start, jnp.zeros(19))
+    expected = [0, 0, 0] + [0, 0, quarter, quarter] * 4
+    np.testing.assert_allclose(middle, expected, atol=1e-6)
 
-    def stand_still(state, action):
-        sent.append(action)
-        return state
 
-    monkeypatch.setattr(claw, "pipeline_step", stand_still)
+def test_a_target_that_is_reached_jumps_and_is_drawn_there(claw, monkeypatch):
+    """Physics that stand still, so that nothing large is compiled."""
+    monkeypatch.setattr(claw, "pipeline_step", lambda state, action: state)
     state = jax.eval_shape(claw.reset, jax.random.PRNGKey(0))
     state = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), state)
     x = bodies({PALM: [0, 0, 8.5], OBJECT: [3, 0, 1]})
     pose = state.pipeline_state.replace(x=x, xd=STILL)
-    state = state.replace(pipeline_state=pose)
+    step = jax.jit(claw.step)
     for place, hit in (([3.0, 0, 2], True), ([9.0, 0, 2], False)):
         info = {"target": jnp.array(place), "key": jax.random.PRNGKey(1)}
-        after = claw.step(state.replace(info=info), -jnp.ones(19))
+        after = step(state.replace(pipeline_state=pose, info=info), -jnp.ones(19))
         moved = not np.array_equal(after.info["target"], info["target"])
         assert moved is hit and bool(after.metrics["hits"]) is hit
         positions, _ = claw.shown(after.pipeline_state, after.info)
         np.testing.assert_array_equal(positions[-1], after.info["target"])
-    corner = np.array([-10, -10, -5]) / 15  # 15 m away, its length one
-    np.testing.assert_allclose(sent[0][:3] * DT, 0.3 * corner, atol=1e-5)
-    quarter = np.pi / 4
-    np.testing.assert_allclose(sent[0][3:], [-quarter, -quarter, 0, 0] * 4, atol=1e-6)
-    middle = grasp.scaled(jnp.zeros(19), claw._low, claw._high)
-    expected = [0, 0, 0] + [0, 0, quarter, quarter] * 4
-    np.testing.assert_allclose(middle, expected, atol=1e-6)
 
 
 @pytest.mark.long

@@ -1,0 +1,269 @@
+"""MuJoCo Playground (Zakka et al., 2025).
+
+https://github.com/google-deepmind/mujoco_playground
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from bgpbt.config.errors import BadInput, nearest
+from bgpbt.environment import Env, EnvState, Pose, Step, repeated
+
+from .quiet import quiet_brax
+
+Array = jax.Array
+# What of a state MuJoCo's next step depends on, as its documentation says.
+# https://mujoco.readthedocs.io/en/stable/computation/index.html#integration-state
+STATE = (
+    "time",
+    "qpos",
+    "qvel",
+    "act",
+    "history",
+    "qacc_warmstart",
+    "plugin_state",
+    "ctrl",
+    "qfrc_applied",
+    "xfrc_applied",
+    "eq_active",
+    "mocap_pos",
+    "mocap_quat",
+    "userdata",
+)
+# What ends or resets episodes, which bgpbt does.
+WRAPPERS = ("BraxAutoResetWrapper", "EpisodeWrapper", "AutoResetWrapper")
+
+
+class Bodies(NamedTuple):
+    """What the renderer reads of a model; a link is a body but the world."""
+
+    mj_model: Any
+    init_q: Any
+    link_parents: tuple[int, ...]
+
+
+def names() -> tuple[str, ...]:
+    """What Playground calls the environments that can be built here.
+
+    Those that need MuJoCo Menagerie are among them where it is; () where Playground
+    cannot be imported.
+    """
+    try:
+        from mujoco_playground import registry
+    except (ImportError, AttributeError):
+        return ()
+    return tuple(x for x in registry.ALL_ENVS if _is_offline(x) or _menagerie_is_here())
+
+
+def make(name: str, *, backend: str, episode_length: int, action_repeat: int) -> Env:
+    """Builds an environment of Playground with its default configuration.
+
+    Args:
+      name: Playground's name of the environment.
+      backend: "warp": MuJoCo Warp computes the physics; all others: MJX in JAX.
+      episode_length: environment steps until an episode is cut off, where the
+        environment's own limit is not lower.
+      action_repeat: environment steps per action.
+
+    Raises:
+      BadInput: Playground is not installed, has no such environment, or this one needs
+        models or an accelerator that are not here.
+    """
+    _check_name(name)
+    if backend == "warp":
+        _check_warp("leave -b out for MJX in JAX")
+    from mujoco_playground import registry
+
+    config = registry.get_default_config(name)
+    config.impl = "warp" if backend == "warp" else "jax"
+    with quiet_brax():
+        made = registry.load(name, config)
+    return wrap(
+        made,
+        name=name,
+        episode_length=min(episode_length, config.episode_length),
+        action_repeat=action_repeat,
+    )
+
+
+def _check_name(name: str) -> None:
+    try:
+        from mujoco_playground import registry
+    except (ImportError, AttributeError) as error:
+        raise BadInput(
+            f"env_name: playground:{name} needs MuJoCo Playground, which cannot be "
+            f"imported ({error}): pip install '.[playground]'",
+            "env_name",
+        ) from None
+    if name not in registry.ALL_ENVS:
+        close = nearest(name, registry.ALL_ENVS)
+        raise BadInput(f"env_name: playground has no {name!r}, {close}", "env_name")
+    # Playground would clone it from the net.
+    if not _is_offline(name) and not _menagerie_is_here():
+        raise BadInput(
+            f"env_name: playground:{name} needs the models of MuJoCo Menagerie, which "
+            f"bgpbt does not download: put them into {_menagerie()}",
+            "env_name",
+        )
+
+
+def _is_offline(name: str) -> bool:
+    """Whether Playground brings the environment's model itself."""
+    from mujoco_playground import dm_control_suite
+
+    return name in dm_control_suite.ALL_ENVS
+
+
+def _menagerie() -> Any:
+    """The folder where Playground looks for the models of robots."""
+    from mujoco_playground._src import mjx_env
+
+    return mjx_env.MENAGERIE_PATH
+
+
+def _menagerie_is_here() -> bool:
+    return _menagerie().exists()
+
+
+def _check_warp(instead: str) -> None:
+    """Refuses MuJoCo Warp where it is not installed, or has nothing to run on.
+
+    Args:
+      instead: what the user may do.
+    """
+    from mujoco.mjx import warp
+
+    if not warp.WARP_INSTALLED:
+        problem = "needs warp-lang, which cannot be imported: pip install warp-lang"
+    elif jax.default_backend() != "gpu":
+        problem = f"needs a GPU with CUDA, JAX runs on {jax.default_backend()}"
+    else:
+        return
+    raise BadInput(f"backend: warp {problem}; {instead}", "backend")
+
+
+def wrap(made: Any, *, name: str, episode_length: int, action_repeat: int) -> Env:
+    """Makes an environment of one of Playground's.
+
+    Args:
+      made: a `mujoco_playground.MjxEnv`, without wrappers that end episodes.
+      name: of the environment.
+      episode_length: environment steps until an episode is cut off.
+      action_repeat: environment steps per action.
+
+    Raises:
+      BadInput: it is in a wrapper that ends or resets episodes, or its physics cannot
+        run here.
+    """
+    _check_unwrapped(name, made)
+    if _on_warp(made):
+        _check_warp("load it with config_overrides={'impl': 'jax'}")
+    key = jax.eval_shape(lambda: jax.random.PRNGKey(0))
+    shapes = jax.eval_shape(made.reset, key)
+    model = made.mj_model
+    return Env(
+        name=name,
+        observation_size=sum(x.size for x in jax.tree.leaves(_split(shapes.obs)[0])),
+        action_size=made.action_size,
+        episode_length=episode_length,
+        action_repeat=action_repeat,
+        seconds_per_step=float(made.dt),
+        reset=lambda key: _to_env_state(made.reset(key)),
+        step=repeated(_make_step(made, shapes), action_repeat),
+        system=Bodies(model, model.qpos0, tuple(model.body_parentid[1:] - 1)),
+        pose=_make_pose(made),
+        saved=_state if _reads_state_alone(made) else None,
+    )
+
+
+def _check_unwrapped(name: str, made: Any) -> None:
+    inside = made
+    while inside is not None:
+        if type(inside).__name__ in WRAPPERS:
+            raise BadInput(
+                f"env_name: {name}: {type(inside).__name__} ends or resets episodes, "
+                "which bgpbt does; give what is inside, or registry.load()",
+                "env_name",
+            )
+        inside = vars(inside).get("env")
+
+
+def _split(obs: Any) -> tuple[Any, dict[str, Array]]:
+    """What agents see, and what Playground keeps for a critic that sees more."""
+    if isinstance(obs, Mapping) and "state" in obs:
+        return obs["state"], {k: x for k, x in obs.items() if k != "state"}
+    return obs, {}
+
+
+def _to_env_state(state: Any) -> EnvState:
+    """Converts a state of Playground."""
+    seen, hidden = _split(state.obs)
+    return EnvState(
+        physics=(state.data, state.info, hidden),
+        obs=seen,
+        reward=state.reward,
+        terminated=state.done > 0.5,
+        metrics=state.metrics,
+    )
+
+
+def _make_step(made: Any, shapes: Any) -> Step:
+    """Builds the step function; `shapes` are those of a state of Playground."""
+    from mujoco_playground import State
+
+    # Warp does not compute anew what never changes, such as the pose of the world.
+    fresh = None
+    if _on_warp(made):
+        fresh = jax.jit(made.reset)(jax.random.PRNGKey(0)).data
+
+    def step(state: EnvState, action: Array) -> EnvState:
+        data, info, hidden = state.physics
+        if fresh is not None:
+            data = fresh.replace(**{name: getattr(data, name) for name in STATE})
+        obs = {**hidden, "state": state.obs} if hidden else state.obs
+        # No environment reads these from the step before, and they keep their types.
+        reward, done, metrics = jax.tree.map(
+            lambda x: jnp.zeros(x.shape, x.dtype),
+            (shapes.reward, shapes.done, shapes.metrics),
+        )
+        before = State(data, obs, reward, done, metrics, dict(info))
+        return _to_env_state(made.step(before, action))
+
+    return step
+
+
+def _make_pose(made: Any) -> Pose:
+    """Builds the function that reads poses; a step leaves those of its beginning."""
+
+    def pose(state: EnvState) -> tuple[Array, Array]:
+        from mujoco import mjx
+
+        data = mjx.kinematics(made.mjx_model, state.physics[0])
+        return data.xpos[1:], data.xquat[1:]
+
+    return pose
+
+
+def _reads_state_alone(made: Any) -> bool:
+    """Whether an environment's step reads nothing else of the data before it.
+
+    That holds in the suite. Under Warp it must: buffers that all environments share
+    cannot be part of one's state.
+    """
+    from mujoco_playground import dm_control_suite
+
+    in_suite = type(made).__module__.startswith(dm_control_suite.__name__)
+    return in_suite or _on_warp(made)
+
+
+def _on_warp(made: Any) -> bool:
+    return made.mjx_model.impl.value == "warp"
+
+
+def _state(physics: tuple) -> tuple[list, list]:
+    """What a step reads of physics: the integration state, and all that is no data."""
+    data, *others = physics
+    return [getattr(data, name) for name in STATE], others
