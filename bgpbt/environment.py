@@ -112,7 +112,8 @@ class Env(NamedTuple):
     knobs: SearchSpace = NO_KNOBS
     # Which parts of `EnvState.physics` the next step reads, as a tree of them: only
     # these are kept from step to step, and saved. None: all. What is left out is NaN
-    # when a step begins, or 0 where it is no float.
+    # when a step begins, or 0 where it is no float. It counts where the environment is
+    # of a family or a user's file.
     saved: Callable[[PyTree], PyTree] | None = None
 
     @property

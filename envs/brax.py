@@ -12,9 +12,12 @@ from bgpbt.environment import Env, EnvState, Pose, Step, repeated
 from bgpbt.execution.trees import strong
 
 from .quiet import quiet_brax
+from .wrappers import check_unwrapped
 
 Array = jax.Array
 BACKENDS = ("generalized", "positional", "spring", "mjx")
+# What ends or resets episodes, which bgpbt does.
+WRAPPERS = ("AutoResetWrapper", "EpisodeWrapper")
 # Brax's probe of speed: it has no bodies and no clock.
 WITHOUT_BODIES = ("fast",)
 
@@ -48,7 +51,7 @@ def wrap(brax_env: Any, *, name: str, episode_length: int, action_repeat: int) -
     Raises:
       BadInput: it is in a wrapper that ends episodes.
     """
-    _check_unwrapped(name, brax_env)
+    check_unwrapped(name, brax_env, WRAPPERS, "brax.envs.get_environment()")
     # Brax's own `observation_size` would run a reset operation by operation, and
     # compile each of them.
     key = jax.eval_shape(lambda: jax.random.PRNGKey(0))
@@ -68,20 +71,6 @@ def wrap(brax_env: Any, *, name: str, episode_length: int, action_repeat: int) -
     )
 
 
-def _check_unwrapped(name: str, brax_env: Any) -> None:
-    from brax.envs.wrappers.training import AutoResetWrapper, EpisodeWrapper
-
-    inside = brax_env
-    while inside is not None:
-        if isinstance(inside, AutoResetWrapper | EpisodeWrapper):
-            raise BadInput(
-                f"env_name: {name}: {type(inside).__name__} ends or resets episodes, "
-                "which bgpbt does; give what is inside, or brax.envs.get_environment()",
-                "env_name",
-            )
-        inside = vars(inside).get("env")
-
-
 def load(name: str, backend: str) -> Any:
     """Brax's environment, or ours on Brax: that of `envs/<name>.py`.
 
@@ -98,10 +87,11 @@ def load(name: str, backend: str) -> Any:
 
             return brax_envs.get_environment(name, backend=backend)
         ours = import_module(f".{name}", __package__)
-        if backend not in ours.BACKENDS:
+        known = getattr(ours, "BACKENDS", BACKENDS)
+        if backend not in known:
             raise BadInput(
                 f"backend: {name} does not run on {backend}, "
-                f"give -b {' or '.join(ours.BACKENDS)}",
+                f"give -b {' or '.join(known)}",
                 "backend",
             )
         return ours.make(backend)

@@ -20,7 +20,6 @@ from .targets import (
 )
 
 Array = jax.Array
-BACKENDS = ("generalized", "positional", "spring", "mjx")
 RADIUS = 2.0  # of the target: nearer than this it is reached
 HEIGHT = 1.0  # of the target
 SPREAD = 15.0  # its distance from the origin is RADIUS + SPREAD * u

@@ -23,7 +23,6 @@ from .capsules import Capsules, above_ground, capsules_of, distance_from
 from .targets import RobotWithTarget, bodies_from, draw_target, towards, way_from
 
 Array = jax.Array
-BACKENDS = ("generalized", "positional", "spring", "mjx")
 RADIUS = 1.1  # of the target: an object nearer than this is there
 SPREAD = 10.0  # its distance from the origin is RADIUS + SPREAD * u
 HIGHEST = 8.0  # its height is HIGHEST * u

@@ -3,7 +3,7 @@
 https://github.com/google-deepmind/mujoco_playground
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +13,7 @@ from bgpbt.config.errors import BadInput, nearest
 from bgpbt.environment import Env, EnvState, Pose, Step, repeated
 
 from .quiet import quiet_brax
+from .wrappers import check_unwrapped
 
 Array = jax.Array
 # What of a state MuJoCo's next step depends on, as its documentation says.
@@ -84,7 +85,7 @@ def make(name: str, *, backend: str, episode_length: int, action_repeat: int) ->
     return wrap(
         made,
         name=name,
-        episode_length=min(episode_length, config.episode_length),
+        episode_length=episode_length,
         action_repeat=action_repeat,
     )
 
@@ -151,16 +152,24 @@ def wrap(made: Any, *, name: str, episode_length: int, action_repeat: int) -> En
     Args:
       made: a `mujoco_playground.MjxEnv`, without wrappers that end episodes.
       name: of the environment.
-      episode_length: environment steps until an episode is cut off.
+      episode_length: environment steps until an episode is cut off, where the
+        environment's own limit is not lower.
       action_repeat: environment steps per action.
 
     Raises:
       BadInput: it is in a wrapper that ends or resets episodes, or its physics cannot
         run here.
     """
-    _check_unwrapped(name, made)
+    check_unwrapped(name, made, WRAPPERS, "registry.load()")
     if _on_warp(made):
         _check_warp("load it with config_overrides={'impl': 'jax'}")
+        if not _is_of_suite(made):
+            raise BadInput(
+                f"backend: {name}: warp is for environments of the DM Control suite; "
+                "leave -b out for MJX in JAX",
+                "backend",
+            )
+    complete = _make_complete(made)
     key = jax.eval_shape(lambda: jax.random.PRNGKey(0))
     shapes = jax.eval_shape(made.reset, key)
     model = made.mj_model
@@ -168,27 +177,16 @@ def wrap(made: Any, *, name: str, episode_length: int, action_repeat: int) -> En
         name=name,
         observation_size=sum(x.size for x in jax.tree.leaves(_split(shapes.obs)[0])),
         action_size=made.action_size,
-        episode_length=episode_length,
+        episode_length=min(episode_length, made._config.episode_length),
         action_repeat=action_repeat,
         seconds_per_step=float(made.dt),
         reset=lambda key: _to_env_state(made.reset(key)),
-        step=repeated(_make_step(made, shapes), action_repeat),
+        step=repeated(_make_step(made, shapes, complete), action_repeat),
         system=Bodies(model, model.qpos0, tuple(model.body_parentid[1:] - 1)),
-        pose=_make_pose(made),
-        saved=_state if _reads_state_alone(made) else None,
+        pose=_make_pose(made, complete),
+        # What other environments read of the data before a step is not known.
+        saved=_state if _is_of_suite(made) else None,
     )
-
-
-def _check_unwrapped(name: str, made: Any) -> None:
-    inside = made
-    while inside is not None:
-        if type(inside).__name__ in WRAPPERS:
-            raise BadInput(
-                f"env_name: {name}: {type(inside).__name__} ends or resets episodes, "
-                "which bgpbt does; give what is inside, or registry.load()",
-                "env_name",
-            )
-        inside = vars(inside).get("env")
 
 
 def _split(obs: Any) -> tuple[Any, dict[str, Array]]:
@@ -210,53 +208,53 @@ def _to_env_state(state: Any) -> EnvState:
     )
 
 
-def _make_step(made: Any, shapes: Any) -> Step:
+def _make_complete(made: Any) -> Callable[[Any], Any]:
+    """Builds what makes data whole of which only `STATE` was kept.
+
+    MJX computes the rest anew. Warp does not where it never changes, such as the pose
+    of the world.
+    """
+    if not _on_warp(made):
+        return lambda data: data
+    fresh = jax.jit(made.reset)(jax.random.PRNGKey(0)).data
+    return lambda data: fresh.replace(**{name: getattr(data, name) for name in STATE})
+
+
+def _make_step(made: Any, shapes: Any, complete: Callable[[Any], Any]) -> Step:
     """Builds the step function; `shapes` are those of a state of Playground."""
     from mujoco_playground import State
 
-    # Warp does not compute anew what never changes, such as the pose of the world.
-    fresh = None
-    if _on_warp(made):
-        fresh = jax.jit(made.reset)(jax.random.PRNGKey(0)).data
-
     def step(state: EnvState, action: Array) -> EnvState:
         data, info, hidden = state.physics
-        if fresh is not None:
-            data = fresh.replace(**{name: getattr(data, name) for name in STATE})
         obs = {**hidden, "state": state.obs} if hidden else state.obs
         # No environment reads these from the step before, and they keep their types.
         reward, done, metrics = jax.tree.map(
             lambda x: jnp.zeros(x.shape, x.dtype),
             (shapes.reward, shapes.done, shapes.metrics),
         )
-        before = State(data, obs, reward, done, metrics, dict(info))
+        before = State(complete(data), obs, reward, done, metrics, dict(info))
         return _to_env_state(made.step(before, action))
 
     return step
 
 
-def _make_pose(made: Any) -> Pose:
+def _make_pose(made: Any, complete: Callable[[Any], Any]) -> Pose:
     """Builds the function that reads poses; a step leaves those of its beginning."""
 
     def pose(state: EnvState) -> tuple[Array, Array]:
         from mujoco import mjx
 
-        data = mjx.kinematics(made.mjx_model, state.physics[0])
+        data = mjx.kinematics(made.mjx_model, complete(state.physics[0]))
         return data.xpos[1:], data.xquat[1:]
 
     return pose
 
 
-def _reads_state_alone(made: Any) -> bool:
-    """Whether an environment's step reads nothing else of the data before it.
-
-    That holds in the suite. Under Warp it must: buffers that all environments share
-    cannot be part of one's state.
-    """
+def _is_of_suite(made: Any) -> bool:
+    """Whether it is of the DM Control suite, whose steps read `STATE` alone."""
     from mujoco_playground import dm_control_suite
 
-    in_suite = type(made).__module__.startswith(dm_control_suite.__name__)
-    return in_suite or _on_warp(made)
+    return type(made).__module__.startswith(dm_control_suite.__name__)
 
 
 def _on_warp(made: Any) -> bool:

@@ -15,7 +15,6 @@ from .capsules import Capsules, above_ground, capsules_of
 from .targets import RobotWithTarget, draw_target, seen_from, towards, way_from
 
 Array = jax.Array
-BACKENDS = ("generalized", "positional", "spring", "mjx")
 RADIUS = 0.02  # of the target: nearer than this it is reached
 HEIGHT = 0.5  # of the target
 SPREAD = 0.5  # its distance from the arm's vertical axis is RADIUS + SPREAD * u

@@ -45,7 +45,7 @@ def cell(name: str, backend: str) -> dict:
     """What became of an environment on an engine.
 
     Returns:
-      `answer`, `RUNS` or the line that says what is wrong, and `seconds`, most of them
+      `answer`, `RUNS` or a line that says what is wrong, and `seconds`, most of them
       compilation.
     """
     began = time.monotonic()
@@ -54,12 +54,17 @@ def cell(name: str, backend: str) -> dict:
         answer = RUNS
     except BadInput as error:
         answer = str(error)
+    except Exception as error:  # whatever an engine raises is an answer
+        answer = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
     return {"answer": answer, "seconds": round(time.monotonic() - began, 1)}
 
 
 def table(cells: dict[str, dict]) -> str:
     """The cells as a table in Markdown, and what is wrong under it."""
-    lines = [f"| environment | {' | '.join(BACKENDS)} |", "|---" * 5 + "|"]
+    lines = [
+        f"| environment | {' | '.join(BACKENDS)} |",
+        "|---" * (1 + len(BACKENDS)) + "|",
+    ]
     reasons = []
     for name in ON_BRAX:
         words = []

@@ -85,13 +85,18 @@ def study(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _result_of(cell: Cell, args: argparse.Namespace) -> dict[str, Any]:
-    options = options_of(cell.task, args.seeds, args.save_dir, args.quick)
-    known = parity_cells.read(args.results, cell, options)
+    # What is small lies in folders of its own.
+    folder, save_dir = (
+        Path(path) / "quick" if args.quick else Path(path)
+        for path in (args.results, args.save_dir)
+    )
+    options = options_of(cell.task, args.seeds, str(save_dir), args.quick)
+    known = parity_cells.read(folder, cell, options, args.quick)
     if known is not None:
         return known
     say(f"{cell.task}, {cell.arm}, seeds {list(cell.seeds)}")
-    parity_cells.write(args.results, cell, parity_cells.run(cell, options, args.quick))
-    result = parity_cells.read(args.results, cell, options)
+    parity_cells.write(folder, cell, parity_cells.run(cell, options, args.quick))
+    result = parity_cells.read(folder, cell, options, args.quick)
     assert result is not None
     return result
 

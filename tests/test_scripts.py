@@ -19,6 +19,8 @@ from bgpbt.registry import STRATEGIES
 from bgpbt.result import Result
 from bgpbt.tasks.ppo import minibatches
 from scripts import bandit_regret, benchmark, witness
+from scripts.studies import parity_cells
+from scripts.studies.parity_settings import QUICK_SEEDS, options_of
 
 ROOT = Path(benchmark.__file__).parents[1]
 
@@ -115,9 +117,11 @@ def test_distillation_runs(quick, tmp_path):
 
 
 @pytest.mark.scripts
-def test_the_two_ppos_are_compared_and_what_is_there_is_not_run(quick, tmp_path):
-    results = tmp_path / "results"
-    places = ["--results", str(results), "--save_dir", str(tmp_path / "runs")]
+def test_the_two_ppos_are_compared_and_what_is_there_is_not_run(
+    quick, tmp_path, monkeypatch
+):
+    places = ["--results", str(tmp_path), "--save_dir", str(tmp_path / "runs")]
+    results = tmp_path / "quick"
     written = quick("ppo_parity", *places, "--figure", str(tmp_path / "p.png"))
     assert (tmp_path / "p.png").stat().st_size > 5_000
     cells = {path.name: json.loads(path.read_text()) for path in results.iterdir()}
@@ -132,6 +136,16 @@ def test_the_two_ppos_are_compared_and_what_is_there_is_not_run(quick, tmp_path)
     again = quick("ppo_parity", *places)
     assert again["figures"] == written["figures"]
     assert times == {path: path.stat().st_mtime_ns for path in results.iterdir()}
+    # Brax's agents meet the start states of the population's own evaluations.
+    options = options_of(
+        "inverted_pendulum", QUICK_SEEDS, str(tmp_path / "runs" / "quick"), quick=True
+    )
+    last = parity_cells.curve_key(QUICK_SEEDS[0], 2)
+    monkeypatch.setattr(parity_cells, "exam_key", lambda seed: last)
+    cell = parity_cells.Cell("inverted_pendulum", "bgpbt", QUICK_SEEDS)
+    played = parity_cells.population(cell, options, options.eval_episodes)
+    recorded = np.array(cells[name(arms[0])]["returns"])[:, -1]
+    np.testing.assert_allclose(played.finals.mean(axis=1), recorded, rtol=1e-5)
 
 
 @pytest.mark.scripts

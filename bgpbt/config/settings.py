@@ -288,7 +288,7 @@ class Settings(BaseModel):
     def has_backend(self) -> bool:
         """Whether the setting chooses the physics of the environment.
 
-        Those of Brax have several, those of Playground also MuJoCo Warp.
+        It does in Brax; in Playground only `warp` does.
         """
         if self.in_brax:
             return True

@@ -67,7 +67,8 @@ def _environment_packages(name: str) -> list[str]:
     if family in ENVIRONMENT_FAMILIES:
         stem = ENVIRONMENT_FAMILIES[family].partition(":")[0]
         return [stem, *PHYSICS_PACKAGES.get(stem, ())]
-    return [package for package in ENVIRONMENT_PACKAGES if package in sys.modules]
+    used = [package for package in ENVIRONMENT_PACKAGES if package in sys.modules]
+    return [*used, *(x for stem in used for x in PHYSICS_PACKAGES.get(stem, ()))]
 
 
 def identity(options: Options, task: Task) -> dict[str, Any]:

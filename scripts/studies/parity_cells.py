@@ -5,7 +5,6 @@
 
 import json
 import math
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -98,6 +97,16 @@ def exam_key(seed: int) -> Key:
     return fold(seed, Stream.report)
 
 
+def curve_key(seed: int, number: int) -> Key:
+    """The start states of an evaluation in training, those of the population's own.
+
+    Args:
+      seed: of the population.
+      number: of the evaluation, 0 before training.
+    """
+    return fold(seed, Stream.evaluate, number, 0)
+
+
 def run(cell: Cell, options: Options, quick: bool) -> dict[str, Any]:
     """Trains and judges the agents of a cell.
 
@@ -110,28 +119,32 @@ def run(cell: Cell, options: Options, quick: bool) -> dict[str, Any]:
       The result as JSON holds it. `final` and `final_sd` are mean and standard
       deviation over the last episodes, `[S]`.
     """
-    began = time.monotonic()
     trained = {"bgpbt": population, "brax": brax_agent}[cell.arm]
-    steps, returns, finals = trained(cell, options, 4 if quick else EPISODES)
+    steps, returns, finals = trained(cell, options, last_episodes(quick))
     return {
         "task": cell.task,
         "arm": cell.arm,
         "seeds": list(cell.seeds),
-        "what": what(cell, options),
+        "what": what(cell, options, quick),
         "steps": steps,
         "returns": returns,
         "final": finals.mean(axis=1).tolist(),
         "final_sd": finals.std(axis=1, ddof=1).tolist(),
-        "seconds": round(time.monotonic() - began, 1),
         "machine": machine(),
     }
 
 
-def what(cell: Cell, options: Options) -> dict[str, Any]:
+def last_episodes(quick: bool) -> int:
+    """How many fresh episodes an agent plays in the end."""
+    return 4 if quick else EPISODES
+
+
+def what(cell: Cell, options: Options, quick: bool) -> dict[str, Any]:
     """What a result depends on beside the program; others are not taken for it."""
     return json.loads(json.dumps(brax_arguments(cell.task, options))) | {
         "eval_episodes": options.eval_episodes,
         "agents": len(cell.seeds),
+        "final_episodes": last_episodes(quick),
         "start_states": options.seed[0],  # which ones a curve's evaluations draw
     }
 
@@ -236,7 +249,7 @@ class BraxJudge:
     def __call__(self, step: int, make_policy: Callable, params: PyTree) -> None:
         """What Brax's trainer calls after `step` environment steps."""
         self._make_policy = make_policy
-        key = fold(self.options.seed[0], Stream.evaluate, len(self.steps), 0)
+        key = curve_key(self.options.seed[0], len(self.steps))
         returns = self.returns(params, key, self.options.eval_episodes)
         self.steps.append(int(step))
         self.means.append(float(returns.mean()))
@@ -259,7 +272,9 @@ class BraxJudge:
         return np.asarray(self._programs[count](params, key), np.float64)
 
 
-def read(folder: Path, cell: Cell, options: Options) -> dict[str, Any] | None:
+def read(
+    folder: Path, cell: Cell, options: Options, quick: bool
+) -> dict[str, Any] | None:
     """The result of a cell, None where there is none yet.
 
     Raises:
@@ -274,7 +289,7 @@ def read(folder: Path, cell: Cell, options: Options) -> dict[str, Any] | None:
         before = result["what"]
     except (ValueError, KeyError, TypeError):
         raise BadInput(f"{path}: no result of this study, {advice}") from None
-    if before != what(cell, options):
+    if before != what(cell, options, quick):
         raise BadInput(f"{path}: made with other settings, {advice}")
     return result
 

@@ -26,7 +26,6 @@ class Curves(NamedTuple):
     returns: np.ndarray  # [S, T] at each evaluation, the first of untrained agents
     final: np.ndarray  # [S] on fresh episodes in the end
     failed: int
-    seconds: float  # of all its cells
 
 
 def curves_of(results: list[dict[str, Any]], task: str, arm: str) -> Curves | None:
@@ -53,7 +52,6 @@ def curves_of(results: list[dict[str, Any]], task: str, arm: str) -> Curves | No
         returns=np.where(np.isnan(returns), first, returns),
         final=np.where(failed, first[:, 0], final),
         failed=int(failed.sum()),
-        seconds=sum(r["seconds"] for r in own),
     )
 
 
@@ -92,13 +90,13 @@ def summarise(results: list[dict[str, Any]], tasks: list[str]) -> list[Figure]:
         found = {arm: curves_of(results, task, arm) for arm in ARMS}
         present = {arm: c for arm, c in found.items() if c is not None}
         for arm, curves in present.items():
-            figures += _of_arm(task, arm, curves)
+            figures.append(_of_arm(task, arm, curves))
         if len(present) == len(ARMS):
             figures += _differences(task, **present)
     return figures
 
 
-def _of_arm(task: str, arm: str, curves: Curves) -> list[Figure]:
+def _of_arm(task: str, arm: str, curves: Curves) -> Figure:
     low, high = interval(curves.final)
     note = f"{number(low)} to {number(high)}; untrained "
     note += number(curves.returns[:, 0].mean())
@@ -106,10 +104,7 @@ def _of_arm(task: str, arm: str, curves: Curves) -> list[Figure]:
         note += f"; {curves.failed} failed"
     repeats = tuple(curves.final.tolist())
     what = f"{task}, {arm}: final return, mean"
-    return [
-        Figure(what, float(curves.final.mean()), "", note=note, repeats=repeats),
-        Figure(f"{task}, {arm}: all cells", curves.seconds, "s"),
-    ]
+    return Figure(what, float(curves.final.mean()), "", note=note, repeats=repeats)
 
 
 def _differences(task: str, bgpbt: Curves, brax: Curves) -> list[Figure]:

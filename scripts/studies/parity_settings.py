@@ -7,9 +7,9 @@ What the notebook leaves open has the default of Brax's trainer: clipping epsilo
 GAE's lambda. For `hopper` the notebook has SAC alone; it gets what the notebook gives
 both pendulums and the ant, which the code of BG-PBT falls back to as well. An unroll of
 20 or 50 becomes `ROLLOUT_LENGTH`, the longest that bgpbt has. The notebook's sizes are
-those of an accelerator (2048 environments, 32 minibatches): 12 updates in two million
-steps. They are smaller here. The number of minibatches was chosen on Brax's agents in
-`inverted_pendulum` (docs/experiments.md).
+those of an accelerator (2048 environments, 32 minibatches): at most 12 updates in two
+million steps. They are smaller here. The number of minibatches was chosen on Brax's
+agents in `inverted_pendulum` (docs/experiments.md).
 """
 
 from typing import NamedTuple

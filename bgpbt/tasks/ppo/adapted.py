@@ -79,6 +79,9 @@ def _saved_paths(
     chosen = jax.tree.leaves(call(saved, marks))
     if strange := [kind_of(x) for x in chosen if not isinstance(x, _Leaf)]:
         _refuse(word, f"saved gives {strange[0]}, give parts of physics as they are")
+    names = [leaf.path for leaf in jax.tree.leaves(marks)]
+    if len(set(names)) < len(names):
+        _refuse(word, "saved: two parts of physics have the same path, rename one")
     return tuple(leaf.path for leaf in chosen)
 
 

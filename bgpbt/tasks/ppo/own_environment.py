@@ -27,8 +27,9 @@ def own_environment(
     Raises:
       BadInput: it cannot be built, or is none.
     """
-    brax_is_used = "brax" in _text(word)
-    with load("quiet").quiet_brax() if brax_is_used else nullcontext():
+    text = _text(word)
+    noisy = "brax" in text or "mujoco" in text  # a word is enough, also in a comment
+    with load("quiet").quiet_brax() if noisy else nullcontext():
         function = resolve("env_name", word, {})
         asked = arguments_of(function)
         make = partial(function, **{k: v for k, v in settings.items() if k in asked})

@@ -98,24 +98,13 @@ def test_the_model_is_the_one_that_is_described():
         f"{end}_{side}_lower" for end in ("front", "hind") for side in ("left", "right")
     ]
     assert len(names) == 12 and names[-1] == "target"  # drawn, without physics
-
-
-def test_a_target_that_is_reached_jumps_and_is_drawn_there(monkeypatch):
-    """Physics that stand still, so that nothing large is compiled."""
-    env = fetch.Fetch("spring")
-    monkeypatch.setattr(env, "pipeline_step", lambda state, action: state)
-    state = jax.eval_shape(env.reset, jax.random.PRNGKey(0))
-    here = bodies([0, 0, 2])
-    still = Motion(ang=jnp.zeros((11, 3)), vel=jnp.zeros((11, 3)))
-    state = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), state)
-    pose = state.pipeline_state.replace(x=here, xd=still)
-    for place, hit in (([1.0, 0.0, 1.0], True), ([9.0, 0.0, 1.0], False)):
-        info = {"target": jnp.array(place), "key": jax.random.PRNGKey(1)}
-        after = env.step(
-            state.replace(pipeline_state=pose, info=info), jnp.zeros(env.action_size)
-        )
-        moved = not np.array_equal(after.info["target"], place)
-        assert moved is hit and bool(after.metrics["hits"]) is hit
-        positions, _ = env.shown(after.pipeline_state, after.info)
-        np.testing.assert_array_equal(positions[-1], after.info["target"])
-        assert not np.array_equal(after.info["key"], info["key"])
+    picture = env.system.mj_model
+    assert picture.geom("target_sphere").size[0] == fetch.RADIUS
+    model = fetch.Fetch("spring").sys.mj_model
+    assert (model.body_mass[1:] == 1).all() and (model.body_inertia[1:] == 1).all()
+    assert (model.actuator_gear[:, 0] == 300).all() and model.nu == 10
+    np.testing.assert_allclose(model.jnt_range[1:], [[-np.pi / 3, np.pi / 3]] * 10)
+    np.testing.assert_allclose(model.dof_damping[6:], 35)
+    legs = model.geom_contype == 1
+    assert legs.sum() == 4 and (model.geom_friction[legs, 0] == 0.6).all()
+    np.testing.assert_array_equal(model.geom_size[legs], [fetch.LOWER_LEG] * 4)

@@ -155,6 +155,10 @@ def test_warp_computes_the_same_steps(monkeypatch, cartpole):
         on_warp, in_jax = step(on_warp, push), cartpole.step(in_jax, push)
         np.testing.assert_allclose(on_warp.obs, in_jax.obs, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(on_warp.reward, in_jax.reward, rtol=1e-4)
+    for there, here in zip(
+        jax.jit(env.pose)(on_warp), jax.jit(cartpole.pose)(in_jax), strict=True
+    ):
+        np.testing.assert_allclose(there, here, rtol=1e-4, atol=1e-5)
 
 
 OWN = """
