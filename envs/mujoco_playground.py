@@ -53,7 +53,7 @@ def names() -> tuple[str, ...]:
     cannot be imported.
     """
     try:
-        from mujoco_playground import registry
+        registry = _registry()
     except (ImportError, AttributeError):
         return ()
     return tuple(x for x in registry.ALL_ENVS if _is_offline(x) or _menagerie_is_here())
@@ -76,8 +76,7 @@ def make(name: str, *, backend: str, episode_length: int, action_repeat: int) ->
     _check_name(name)
     if backend == "warp":
         _check_warp("leave -b out for MJX in JAX")
-    from mujoco_playground import registry
-
+    registry = _registry()
     config = registry.get_default_config(name)
     config.impl = "warp" if backend == "warp" else "jax"
     with quiet_brax():
@@ -90,9 +89,16 @@ def make(name: str, *, backend: str, episode_length: int, action_repeat: int) ->
     )
 
 
+def _registry() -> Any:
+    """Playground's own list; ImportError or AttributeError where there is none."""
+    with quiet_brax():
+        from mujoco_playground import registry
+    return registry
+
+
 def _check_name(name: str) -> None:
     try:
-        from mujoco_playground import registry
+        registry = _registry()
     except (ImportError, AttributeError) as error:
         raise BadInput(
             f"env_name: playground:{name} needs MuJoCo Playground, which cannot be "

@@ -5,6 +5,7 @@ is reached, so an episode pays for reaching it often. A robot sees the world fro
 its own bodies.
 """
 
+from abc import abstractmethod
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -47,19 +48,19 @@ class RobotWithTarget(PipelineEnv):
         world.remove(next(b for b in world.iter("body") if b.get("name") == "target"))
         super().__init__(sys=_load(tree), backend=backend, n_frames=n_frames)
 
+    @abstractmethod
     def draw(self, key: Array) -> Array:
         """A new target, shape `[3]`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def rewards(
         self, before: BraxState, now: BraxState, target: Array
     ) -> tuple[Array, dict[str, Array]]:
         """The reward of a step, and the metrics, of which `hits` is 0 or 1."""
-        raise NotImplementedError
 
+    @abstractmethod
     def observe(self, now: BraxState, target: Array, hit: Array) -> Array:
         """What the robot sees, where `hit` says whether the step reached a target."""
-        raise NotImplementedError
 
     def controls(self, before: BraxState, action: Array) -> Array:
         """What the actuators get; the action itself where nothing else is said."""

@@ -19,6 +19,7 @@ from bgpbt.assembly.environment_contract import check_environment
 from bgpbt.cli.command import prepare_jax
 from bgpbt.config.errors import BadInput
 from bgpbt.registry import ENVIRONMENTS
+from bgpbt.storage.checkpoints import write_json
 from bgpbt.tasks.ppo.environments import load_environment_file, make_environment
 from scripts.benchmarks import flags
 from scripts.benchmarks.cases import small_options
@@ -31,7 +32,9 @@ RUNS = "runs"
 def parser() -> flags.Parser:
     """The flags."""
     result = flags.Parser(__doc__)
-    result.add_argument("file", type=Path, metavar="FILE.json", help="of the cells")
+    result.add_argument(
+        "file", type=flags.output, metavar="FILE.json", help="of the cells"
+    )
     result.add_argument(
         "--envs", nargs="+", choices=ON_BRAX, default=ON_BRAX, metavar="NAME"
     )
@@ -59,6 +62,22 @@ def cell(name: str, backend: str) -> dict:
     return {"answer": answer, "seconds": round(time.monotonic() - began, 1)}
 
 
+def known_cells(file: Path) -> dict[str, dict]:
+    """The cells that stand in a file; none where there is no file.
+
+    Raises:
+      BadInput: the file holds something else.
+    """
+    if not file.exists():
+        return {}
+    try:
+        cells = json.loads(file.read_text())
+        assert all("answer" in cell for cell in cells.values())
+    except (OSError, ValueError, AttributeError, TypeError, AssertionError):
+        raise BadInput(f"{file} holds no such table, {flags.GO_ON}") from None
+    return cells
+
+
 def table(cells: dict[str, dict]) -> str:
     """The cells as a table in Markdown, and what is wrong under it."""
     lines = [
@@ -82,15 +101,15 @@ def table(cells: dict[str, dict]) -> str:
 def main(argv: list[str]) -> int:
     """Plays the cells that are not there yet, and prints the table."""
     args = parser().parse_args(argv)
+    cells = known_cells(args.file)
     prepare_jax(small_options(True))
-    cells = json.loads(args.file.read_text()) if args.file.is_file() else {}
     for name in args.envs:
         for backend in args.backends:
             key = f"{name} {backend}"
             if key not in cells:
                 cells[key] = cell(name, backend)
                 print(f"{key}: {cells[key]}", file=sys.stderr, flush=True)
-                args.file.write_text(json.dumps(cells, indent=1) + "\n")
+                write_json(args.file, cells)
     print(table(cells))
     return 0
 

@@ -22,6 +22,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jax
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bgpbt.cli.command import prepare_jax
@@ -95,6 +97,9 @@ def _result_of(cell: Cell, args: argparse.Namespace) -> dict[str, Any]:
     if known is not None:
         return known
     say(f"{cell.task}, {cell.arm}, seeds {list(cell.seeds)}")
+    # Every call of Brax's trainer compiles anew; what twenty calls leave behind takes
+    # more memory maps than Linux gives a process.
+    jax.clear_caches()
     parity_cells.write(folder, cell, parity_cells.run(cell, options, args.quick))
     result = parity_cells.read(folder, cell, options, args.quick)
     assert result is not None

@@ -18,7 +18,7 @@ from toys import share
 from bgpbt.registry import STRATEGIES
 from bgpbt.result import Result
 from bgpbt.tasks.ppo import minibatches
-from scripts import bandit_regret, benchmark, witness
+from scripts import backends, bandit_regret, benchmark, witness
 from scripts.studies import parity_cells
 from scripts.studies.parity_settings import QUICK_SEEDS, options_of
 
@@ -167,6 +167,16 @@ def test_the_table_of_engines_is_filled_cell_by_cell(call, tmp_path):
     assert lines[-1].startswith("1. swimmer on spring: backend: swimmer does not run")
     cells = json.loads((tmp_path / "cells.json").read_text())
     assert list(cells) == ["fast spring", "swimmer spring"]
+
+
+@pytest.mark.scripts
+@pytest.mark.parametrize("text", ["{", "[]", '{"ant spring": 1}', '{"ant": {}}'])
+def test_a_table_of_engines_that_is_none_is_refused(text, tmp_path, capsys):
+    path = tmp_path / "cells.json"
+    path.write_text(text)
+    assert backends.main([str(path)]) == 2
+    assert f"{path} holds no such table" in capsys.readouterr().err
+    assert path.read_text() == text
 
 
 @pytest.mark.scripts

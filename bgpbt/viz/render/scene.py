@@ -20,6 +20,7 @@ LIMBS = (
     (0.0, 0.4, 0.3),
     (0.4, 0.1, 0.4),
     (0.2, 0.5, 0.7),
+    (0.75, 0.7, 0.6),
 )
 STATIC = (0.42, 0.42, 0.45)
 FIELD_OF_VIEW = 0.7  # radians, from the lowest to the highest ray

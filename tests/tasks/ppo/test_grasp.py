@@ -175,17 +175,37 @@ def test_actions_are_scaled_to_the_ranges_of_the_joints(claw):
     np.testing.assert_allclose(middle, expected, atol=1e-6)
 
 
+@pytest.fixture(scope="module")
+def played(claw):
+    """The claw, compiled."""
+    return SimpleNamespace(reset=jax.jit(claw.reset), step=jax.jit(claw.step))
+
+
 @pytest.mark.long
-def test_the_claw_can_lift_the_object(claw):
+def test_the_claw_can_lift_the_object(played):
     """Down over it, the fingers close, and slowly up again."""
-    state = jax.jit(claw.reset)(jax.random.PRNGKey(0))
-    step = jax.jit(claw.step)
+    state = played.reset(jax.random.PRNGKey(0))
     opened, closed = np.array([0, 0, -1, -1]), np.array([0.64, 0, 0.15, 0.53])
     for i in range(200):
         height = -1 if i < 110 else -1 + 0.01 * (i - 110)
         fingers = np.tile(opened if i < 60 else closed, 4)
-        state = step(state, jnp.asarray(np.concatenate([[0, 0, height], fingers])))
+        action = jnp.asarray(np.concatenate([[0, 0, height], fingers]))
+        state = played.step(state, action)
     thing = state.pipeline_state.x.pos[OBJECT]
     assert float(thing[2]) > 4 and float(jnp.abs(thing[:2]).max()) < 0.5
     assert float(state.metrics["touching_object"]) == pytest.approx(0.2 * DT * 4)
     assert bool(jnp.isfinite(state.obs).all())
+
+
+@pytest.mark.long
+def test_an_object_that_was_struck_stays_within_reach(played):
+    """At the palm's full speed, 15 m/s, it comes to rest after twelve metres."""
+    state = played.reset(jax.random.PRNGKey(0))
+    physics = state.pipeline_state
+    struck = physics.xd_i.replace(vel=physics.xd_i.vel.at[OBJECT, 0].set(15.0))
+    state = state.replace(pipeline_state=physics.replace(xd_i=struck))
+    for _ in range(150):
+        state = played.step(state, jnp.zeros(19))
+    now = state.pipeline_state
+    assert 11 < float(now.x.pos[OBJECT, 0]) < 13
+    assert abs(float(now.xd.vel[OBJECT, 0])) < 0.1

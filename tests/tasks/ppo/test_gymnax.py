@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from agent_runs import FAMILY
 
 import bgpbt
 from bgpbt.assembly.environment_contract import check_environment
@@ -17,16 +18,7 @@ from bgpbt.tasks.ppo.environments import make_environment
 
 pytestmark = pytest.mark.gymnax
 RE_FLAGS = re.DOTALL | re.MULTILINE
-SMALL = {
-    "pop_size": 4,
-    "quantile_fraction": 0.25,
-    "num_envs": 32,
-    "policy_layers": (32, 32),
-    "value_layers": (32, 32),
-    "t_ready": 24_000,
-    "eval_episodes": 4,
-    "report_episodes": 32,
-}
+SMALL = FAMILY | {"t_ready": 24_000, "report_episodes": 32}
 
 
 @pytest.mark.parametrize(

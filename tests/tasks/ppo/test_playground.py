@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from agent_runs import FAMILY
 
 import bgpbt
 from bgpbt.assembly.environment_contract import check_environment
@@ -16,17 +17,11 @@ from bgpbt.tasks.ppo.adapted import adapted
 from bgpbt.tasks.ppo.environments import load_environment_file, make_environment
 
 pytestmark = pytest.mark.playground
-SMALL = {
+SMALL = FAMILY | {
     "env_name": "playground:CartpoleBalance",
-    "pop_size": 4,
-    "quantile_fraction": 0.25,
-    "num_envs": 32,
-    "policy_layers": (32, 32),
-    "value_layers": (32, 32),
     "t_ready": 9_600,
     "max_timesteps": 19_200,
     "episode_length": 200,
-    "eval_episodes": 4,
     "report_episodes": 4,
     "render": False,
 }
