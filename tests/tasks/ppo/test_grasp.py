@@ -198,7 +198,7 @@ def test_the_claw_can_lift_the_object(played):
 
 
 @pytest.mark.long
-def test_an_object_that_was_struck_stays_within_reach(played):
+def test_an_object_that_was_struck_comes_to_rest(played):
     """At the palm's full speed, 15 m/s, it comes to rest after twelve metres."""
     state = played.reset(jax.random.PRNGKey(0))
     physics = state.pipeline_state
