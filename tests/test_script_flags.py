@@ -8,12 +8,14 @@ import pytest
 from bgpbt.config.errors import BadInput, PopulationLost
 from scripts import (
     arch_search,
+    backends,
     bandit_regret,
     benchmark,
     compare_small,
     compare_strategies,
     distillation,
     fitness_ways,
+    learning_robots,
     learning_small,
     pbt_vs_random_mnist,
     ppo_parity,
@@ -26,12 +28,14 @@ from scripts.benchmarks import flags
 ROOT = Path(benchmark.__file__).parents[1]
 SCRIPTS = [
     arch_search,
+    backends,
     bandit_regret,
     benchmark,
     compare_small,
     compare_strategies,
     distillation,
     fitness_ways,
+    learning_robots,
     learning_small,
     pbt_vs_random_mnist,
     ppo_parity,

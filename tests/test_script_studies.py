@@ -2,6 +2,8 @@
 
 from types import SimpleNamespace
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,14 +12,17 @@ from bgpbt import space as spaces
 from bgpbt.assembly.parts import make_plan, make_task
 from bgpbt.forecast import forecast_rounds
 from bgpbt.strategies.random_search import random_search
+from bgpbt.tasks.ppo.episodes import for_each
 from scripts import (
     bandit_regret,
     distillation,
+    learning_robots,
     learning_small,
     pbt_vs_random_mnist,
 )
 from scripts.benchmarks.bandit_functions import FUNCTIONS, ROUNDS
 from scripts.studies import distillation_figures, fitness_figures, mnist_figures
+from scripts.studies.policies import at_random, nothing, side_by_side
 from scripts.studies.school import SEEDS, task_of
 
 
@@ -26,6 +31,38 @@ def test_learning_judges_every_seed():
     runs = {0: run, 1: run | {"difference": 200.0}, 2: run}
     targets = [f for f in learning_small.judge(runs) if f.target]
     assert [f.met for f in targets] == [True, False, True, True]
+
+
+def test_a_robot_must_beat_both_baselines_with_every_seed():
+    def result(*means):
+        names = (*learning_robots.BASELINES, "trained")
+        scores = [{"mean": mean, "sd": 1.0, "targets": 0.0} for mean in means]
+        return dict(zip(names, scores, strict=True))
+
+    good = result(2.0, -1.0, 5.0)
+    worst = {}
+    for name, other in [("better", (0.0, 1.0, 2.0)), ("worse", (2.0, 0.0, 1.5))]:
+        *_, worst[name] = learning_robots.judge("r", {0: good, 1: result(*other)})
+    assert (worst["better"].value, worst["worse"].value) == (1.0, -0.5)
+    assert worst["better"].met and not worst["worse"].met
+
+
+def test_policies_that_others_are_held_against():
+    obs = jnp.zeros((4, 3))
+    carry, none = nothing(2)((), obs)
+    assert carry == () and not none.mode().any() and none.mode().shape == (4, 2)
+    policy = at_random(jax.random.PRNGKey(0), 2)
+    keys, first = policy(for_each(policy.carry, 4), obs)
+    _, second = policy(keys, obs)
+    actions = np.concatenate([first.mode(), second.mode()])
+    assert len(np.unique(actions)) == actions.size == 16
+    assert -1 <= actions.min() < -0.3 and 0.3 < actions.max() <= 1
+    together = side_by_side([none_policy := nothing(2), policy], 4)
+    carry = for_each(together.carry, 8)
+    for expected in (first, second):
+        carry, both = together(carry, jnp.zeros((8, 3)))
+        np.testing.assert_array_equal(both.mode()[:4], none_policy((), obs)[1].mode())
+        np.testing.assert_array_equal(both.mode()[4:], expected.mode())
 
 
 def test_fitness_is_ranked_with_failures_last():

@@ -18,7 +18,7 @@ from toys import share
 from bgpbt.registry import STRATEGIES
 from bgpbt.result import Result
 from bgpbt.tasks.ppo import minibatches
-from scripts import backends, bandit_regret, benchmark, witness
+from scripts import backends, bandit_regret, benchmark, learning_robots, witness
 from scripts.studies import parity_cells
 from scripts.studies.parity_settings import QUICK_SEEDS, options_of
 
@@ -146,6 +146,57 @@ def test_the_two_ppos_are_compared_and_what_is_there_is_not_run(
     played = parity_cells.population(cell, options, options.eval_episodes)
     recorded = np.array(cells[name(arms[0])]["returns"])[:, -1]
     np.testing.assert_allclose(played.finals.mean(axis=1), recorded, rtol=1e-5)
+
+
+POINT = """
+import jax
+import jax.numpy as jnp
+from bgpbt.environment import Env, EnvState
+
+
+def make():
+    def state(place):
+        hits = (jnp.abs(place) < 1).astype(float)
+        far = jnp.abs(place)
+        return EnvState(place, place[None], -far, far > 9, metrics={"hits": hits})
+
+    def step(before, action):
+        return state(before.physics + action[0])
+
+    def reset(key):
+        return state(jax.random.uniform(key))
+
+    return Env("point", 1, 1, 40, 2, 1.0, reset, step)
+"""
+
+
+@pytest.mark.scripts
+def test_a_robot_learns_beside_its_baselines_once(quick, tmp_path, monkeypatch):
+    """Not a robot: their physics compile for half a minute."""
+    point, options = tmp_path / "point.py", learning_robots.options_of
+    point.write_text(POINT)
+    monkeypatch.setattr(
+        learning_robots,
+        "options_of",
+        lambda *words: options(*words).model_copy(
+            update={"env_name": f"{point}:make", "policy_layers": (8, 8)}
+        ),
+    )
+    places = ["--results", str(tmp_path / "r"), "--save_dir", str(tmp_path / "runs")]
+    flags = ["--robots", "fetch", *places]
+    written = quick("learning_robots", *flags)
+    (file,) = (tmp_path / "r" / "quick").iterdir()
+    figures = {f["name"]: f["value"] for f in written["figures"]}
+    result = json.loads(file.read_text())
+    assert figures["fetch: trained"] == result["trained"]["mean"]
+    assert result["doing nothing"]["targets"] == 20  # decisions, all within reach
+    assert 0 < result["random actions"]["targets"] < 20
+    before = file.stat().st_mtime_ns
+    assert quick("learning_robots", *flags)["figures"] == written["figures"]
+    assert file.stat().st_mtime_ns == before
+    file.write_text("{}")
+    assert learning_robots.main([*flags, "--quick"]) == 2
+    assert file.read_text() == "{}"
 
 
 @pytest.mark.scripts

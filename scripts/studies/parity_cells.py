@@ -25,6 +25,7 @@ from bgpbt.types import Array, Key, Policy, PyTree
 from scripts.benchmarks import brax_ppo
 from scripts.benchmarks.report import machine
 from scripts.studies.parity_settings import EPISODES, brax_arguments
+from scripts.studies.policies import Certain
 
 
 class Cell(NamedTuple):
@@ -49,16 +50,6 @@ class Trained(NamedTuple):
     steps: list[int]  # [T + 1] at each evaluation
     returns: list[list[float]]  # [S][T + 1] means; NaN where an agent has failed
     finals: np.ndarray  # [S, E] on fresh episodes in the end
-
-
-class Certain(NamedTuple):
-    """A distribution over actions that gives one only."""
-
-    action: Array  # [..., A]
-
-    def mode(self) -> Array:
-        """That action. Shape `[..., A]`."""
-        return self.action
 
 
 def cells_of(task: str, arm: str, seeds: range) -> list[Cell]:
