@@ -161,7 +161,7 @@ def judge(robot: str, results: dict[int, dict]) -> list[Figure]:
                 f"{robot}: {name}",
                 statistics.mean(means),
                 "",
-                note=f"mean return of {len(means)} seeds",
+                note="return, mean of the seeds",
                 repeats=tuple(means),
             ),
             Figure(f"{robot}: {name}, targets", targets, "an episode"),
