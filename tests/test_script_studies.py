@@ -40,11 +40,24 @@ def test_a_robot_must_beat_both_baselines_with_every_seed():
         return dict(zip(names, scores, strict=True))
 
     good = result(2.0, -1.0, 5.0)
-    worst = {}
-    for name, other in [("better", (0.0, 1.0, 2.0)), ("worse", (2.0, 0.0, 1.5))]:
-        *_, worst[name] = learning_robots.judge("r", {0: good, 1: result(*other)})
-    assert (worst["better"].value, worst["worse"].value) == (1.0, -0.5)
-    assert worst["better"].met and not worst["worse"].met
+    for other, above in [
+        ((0.0, 1.0, 2.0), 2),
+        ((2.0, 0.0, 1.5), 1),
+        ((1.0, 0.0, 1.0), 1),
+        ((1.0, 0.0, np.nan), 1),
+    ]:
+        *_, last = learning_robots.judge("r", {0: good, 1: result(*other)})
+        assert last.value == above and last.met == (above == 2)
+
+
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize("robot", learning_robots.ROBOTS)
+def test_a_robots_settings_are_its_own(robot, quick, tmp_path):
+    options = learning_robots.options_of(robot, 3, str(tmp_path), quick)
+    assert (options.env_name, options.seed) == (robot, (3,))
+    assert (options.max_timesteps <= 1920) == quick
+    settings = learning_robots.settings_of(robot, 3, quick)
+    assert settings["max_timesteps"] == options.max_timesteps
 
 
 def test_policies_that_others_are_held_against():

@@ -171,7 +171,7 @@ def make():
 
 
 @pytest.mark.scripts
-def test_a_robot_learns_beside_its_baselines_once(quick, tmp_path, monkeypatch):
+def test_a_robot_learns_beside_its_baselines_once(quick, tmp_path, monkeypatch, capsys):
     """Not a robot: their physics compile for half a minute."""
     point, options = tmp_path / "point.py", learning_robots.options_of
     point.write_text(POINT)
@@ -194,9 +194,14 @@ def test_a_robot_learns_beside_its_baselines_once(quick, tmp_path, monkeypatch):
     before = file.stat().st_mtime_ns
     assert quick("learning_robots", *flags)["figures"] == written["figures"]
     assert file.stat().st_mtime_ns == before
-    file.write_text("{}")
-    assert learning_robots.main([*flags, "--quick"]) == 2
-    assert file.read_text() == "{}"
+    for damaged, words in [
+        ({}, "holds no such result"),
+        (result | {"settings": {"num_envs": 64}}, "was made with other settings"),
+    ]:
+        file.write_text(text := json.dumps(damaged))
+        assert learning_robots.main([*flags, "--quick"]) == 2
+        assert words in capsys.readouterr().err
+        assert file.read_text() == text
 
 
 @pytest.mark.scripts
