@@ -46,19 +46,7 @@ def parser() -> flags.Parser:
     result = flags.Parser(__doc__)
     result.add_names("--robots", ROBOTS)
     result.add_seeds("0,1,2", "default 0,1,2")
-    result.add_argument(
-        "--results",
-        type=flags.folder,
-        default="docs/robots",
-        metavar="FOLDER",
-        help="results of runs, read and added to; default docs/robots",
-    )
-    result.add_argument(
-        "--save_dir",
-        default="runs/robots",
-        metavar="FOLDER",
-        help="where the runs lie; default runs/robots",
-    )
+    result.add_folders("robots", "run")
     result.add_json()
     result.add_quick("small, one seed of each", seeds=(9000,))
     return result
@@ -149,7 +137,8 @@ def _read(file: Path, settings: dict) -> dict:
     try:
         result = json.loads(file.read_text())
         for name in (*BASELINES, "trained"):
-            _ = float(result[name]["mean"]), float(result[name]["targets"])
+            for number in ("mean", "targets"):
+                float(result[name][number])
         made_with = result["settings"]
     except (OSError, ValueError, TypeError, KeyError):
         problem = f"{file} holds no such result, give another --results"

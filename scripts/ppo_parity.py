@@ -57,19 +57,7 @@ def parser() -> flags.Parser:
     )
     result.add_names("--arms", ARMS)
     result.add_argument("--seeds", action=flags.Span, default=SEEDS)
-    result.add_argument(
-        "--results",
-        type=flags.folder,
-        default="docs/ppo_parity",
-        metavar="FOLDER",
-        help="results of cells, read and added to; default docs/ppo_parity",
-    )
-    result.add_argument(
-        "--save_dir",
-        default="runs/ppo_parity",
-        metavar="FOLDER",
-        help="where the populations' runs lie; default runs/ppo_parity",
-    )
+    result.add_folders("ppo_parity", "cell")
     result.add_json()
     result.add_figure("draw learning curves and their differences there")
     result.add_quick("small, two seeds", tasks=[DEVELOPMENT], seeds=QUICK_SEEDS)

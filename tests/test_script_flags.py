@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bgpbt.config.errors import BadInput, PopulationLost
+from bgpbt.config.errors import BadInput, NotSaved, PopulationLost
 from scripts import (
     arch_search,
     backends,
@@ -54,7 +54,8 @@ def test_what_cannot_be_used_ends_in_one_line(module, capsys):
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(BadInput("two\nlines"), 2), (PopulationLost("all"), 3)]
+    ("error", "code"),
+    [(BadInput("two\nlines"), 2), (PopulationLost("all"), 3), (NotSaved("full"), 4)],
 )
 def test_what_fails_later_ends_in_one_line_too(error, code, capsys):
     @flags.answered

@@ -10,7 +10,7 @@ from typing import NoReturn
 from bgpbt.cli.notices import notices
 from bgpbt.cli.parser import Parser, parse, program
 from bgpbt.config import versions
-from bgpbt.config.errors import BadInput, NotSaved, PopulationLost
+from bgpbt.config.errors import BadInput, CommandError
 from bgpbt.config.loading import load_options
 from bgpbt.config.options import Options
 
@@ -164,12 +164,8 @@ def main(argv: list[str]) -> int:
                 "without a command, the flags of a run"
             )
         return SUBCOMMANDS[argv[0]](argv[1:])
-    except BadInput as error:
-        return _end(2, error)
-    except PopulationLost as error:
-        return _end(3, error)
-    except NotSaved as error:
-        return _end(4, error)
+    except CommandError as error:
+        return _end(error.exit_code, error)
     except KeyboardInterrupt:
         return _end(STOPPED, "stopped")
 

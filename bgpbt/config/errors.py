@@ -3,23 +3,35 @@
 import difflib
 
 
-class BadInput(ValueError):
+class CommandError(Exception):
+    """What ends a command with one line, its message, and with `exit_code`."""
+
+    exit_code: int
+
+
+class BadInput(CommandError, ValueError):
     """A setting or file that cannot be used.
 
     The message is one line: what is wrong, where, and what would be right.
     """
+
+    exit_code = 2
 
     def __init__(self, message: str, field: str | None = None):
         super().__init__(" ".join(message.split()))
         self.field = field
 
 
-class NotSaved(RuntimeError):
+class NotSaved(CommandError, RuntimeError):
     """A round could not be written; the complete ones before it are intact."""
 
+    exit_code = 4
 
-class PopulationLost(RuntimeError):
+
+class PopulationLost(CommandError, RuntimeError):
     """All members failed in the same round, so that nobody is left to inherit from."""
+
+    exit_code = 3
 
 
 def nearest(name: str, known: tuple[str, ...], otherwise: str | None = None) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bgpbt.cli import parser as command_parser
-from bgpbt.config.errors import BadInput, PopulationLost
+from bgpbt.config.errors import BadInput, CommandError
 from bgpbt.config.options import Options
 
 GO_ON = "give a file that this script wrote, or a new one"
@@ -25,16 +25,16 @@ def answered(main: Callable[[list[str]], int]) -> Callable[[list[str]], int]:
       main: of the script.
 
     Returns:
-      `main` with exit code 2 on bad input, and 3 where all members are lost at once.
+      `main` with the exit codes of the command itself, such as 2 on bad input.
     """
 
     @wraps(main)
     def run(argv: list[str]) -> int:
         try:
             return main(argv)
-        except (BadInput, PopulationLost) as error:
+        except CommandError as error:
             print(f"{Path(main.__code__.co_filename).name}: {error}", file=sys.stderr)
-            return 2 if isinstance(error, BadInput) else 3
+            return error.exit_code
 
     return run
 
@@ -80,6 +80,27 @@ class Parser(command_parser.Parser):
         """Adds `--seeds`, several ones with commas between them."""
         self.add_argument(
             "--seeds", type=seeds, default=default, metavar="0,1,2", help=words
+        )
+
+    def add_folders(self, name: str, each: str) -> None:
+        """Adds `--results` and `--save_dir`, where a study's files and runs lie.
+
+        Args:
+          name: of both folders.
+          each: what leaves a file of results.
+        """
+        self.add_argument(
+            "--results",
+            type=folder,
+            default=f"docs/{name}",
+            metavar="FOLDER",
+            help=f"results of every {each}, read and added to; default docs/{name}",
+        )
+        self.add_argument(
+            "--save_dir",
+            default=f"runs/{name}",
+            metavar="FOLDER",
+            help=f"where the runs lie; default runs/{name}",
         )
 
     def add_json(self, words: str = "the figures") -> None:
