@@ -5,6 +5,7 @@ The command line calls the same.
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,26 +20,27 @@ from bgpbt.assembly.parts import (
 )
 from bgpbt.config import versions
 from bgpbt.config.errors import BadInput
-from bgpbt.config.loading import load_options
 from bgpbt.config.options import Options
 from bgpbt.config.parsers import user_file
 from bgpbt.execution.devices import layout_notices
 from bgpbt.forecast import describe, make_forecast
 from bgpbt.registry import ENVIRONMENTS
-from bgpbt.result import GIF, Result, title_of
+from bgpbt.result import Result, title_of
 from bgpbt.storage.places import run_folder
 from bgpbt.storage.provenance import environment, identity, recorded_task
+from bgpbt.storage.run_folder import GIF, REPORT
 from bgpbt.storage.same_task import (
     changed_files,
     check_same_task,
     with_recorded_direction,
 )
-from bgpbt.storage.store import OPTIONS, REPORT, RUN, RunStore
+from bgpbt.storage.store import RunStore
 from bgpbt.training.engine import Engine
 from bgpbt.training.loop import train_population
 from bgpbt.training.report import make_report
 from bgpbt.training.run_state import RunState
-from bgpbt.training.state import state_template
+from bgpbt.training.state import read_state
+from bgpbt.training.stop import Stop
 from bgpbt.types import Strategy, Task
 from bgpbt.viz.display import Display
 from bgpbt.viz.formatting import format_number
@@ -77,7 +79,8 @@ def prepare(
       BadInput: settings, folders or versions cannot be used.
     """
     versions.check()
-    stores = [RunStore(run_folder(options, seed)) for seed in options.seed]
+    folders = [run_folder(options, seed) for seed in options.seed]
+    stores = [RunStore(folder, options.keep) for folder in folders]
     for store in stores:
         store.check(options)
     if task is not None:
@@ -137,13 +140,19 @@ def run_seeds(
     return run_prepared(prepare(options, task, strategy))
 
 
-def run_prepared(prepared: Prepared) -> list[Result]:
-    """Trains what was prepared, one seed after the other."""
+def run_prepared(prepared: Prepared, stop: Stop | None = None) -> list[Result]:
+    """Trains what was prepared, one seed after the other.
+
+    Args:
+      prepared: the runs.
+      stop: by which another thread can end them after a round.
+    """
+    stop = stop or Stop()
     options, parts, stores = prepared
     finished = [store.finished(options) for store in stores]
     engine = start_engine(parts, background=not all(finished))
     return [
-        _run_seed(engine, options.model_copy(update={"seed": (seed,)}), store)
+        _run_seed(engine, options.model_copy(update={"seed": (seed,)}), store, stop)
         for seed, store in zip(options.seed, stores, strict=True)
     ]
 
@@ -165,20 +174,22 @@ def describe_prepared(prepared: Prepared) -> str:
     return describe(options, parts.task, forecast, parts.device_layout, outlooks)
 
 
-def _run_seed(engine: Engine, options: Options, store: RunStore) -> Result:
+def _run_seed(engine: Engine, options: Options, store: RunStore, stop: Stop) -> Result:
     (seed,) = options.seed
     title = title_of(options, f"seed {seed}")
     with Display(title, options.max_timesteps, options.verbose) as display:
         finished = store.finished(options)
         what = identity(options, engine.task)
         changed = changed_files(store, what["files"])
-        display.notice(store.open(options, what))
-        for line in changed if options.existing_policy == "resume" else []:
+        lines = store.open(options, what)
+        if options.existing_policy == "resume":
+            lines += changed
+        for line in lines:
             display.notice(line)
         if finished:
             result = _open(store, options, engine)
         else:
-            result = _train(engine, options, store, display)
+            result = _train(engine, options, store, display, stop)
         display.phase("drawing")
         pictures = result.draw()
         pictures += _film(result, new=not finished)
@@ -188,7 +199,7 @@ def _run_seed(engine: Engine, options: Options, store: RunStore) -> Result:
 
 
 def _train(
-    engine: Engine, options: Options, store: RunStore, display: Display
+    engine: Engine, options: Options, store: RunStore, display: Display, stop: Stop
 ) -> Result:
     versions_and_devices = environment(options, engine.device_layout)
     changes = store.record_environment(versions_and_devices)
@@ -196,7 +207,7 @@ def _train(
     notices = layout_notices(engine.device_layout, options.pop_size, *asked)
     for line in (*changes, *notices):
         display.notice(line)
-    state = train_population(engine, options.seed[0], store, display)
+    state = train_population(engine, options.seed[0], store, display, stop)
     display.phase("evaluating", "for the report")
     store.write_json(REPORT, make_report(engine, state))
     return _result(store, options, engine.task, lambda: state)
@@ -235,8 +246,10 @@ def _mean_and_sd(mean: float, sd: float | None) -> str:
 def _result(
     store: RunStore, options: Options, task: Task, load: Callable[[], RunState]
 ) -> Result:
-    report = store.read_json(REPORT)
-    return Result(options, store.path, store.records(), report, task, load)
+    records, lost = store.records()
+    for line in lost:
+        warnings.warn(f"{store.path}: {line}", stacklevel=4)
+    return Result(options, store.path, records, store.read_json(REPORT), task, load)
 
 
 def open_run(
@@ -259,7 +272,7 @@ def open_run(
             "give a folder such as runs/.../seed_0"
         )
     store.check_schema()
-    options = load_options({}, store.path / OPTIONS)
+    options = store.options()
     task = as_asked(options, task) if task else _task_of(store, options)
     task = with_recorded_direction(store, task)
 
@@ -276,7 +289,7 @@ def _task_of(store: RunStore, options: Options) -> Task:
     try:
         return make_task(options)
     except BadInput as error:
-        content = store.read_json(RUN)
+        content = store.identity()
         in_agents = options.task == "ppo"
         is_own = user_file(options.task) or (
             in_agents and options.env_name not in ENVIRONMENTS
@@ -295,15 +308,9 @@ def _open(store: RunStore, options: Options, engine: Engine) -> Result:
 
 
 def _load(store: RunStore, options: Options, engine: Engine) -> RunState:
-    """The state of the last undamaged checkpoint."""
-    round_, damaged = store.last_undamaged()
-    if round_ is None:
-        raise BadInput(f"{store.path}: every checkpoint is damaged")
-    for bad in damaged:
-        warnings.warn(
-            f"{store.path}: the checkpoint of round {bad} is damaged, "
-            f"that of round {round_} is read",
-            stacklevel=4,
-        )
-    template = state_template(engine, options.seed[0], store.layout(round_))
-    return store.read(round_, template)
+    """The state of the last checkpoint that can be used."""
+    (seed,) = options.seed
+    restored = store.restore(partial(read_state, engine, seed, store))
+    for line in restored.notices:
+        warnings.warn(f"{store.path}: {line}", stacklevel=4)
+    return restored.state

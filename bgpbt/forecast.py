@@ -46,6 +46,7 @@ def forecast_rounds(plan: Plan, task: Task) -> Iterator[ForecastRound]:
     It assumes that `patience` begins no generation.
     """
     timesteps = 0
+    rules = plan.rules
     generation = first_generation(plan, task.space)
     while timesteps < plan.schedule.max_timesteps or generation.candidates:
         updates = plan.schedule.round_updates(timesteps)
@@ -57,7 +58,9 @@ def forecast_rounds(plan: Plan, task: Task) -> Iterator[ForecastRound]:
             members = rung.candidates
         yield ForecastRound(int(generation.number), updates, members)
         timesteps += updates * task.timesteps_per_update
-        generation = _after_round(plan, generation, timesteps, updates)
+        # There may be a million rounds.
+        if generation.candidates or generation.number < rules.max_generations:
+            generation = _after_round(plan, generation, timesteps, updates)
 
 
 def _after_round(

@@ -13,10 +13,9 @@ from bgpbt.config.errors import BadInput
 from bgpbt.config.options import Options
 from bgpbt.config.settings import base_name
 from bgpbt.storage import records
+from bgpbt.storage.run_folder import CURVE, GIF, SCHEDULE
 from bgpbt.training.run_state import RunState
 from bgpbt.types import Policy, Task
-
-GIF = "policy.gif"
 
 
 @dataclass(frozen=True)
@@ -89,8 +88,8 @@ class Result:
         from bgpbt.viz.schedule import hyperparameter_schedule
 
         title = title_of(self.options, self.path.name.replace("_", " "))
-        curve = self.path / "learning_curve.png"
-        schedule = self.path / "hyperparameter_schedule.png"
+        curve = self.path / CURVE
+        schedule = self.path / SCHEDULE
         learning_curve(
             self.records,
             curve,

@@ -19,7 +19,7 @@ from bgpbt.assembly.environment_contract import check_environment
 from bgpbt.cli.command import prepare_jax
 from bgpbt.config.errors import BadInput
 from bgpbt.registry import ENVIRONMENTS
-from bgpbt.storage.checkpoints import write_json
+from bgpbt.storage.files import write_json
 from bgpbt.tasks.ppo.environments import load_environment_file, make_environment
 from scripts.benchmarks import flags
 from scripts.benchmarks.cases import small_options

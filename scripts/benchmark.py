@@ -34,6 +34,7 @@ NAMES = {
     "strategies": "seconds of each strategy's decision, and Ray Tune's where it is "
     "installed",
     "envs": "every environment: bare steps beside those of a training",
+    "memory": "whether resident memory grows from round 300 to round 3,000",
     "size": "an accelerator: latency of an optimizer step, 1 to 64 members",
 }
 

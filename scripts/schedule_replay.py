@@ -36,7 +36,9 @@ from bgpbt.cli.command import prepare_jax
 from bgpbt.config.errors import BadInput
 from bgpbt.config.options import Options
 from bgpbt.result import Result as Run
+from bgpbt.storage.files import write
 from bgpbt.storage.places import run_folder
+from bgpbt.storage.run_folder import OPTIONS
 from bgpbt.strategies.operators import inherit_all
 from bgpbt.types import Source, Strategy, Task
 from scripts.benchmarks import flags
@@ -173,7 +175,7 @@ def continued(run: Run, options: Options) -> Run:
         copy = folder.with_name(folder.name + ".partial")
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(run.path, copy, ignore=shutil.ignore_patterns(*LEFT_BEHIND))
-        longer.save(copy / "options.yaml")
+        write(copy / OPTIONS, longer.to_yaml())
         copy.rename(folder)
     strategy = held(make_strategy(old, run.task), len(run.task.blocks))
     return bgpbt.run(longer, run.task, strategy)

@@ -75,23 +75,14 @@ def test_a_whole_run_of_another_task(tmp_path):
 
 @pytest.mark.usefixtures("compile_once")
 def test_a_new_run_says_what_it_is(tmp_path):
-    """Format, identity, what is trained, its space, the user's files, numerics."""
+    """Format, identity, what is trained, its space, the user's files."""
     result = bgpbt.run(two_rounds(tmp_path), quadratic())
     content = json.loads((result.path / "run.json").read_text())
-    assert list(content) == [
-        "schema",
-        "id",
-        "task",
-        "space",
-        "files",
-        "member",
-        "numerics",
-    ]
+    assert list(content) == ["schema", "id", "task", "space", "files", "member"]
     assert content["schema"] == SCHEMA and len(content["id"]) == 32
     assert [dim["name"] for dim in content["space"]] == list(SPACE)
     assert content["task"]["blocks"] == ["first", "second"]
     assert content["files"] == {}
-    assert content["numerics"]["x64"] is False
     bgpbt.run(two_rounds(tmp_path), quadratic())
     assert json.loads((result.path / "run.json").read_text()) == content
     # Runs of the first format have none.

@@ -50,8 +50,8 @@ def test_the_comparison_pairs_seeds(tmp_path):
 def test_finished_runs_of_the_comparison_are_only_read(monkeypatch, tmp_path):
     options = compare_small.options_of("pbt", "0,1", str(tmp_path), False)
     finished = run_folder(options, 0)
-    finished.mkdir(parents=True)
-    options.save(finished / "options.yaml")
+    (finished / "checkpoints" / "round_000020").mkdir(parents=True)
+    (finished / "options.yaml").write_text(options.to_yaml())
     (finished / "report.json").write_text("{}")
     monkeypatch.setattr(bgpbt, "open_run", lambda path: path.name)
     monkeypatch.setattr(
@@ -59,7 +59,7 @@ def test_finished_runs_of_the_comparison_are_only_read(monkeypatch, tmp_path):
     )
     assert compare_small.results_of(options) == {0: "seed_0", 1: "trained 1"}
     with pytest.raises(BadInput, match="other settings"):
-        compare_small.results_of(options.model_copy(update={"max_timesteps": 1}))
+        compare_small.results_of(options.model_copy(update={"num_envs": 32}))
 
 
 def test_a_row_of_the_table_has_its_columns():

@@ -1,36 +1,22 @@
 """The command line: reads argv, makes Options of it and hands them to `bgpbt.api`."""
 
-import os
+import io
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from bgpbt.cli.notices import notices
-from bgpbt.cli.parser import Parser, parse, program
+from bgpbt.cli.parser import Parser, parse
+from bgpbt.cli.program import program
+from bgpbt.cli.signals import STOP, end
+from bgpbt.cli.start import prepare_jax, start_jax
 from bgpbt.config import versions
-from bgpbt.config.errors import BadInput, CommandError
+from bgpbt.config.errors import BadInput, CommandError, NotSaved
 from bgpbt.config.loading import load_options
-from bgpbt.config.options import Options
 
-STOPPED = 130  # exit code after Ctrl-C
-
-
-def prepare_jax(options: Options) -> None:
-    """Gives JAX one CPU device per core, and its cache; the user's choices stay."""
-    told = "device_count" in os.environ.get("XLA_FLAGS", "")
-    if "JAX_NUM_CPU_DEVICES" not in os.environ and not told:
-        import jax
-
-        from bgpbt.execution.devices import cpu_devices
-
-        devices = options.devices or cpu_devices(options.pop_size)
-        jax.config.update("jax_num_cpu_devices", devices)
-    from bgpbt.execution import cache
-
-    if notice := cache.enable(options.no_cache):
-        print(f"notice: {notice}", file=sys.stderr)
+READER_GONE = 141  # as a shell says of a program that SIGPIPE ended
 
 
 def train(tokens: list[str]) -> int:
@@ -45,17 +31,14 @@ def train(tokens: list[str]) -> int:
     prepared = api.prepare(options)
     for notice in notices(options, set(values), api.own_lengths(prepared)):
         print(f"notice: {notice}", file=sys.stderr)
-    try:
-        if dry_run:
-            print(api.describe_prepared(prepared))
-        else:
-            api.run_prepared(prepared)
-    except KeyboardInterrupt:
-        return _end(
-            STOPPED,
-            "stopped; the same command with -exist resume goes on after the last "
-            "complete round",
+    if dry_run:
+        print(api.describe_prepared(prepared))
+    else:
+        STOP.advice = (
+            "; the same command with -exist resume goes on after the last complete "
+            "round"
         )
+        api.run_prepared(prepared, STOP)
     return 0
 
 
@@ -68,6 +51,7 @@ def render(tokens: list[str]) -> int:
     folder = parser.parse_args(tokens).run_folder
     if not folder.is_dir():
         raise BadInput(f"{folder} is no folder, give the folder of a run")
+    start_jax()
     import bgpbt
 
     with warnings.catch_warnings(record=True) as caught:
@@ -85,6 +69,7 @@ def space(tokens: list[str]) -> int:
     values.pop("dry_run", None)
     options = load_options(values, values.pop("config", None))
     versions.check()
+    start_jax()
     from bgpbt import api
     from bgpbt.viz.space_table import fixed_table, space_table
 
@@ -109,6 +94,7 @@ def envs(tokens: list[str]) -> int:
     names = parser.parse_args(tokens).names
     options = [load_options({"env_name": name}) for name in names]
     versions.check()
+    start_jax()
     from bgpbt.tasks.ppo.environments import (
         environment_names,
         metric_names,
@@ -152,8 +138,9 @@ def main(argv: list[str]) -> int:
     """Does what a command line says.
 
     Returns:
-      Exit code: 0 done, 2 bad input, 3 all members lost at once, 4 a round could not be
-      saved, 130 stopped from the keyboard.
+      Exit code: 0 done, 2 bad input, 3 all members lost at once, 4 something could not
+      be written, 129, 130 or 143 stopped by SIGHUP, Ctrl-C or SIGTERM, 141 whoever read
+      the output has gone.
     """
     try:
         if not argv or argv[0].startswith("-"):
@@ -166,16 +153,29 @@ def main(argv: list[str]) -> int:
         return SUBCOMMANDS[argv[0]](argv[1:])
     except CommandError as error:
         return _end(error.exit_code, error)
-    except KeyboardInterrupt:
-        return _end(STOPPED, "stopped")
+    except BrokenPipeError:
+        return READER_GONE
+    except OSError as error:
+        where = error.filename or "standard output"
+        return _end(NotSaved.exit_code, f"{where}: {error.strerror or error}")
 
 
 def run_command() -> NoReturn:
-    """The command `bgpbt`: does what argv says, and ends the process."""
-    code = main(sys.argv[1:])
-    if code == STOPPED:
-        # Compilations in other threads cannot be stopped, and an ordinary end would
-        # wait for them.
-        sys.stdout.flush()
-        os._exit(code)
+    """Does what argv says, and ends the process."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names need not be UTF-8
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code: Any = main(sys.argv[1:])
+    except SystemExit as done:  # of the parser, after its help
+        code = done.code
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        end(READER_GONE)
+    except OSError as error:
+        end(_end(NotSaved.exit_code, f"standard output: {error.strerror}"))
+    if STOP.exit_code is not None:
+        end(STOP.exit_code)
     sys.exit(code)

@@ -1,10 +1,9 @@
 """The flags of a run, generated from the declarations of Options."""
 
 import argparse
-import sys
-from pathlib import Path
 from typing import Any, NoReturn
 
+from bgpbt.cli.program import program
 from bgpbt.config.errors import BadInput, nearest
 from bgpbt.config.options import Options, choices
 from bgpbt.config.settings import declaration
@@ -21,12 +20,6 @@ COMMAND_FLAGS = {
     "--dry_run": "dry_run",
 }
 DEFAULT_WORDS = {"None": "none", "False": "off"}  # of defaults
-
-
-def program() -> str:
-    """What the user called: `bgpbt` where it is installed, else `main.py`."""
-    installed = Path(sys.argv[0]).name in ("bgpbt", "__main__.py")
-    return "bgpbt" if installed else "main.py"
 
 
 class Parser(argparse.ArgumentParser):

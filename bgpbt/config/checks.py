@@ -4,6 +4,8 @@ from bgpbt.config.errors import BadInput
 from bgpbt.config.settings import Settings
 from bgpbt.successive_halving import num_rungs
 
+MOST_ROUNDS = 1_000_000
+
 
 def check_population(options: Settings) -> None:
     """The population, its candidates and its devices."""
@@ -51,6 +53,13 @@ def check_budget(options: Settings) -> None:
             f"t_ready_end: {options.t_ready_end} is above t_ready, "
             f"give at most {options.t_ready}",
             "t_ready_end",
+        )
+    shortest = options.t_ready_end or options.t_ready
+    if options.max_timesteps // shortest > MOST_ROUNDS:
+        raise BadInput(
+            f"max_timesteps: {options.max_timesteps} in rounds of {shortest} are more "
+            f"than {MOST_ROUNDS:,} rounds, give fewer or longer ones",
+            "max_timesteps",
         )
     if options.max_timesteps < options.t_ready:
         raise BadInput(

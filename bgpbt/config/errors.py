@@ -2,6 +2,8 @@
 
 import difflib
 
+LONGEST = 1000  # characters of a message
+
 
 class CommandError(Exception):
     """What ends a command with one line, its message, and with `exit_code`."""
@@ -18,7 +20,7 @@ class BadInput(CommandError, ValueError):
     exit_code = 2
 
     def __init__(self, message: str, field: str | None = None):
-        super().__init__(" ".join(message.split()))
+        super().__init__(one_line(message))
         self.field = field
 
 
@@ -32,6 +34,16 @@ class PopulationLost(CommandError, RuntimeError):
     """All members failed in the same round, so that nobody is left to inherit from."""
 
     exit_code = 3
+
+
+def one_line(text: str) -> str:
+    """A text as a line: no control characters, and at most so many characters.
+
+    What is echoed may be a whole file. The advice stands at the end.
+    """
+    words = " ".join(text.split())
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
+    return line if len(line) <= LONGEST else f"{line[:700]} ... {line[-250:]}"
 
 
 def nearest(name: str, known: tuple[str, ...], otherwise: str | None = None) -> str:

@@ -1,5 +1,6 @@
 """Settings from defaults, YAML files and the command line; later ones win."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ def shipped(folder: str) -> Path:
 
 
 CONFIGS = shipped("configs")
+MOST_BYTES = 100_000  # of a file of settings
 
 
 def load_options(
@@ -99,33 +101,56 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises:
       BadInput: the file cannot be read, or names something that is no setting.
     """
+    values = _read_yaml(path)
+    known = tuple(Options.model_fields)
+    for key in values:
+        if key not in known:
+            advice = _flag_advice().get(str(key)) or nearest(str(key), known)
+            raise BadInput(f"{path}: unknown setting {str(key)!r}, {advice}")
+    return values
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML of one value, each of whose parts stands there once."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            problem = "a reference (*) to another part, write it out"
+            raise yaml.composer.ComposerError(None, None, problem, mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Any:
+        names = Counter(str(key.value) for key, _ in node.value)
+        if twice := [name for name, count in names.items() if count > 1]:
+            # YAML itself would keep the last one.
+            raise BadInput(f"{', '.join(sorted(twice))} given twice, keep one")
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(path: Path) -> dict[Any, Any]:
+    """What a YAML file holds, which must be a mapping or nothing. Raises BadInput."""
     try:
-        text = path.read_text(encoding="utf-8")
-        node = yaml.compose(text, yaml.SafeLoader)
-        values = yaml.safe_load(text)
+        if path.stat().st_size > MOST_BYTES:
+            raise BadInput(f"larger than {MOST_BYTES:,} bytes, these are no settings")
+        loader = _Loader(path.read_text(encoding="utf-8"))
+        values = loader.get_single_data()
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or error
         raise BadInput(f"{path}: not readable as YAML{where}: {problem}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise BadInput(f"{path}: not readable as YAML: nested too deeply") from None
+    except Exception as error:  # what YAML makes of dates, tags and large numbers
         problem = getattr(error, "strerror", None) or error
         raise BadInput(f"{path}: not readable: {problem}") from None
     if values is None:  # nothing but comments
         return {}
     if not isinstance(values, dict):
         raise BadInput(f"{path}: not a mapping, write one `name: value` a line")
-    inner = [x for _, x in node.value if isinstance(x, yaml.MappingNode)]
-    for mapping in (node, *inner):
-        names = [key.value for key, _ in mapping.value]
-        if twice := sorted({str(name) for name in names if names.count(name) > 1}):
-            # YAML itself would keep the last one.
-            raise BadInput(f"{path}: {', '.join(twice)} given twice, keep one")
-    known = tuple(Options.model_fields)
-    for key in values:
-        if key not in known:
-            advice = _flag_advice().get(str(key)) or nearest(str(key), known)
-            raise BadInput(f"{path}: unknown setting {str(key)!r}, {advice}")
     return values
 
 

@@ -1,7 +1,6 @@
 """Settings that hold together: the checked form of `bgpbt.config.settings`."""
 
 import os
-from pathlib import Path
 from typing import Any, get_args
 
 import yaml
@@ -47,18 +46,9 @@ class Options(Settings):
 
     def to_yaml(self) -> str:
         """All settings as YAML; `load_options` on that text gives equal options."""
-        return yaml.safe_dump(
-            self.model_dump(mode="json"), sort_keys=False, allow_unicode=True
-        )
-
-    def save(self, path: Path) -> None:
-        """Writes all settings, so that `-c path` repeats the run.
-
-        Raises:
-          OSError: the file cannot be written.
-        """
+        values = self.model_dump(mode="json")
         head = "# python main.py -c on this file repeats the run\n"
-        Path(path).write_text(head + self.to_yaml(), encoding="utf-8")
+        return head + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
 def choices(name: str) -> tuple[str, ...]:

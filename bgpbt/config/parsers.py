@@ -40,15 +40,23 @@ def whole_number(value: Any) -> int:
     return int(number)
 
 
-def at_least(least: int, problem: str, value: Any) -> int:
-    """A whole number of at least `least`; `problem` says what a smaller one is."""
+def at_least(least: int, problem: str, value: Any, most: int = 2**53) -> int:
+    """A whole number from `least` to `most`; `problem` says what a smaller one is."""
     number = whole_number(value)
     if number < least:
         raise ValueError(f"{value!r} is {problem}, give at least {least}")
+    if number > most:
+        raise ValueError(f"{value!r} is more than bgpbt can serve, give at most {most}")
     return number
 
 
 positive = partial(at_least, 1, "not positive")
+# Of arrays and loops that would take the memory or the time of a whole machine before
+# anything is trained.
+members = partial(at_least, 2, "no population", most=100_000)
+devices = partial(at_least, 1, "not positive", most=1024)
+generations = partial(at_least, 0, "negative", most=100)
+width = partial(at_least, 1, "not positive", most=65_536)
 
 
 def share(value: Any, interval: str) -> float:
@@ -108,9 +116,11 @@ def seeds(value: Any) -> tuple[int, ...]:
 
 def layers(value: Any) -> tuple[int, ...]:
     """Widths of a network's hidden layers, all equal."""
-    widths = tuple(positive(item) for item in items(value))
+    widths = tuple(width(item) for item in items(value))
     if not widths:
         raise ValueError("no layer is given, write for example 64,64")
+    if len(widths) > 100:
+        raise ValueError(f"{len(widths)} layers are too many, give at most 100")
     if len(set(widths)) > 1:
         wrong = ",".join(map(str, widths))
         right = ",".join([str(max(widths))] * len(widths))
@@ -165,15 +175,19 @@ def named_function(value: Any, setting: str) -> str:
 def folder_name(value: Any) -> Any:
     """The name of one folder, not a path."""
     forbidden = ("", ".", "..")
-    if isinstance(value, str) and (value in forbidden or set(value) & set("/\\\0")):
+    if isinstance(value, str) and (
+        value in forbidden or set(value) & set("/\\") or not value.isprintable()
+    ):
         raise ValueError(f"{value!r} is not the name of one folder")
     return value
 
 
 Count = Annotated[int, BeforeValidator(positive)]
-Natural = Annotated[int, BeforeValidator(partial(at_least, 0, "negative"))]
 Eta = Annotated[int, BeforeValidator(partial(at_least, 2, "no reduction"))]
-PopSize = Annotated[int, BeforeValidator(partial(at_least, 2, "no population"))]
+PopSize = Annotated[int, BeforeValidator(members)]
+MaybeMembers = Annotated[int | None, BeforeValidator(unless("none", None, members))]
+MaybeDevices = Annotated[int | None, BeforeValidator(unless("none", None, devices))]
+Generations = Annotated[int, BeforeValidator(generations)]
 MaybeCount = Annotated[int | None, BeforeValidator(unless("none", None, positive))]
 Layers = Annotated[tuple[int, ...], BeforeValidator(layers)]
 Share = Annotated[float, BeforeValidator(partial(share, interval="[0, 1]"))]

@@ -120,7 +120,7 @@ class Settings(BaseModel):
     fix: search_space.Values = _search(
         {}, "dimensions that are not searched: NAME=VALUE"
     )
-    n_init: parsers.MaybeCount = _search(
+    n_init: parsers.MaybeMembers = _search(
         None,
         "candidates of a generation; none: 24 or more for bgpbt, else the population",
         "-ni",
@@ -218,7 +218,9 @@ class Settings(BaseModel):
     distill_every: parsers.Count = _distil(
         40_000_000, "steps after which a generation is forced", "-de"
     )
-    max_distillation: parsers.Natural = _distil(2, "generations after the first", "-md")
+    max_distillation: parsers.Generations = _distil(
+        2, "generations after the first", "-md"
+    )
     arch_policy: Literal["random", "search"] = _distil(
         "search", "where new architectures come from"
     )
@@ -231,7 +233,9 @@ class Settings(BaseModel):
     existing_policy: Literal["overwrite", "resume"] = _place(
         "resume", "what to do with an existing run", "-exist"
     )
-    devices: parsers.MaybeCount = _place(
+    save_every: parsers.Count = _place(1, "rounds from one checkpoint to the next")
+    keep: parsers.Count = _place(2, "last checkpoints that stay")
+    devices: parsers.MaybeDevices = _place(
         None, "devices the population is spread over; none: chosen"
     )
     max_parallel: Annotated[

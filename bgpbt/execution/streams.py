@@ -23,6 +23,7 @@ class Stream(enum.IntEnum):
     report = 6
     generate = 7
     mutate = 8
+    repeat = 9
 
 
 def fold(seed: Array | np.integer | int, *parts: Array | np.integer | int) -> Key:

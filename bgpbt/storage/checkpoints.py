@@ -10,7 +10,7 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,10 @@ import numpy as np
 import pandas as pd
 
 from bgpbt.config.errors import BadInput, NotSaved
+from bgpbt.storage import forms
+from bgpbt.storage.files import read_json, why, write_json
+from bgpbt.storage.packing import Words, pack, unpack
+from bgpbt.storage.records_file import parse
 from bgpbt.storage.schema import SCHEMA, check_schema, leaf_name, upgrade_layout
 from bgpbt.types import PyTree
 
@@ -26,10 +30,19 @@ CHECKSUMS = "checksums.json"
 LAYOUT = "layout.json"
 ROWS = "rows.csv"
 STATE = "state"
+PACKED = "arrays"
+
+
+class Unreadable(Exception):
+    """A checkpoint's state does not fit what it is read into; says how."""
 
 
 def write_checkpoint(
-    path: Path, state: PyTree, rows: pd.DataFrame, layout: dict[str, Any]
+    path: Path,
+    state: PyTree,
+    rows: pd.DataFrame,
+    layout: dict[str, Any],
+    copied: Iterable[Path] = (),
 ) -> None:
     """Writes a checkpoint beside its place and renames it, so that it is never half.
 
@@ -38,23 +51,26 @@ def write_checkpoint(
       state: a tree of arrays.
       rows: the records of the round.
       layout: what decides the shapes of the state, in JSON's words.
+      copied: small files beside which it is taken; those that are there are copied.
 
     Raises:
       NotSaved: the disk is full, or cannot be written; nothing half-written stays.
     """
     partial = path.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    # Orbax writes the host's arrays in half the time of those of several devices.
     leaves = _by_name(jax.device_get(state), SCHEMA)
     try:
         _write(partial, leaves, rows, layout)
+        for file in copied:
+            if file.exists():
+                shutil.copyfile(file, partial / file.name)
+        write_json(partial / CHECKSUMS, _checksums(partial))
         os.replace(partial, path)
     except Exception as error:  # Orbax has errors of its own for what a disk does
         shutil.rmtree(partial, ignore_errors=True)
-        why = next(iter(str(error).strip().splitlines()), "")
         raise NotSaved(
-            f"{path} could not be written: {type(error).__name__}: {why[:300]}; the "
-            "rounds before it are intact, and the same command goes on after them"
+            f"{path} could not be written: {why(error)}; the rounds before it are "
+            "intact, and the same command goes on after them"
         ) from error
 
 
@@ -63,10 +79,10 @@ def _write(
 ) -> None:
     partial.mkdir()
     rows.to_csv(partial / ROWS, index=False)
-    write_json(partial / LAYOUT, {"schema": SCHEMA} | layout)
+    packed, words = pack(leaves)
+    write_json(partial / LAYOUT, {"schema": SCHEMA, **layout, "arrays": words})
     with _quiet_orbax() as ocp:
-        ocp.save((partial / STATE).resolve(), leaves)
-    write_json(partial / CHECKSUMS, _checksums(partial))
+        ocp.save((partial / STATE).resolve(), {PACKED: packed})
 
 
 def check_format(path: Path) -> None:
@@ -75,12 +91,11 @@ def check_format(path: Path) -> None:
     Raises:
       BadInput: its schema is not known here.
     """
-    try:
-        schema = json.loads((path / LAYOUT).read_text()).get("schema", 1)
-    except (OSError, ValueError):
+    layout = read_json(path / LAYOUT, forms.Layout)
+    if layout is None:
         return
     try:
-        check_schema(schema, str(path / LAYOUT))
+        check_schema(layout.get("schema", 1), str(path / LAYOUT))
     except BadInput:
         if is_undamaged(path):
             raise
@@ -106,16 +121,67 @@ def read_checkpoint(path: Path, template: PyTree) -> PyTree:
         the checkpoint's schema did not have comes from here.
 
     Raises:
-      BadInput: the checkpoint's schema is not known here. Orbax raises where the state
-        does not fit the template.
+      BadInput: the checkpoint's schema is not known here.
+      Unreadable: the state does not fit the template.
     """
     schema = read_layout(path)["schema"]
-    wanted = _by_name(shapes_like(template), schema)
+    wanted = _by_name(template, schema)
+    try:
+        if schema < 3:
+            leaves = _read_named(path, wanted)
+        else:
+            leaves = unpack(*read_packed(path), wanted)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unreadable(f"does not fit this run ({why(error)})") from error
+
+    def read(key_path: tuple, x: Any) -> Any:
+        name = _name(key_path, schema)
+        return x if name is None else leaves.get(name, x)
+
+    return jax.tree_util.tree_map_with_path(read, template)
+
+
+def read_packed(path: Path) -> tuple[np.ndarray, Words]:
+    """The bytes of all arrays of a checkpoint, and what they are; from schema 3 on."""
     with _quiet_orbax() as ocp:
-        leaves = ocp.load((path / STATE).resolve(), wanted)
-    return jax.tree_util.tree_map_with_path(
-        lambda key_path, x: leaves.get(_name(key_path, schema), x), template
-    )
+        packed = ocp.load((path / STATE).resolve())[PACKED]
+    return packed, read_layout(path)["arrays"]
+
+
+def read_rows(path: Path) -> pd.DataFrame:
+    """The records in an undamaged checkpoint, as text."""
+    return parse((path / ROWS).read_text())
+
+
+def check_own(path: Path, round_: int, run: str | None) -> None:
+    """Whether a checkpoint is that of a round of a run, by its small files.
+
+    Args:
+      path: its folder.
+      round_: that its place stands for.
+      run: identity of the run; None: not known.
+
+    Raises:
+      Unreadable: it is not.
+    """
+    saved = read_json(path / CHECKSUMS, forms.Checksums)
+    layout = read_json(path / LAYOUT, forms.Layout)
+    small = (path / LAYOUT, path / ROWS)
+    if not saved or not layout or any(saved.get(p.name) != _digest(p) for p in small):
+        raise Unreadable("is damaged")
+    of_round = int(read_rows(path)["round"].iloc[-1])
+    if of_round != round_:
+        raise Unreadable(f"is that of round {of_round}")
+    its_run = layout.get("run") or run  # older ones do not say
+    if run is not None and its_run != run:
+        raise Unreadable("is of another run")
+
+
+def check_usable(path: Path, round_: int, run: str | None) -> None:
+    """`check_own`, and whether everything in it is undamaged."""
+    check_own(path, round_, run)
+    if not is_undamaged(path):
+        raise Unreadable("is damaged")
 
 
 def is_undamaged(path: Path) -> bool:
@@ -123,36 +189,33 @@ def is_undamaged(path: Path) -> bool:
 
     Orbax itself would not notice every wrong bit.
     """
-    try:
-        return json.loads((path / CHECKSUMS).read_text()) == _checksums(path)
-    except (OSError, ValueError):
-        return False
+    return read_json(path / CHECKSUMS, forms.Checksums) == _checksums(path)
 
 
-def shapes_like(tree: PyTree) -> PyTree:
-    """Shapes, dtypes and shardings of a tree of arrays; what is empty stays."""
+def _read_named(path: Path, templates: dict[str, Any]) -> dict[str, Any]:
+    """The arrays of a checkpoint up to schema 2, in which each has a name."""
 
     def shape(x):
-        if isinstance(x, jax.Array) and x.size:
+        if isinstance(x, jax.Array):
             return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
         return x
 
-    return jax.tree.map(shape, tree)
+    wanted = {name: shape(x) for name, x in templates.items()}
+    with _quiet_orbax() as ocp:
+        return ocp.load((path / STATE).resolve(), wanted)
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Writes a file beside its place and renames it."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(partial, path)
-
-
-def _checksums(path: Path) -> dict[str, str]:
+def _checksums(path: Path) -> dict[str, str | None]:
     files = (p for p in sorted(path.rglob("*")) if p.is_file() and p.name != CHECKSUMS)
-    return {
-        p.relative_to(path).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in files
-    }
+    return {p.relative_to(path).as_posix(): _digest(p) for p in files}
+
+
+def _digest(path: Path) -> str | None:
+    """SHA-256 of a file, None where it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
 
 
 def _name(key_path: tuple, schema: int) -> str | None:
@@ -161,10 +224,7 @@ def _name(key_path: tuple, schema: int) -> str | None:
 
 
 def _by_name(tree: PyTree, schema: int) -> dict[str, Any]:
-    """The leaves that a schema has, by name.
-
-    Orbax saves no array of size zero and no NumPy scalar.
-    """
+    """The leaves that a schema has, by name; none of size zero, and no scalars."""
     named = (
         (_name(path, schema), x)
         for path, x in jax.tree_util.tree_leaves_with_path(tree)

@@ -1,6 +1,7 @@
 """One process at a time works in a run folder."""
 
 import io
+import os
 from pathlib import Path
 
 from bgpbt.config.errors import BadInput
@@ -25,7 +26,10 @@ def lock(path: Path, *, create: bool) -> None:
     """
     if fcntl is None or not (create or path.exists()):
         return
-    handle = open(path, "a")
+    try:
+        handle = open(path, "a")
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}, give another -n") from None
     try:
         fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
@@ -38,3 +42,15 @@ def lock(path: Path, *, create: bool) -> None:
     except OSError:
         pass  # a file system without locks
     _HELD.append(handle)
+
+
+def holds(path: Path) -> bool:
+    """Whether a file of that place is one that this process has locked."""
+    if fcntl is None:
+        return True
+    try:
+        there = path.stat()
+    except OSError:
+        return False
+    held = (os.fstat(handle.fileno()) for handle in _HELD)
+    return any(os.path.samestat(there, mine) for mine in held)

@@ -16,6 +16,7 @@ import numpy as np
 from bgpbt.config.errors import BadInput
 from bgpbt.config.options import Options
 from bgpbt.config.parsers import TABLES, user_file
+from bgpbt.execution.cache import cpu_features
 from bgpbt.execution.devices import DeviceLayout
 from bgpbt.execution.shapes import member_shapes
 from bgpbt.execution.trees import leaves_by_path
@@ -30,12 +31,22 @@ from bgpbt.types import Task
 
 # Packages whose versions change numbers, by task.
 TASK_PACKAGES = {"classification": ("flax", "sklearn")}
+# Settings of JAX that change numbers.
+NUMERICS = (
+    "jax_enable_x64",
+    "jax_default_matmul_precision",
+    "jax_default_prng_impl",
+    "jax_threefry_partitionable",
+    "jax_random_seed_offset",
+    "jax_numpy_dtype_promotion",
+    "jax_disable_jit",
+)
 # Beside a package of environments, what computes their physics.
 PHYSICS_PACKAGES = {"mujoco_playground": ("mujoco", "mujoco-mjx")}
 
 
 def environment(options: Options, device_layout: DeviceLayout) -> dict[str, Any]:
-    """Versions and devices; where they differ, a resumed run has other bits."""
+    """Versions, devices and settings of JAX: where they differ, bits may, too."""
     names = ["jax", "jaxlib", "optax", "numpy", *TASK_PACKAGES.get(options.task, ())]
     if options.task == "ppo":
         names += _environment_packages(options.env_name)
@@ -46,7 +57,9 @@ def environment(options: Options, device_layout: DeviceLayout) -> dict[str, Any]
         "python": platform.python_version(),
         **versions,
         "device": jax.devices()[0].device_kind,
+        "processor": hashlib.sha256(cpu_features().encode()).hexdigest()[:12],
         **device_layout._asdict(),
+        **_numerics(),
     }
 
 
@@ -74,8 +87,8 @@ def _environment_packages(name: str) -> list[str]:
 def identity(options: Options, task: Task) -> dict[str, Any]:
     """The content of a new run's `run.json`.
 
-    It says what the run is, so that later versions can tell another run, another space,
-    another file and other numerics from its own.
+    It says what the run is, so that later versions can tell another run, another space
+    and another file from its own.
     """
     return {
         "schema": SCHEMA,
@@ -91,7 +104,6 @@ def identity(options: Options, task: Task) -> dict[str, Any]:
         "files": (files := file_hashes(options)),
         # What a file of the user's may change without a word.
         "member": describe_member(task) if files else None,
-        "numerics": numerics(),
     }
 
 
@@ -174,11 +186,7 @@ def file_hashes(options: Options) -> dict[str, str]:
     }
 
 
-def numerics() -> dict[str, Any]:
-    """What changes numbers beside versions and devices."""
-    config: Any = jax.config
-    return {
-        "x64": bool(config.jax_enable_x64),
-        "matmul_precision": config.jax_default_matmul_precision,
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
-    }
+def _numerics() -> dict[str, Any]:
+    """The settings of JAX and XLA that change numbers."""
+    here = {name: getattr(jax.config, name, None) for name in NUMERICS}
+    return here | {"XLA_FLAGS": os.environ.get("XLA_FLAGS", "")}

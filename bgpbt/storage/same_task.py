@@ -1,6 +1,6 @@
 """Whether a run folder's task is the one at hand: what `run.json` says, compared.
 
-The settings are compared in `RunStore.check`. What is compared here may differ all the
+The settings are compared in `RunFolder.check`. What is compared here may differ all the
 same where a file of the user's, or bgpbt itself, has changed since the run began.
 """
 
@@ -8,11 +8,11 @@ from typing import Any, NoReturn
 
 from bgpbt.config.errors import BadInput
 from bgpbt.storage.provenance import describe_member, describe_space
-from bgpbt.storage.store import RUN, RunStore
+from bgpbt.storage.run_folder import RunFolder
 from bgpbt.types import Task
 
 
-def check_same_task(store: RunStore, task: Task, advice: str) -> None:
+def check_same_task(store: RunFolder, task: Task, advice: str) -> None:
     """Whether a run has this search space, direction and kind of member.
 
     A folder without a finished round, or that does not say, has nothing to compare.
@@ -25,7 +25,7 @@ def check_same_task(store: RunStore, task: Task, advice: str) -> None:
     Raises:
       BadInput: they do not; says where they differ first.
     """
-    saved = store.read_json(RUN)
+    saved = store.identity()
     if saved is None or not store.rounds():
         return
     minimises = _minimises(saved)
@@ -42,23 +42,23 @@ def check_same_task(store: RunStore, task: Task, advice: str) -> None:
         _refuse(store, f"of other members ({differ})", advice)
 
 
-def with_recorded_direction(store: RunStore, task: Task) -> Task:
+def with_recorded_direction(store: RunFolder, task: Task) -> Task:
     """The task with the direction of the run's records.
 
     Its file may have changed its mind, the records do not.
     """
-    saved = store.read_json(RUN)
+    saved = store.identity()
     return task if saved is None else task._replace(minimise=_minimises(saved))
 
 
-def changed_files(store: RunStore, hashes: dict[str, str]) -> list[str]:
+def changed_files(store: RunFolder, hashes: dict[str, str]) -> list[str]:
     """Which of the user's files are not what they were, a line for each.
 
     Args:
       store: the folder.
       hashes: SHA-256 by setting, as `run.json` holds them.
     """
-    saved = (store.read_json(RUN) or {}).get("files", {})
+    saved = (store.identity() or {}).get("files", {})
     return [
         f"the file of {setting} has changed since the run began: "
         "the run goes on with what it says now"
@@ -102,5 +102,5 @@ def _other_member(saved: dict[str, str], member: dict[str, str]) -> str:
     return next(differ, "")
 
 
-def _refuse(store: RunStore, problem: str, advice: str) -> NoReturn:
+def _refuse(store: RunFolder, problem: str, advice: str) -> NoReturn:
     raise BadInput(f"{store.path} holds a run {problem}; {advice}", "existing_policy")

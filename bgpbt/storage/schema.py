@@ -3,6 +3,8 @@
 1: folders without `run.json`, written until November 2026. Checkpoints name their
    leaves by the field names of that time.
 2: `run.json` and every checkpoint's `layout.json` say the version.
+3: a checkpoint's layout says of which run it is, how many rows the records have, and
+   what its arrays are, which are one vector.
 """
 
 import re
@@ -10,7 +12,7 @@ from typing import Any
 
 from bgpbt.config.errors import BadInput
 
-SCHEMA = 2
+SCHEMA = 3
 
 _MEMBER = r"^(population\.\d+|best|teacher)\."
 # By schema n: (pattern of a leaf's name in n + 1, its name in n). The patterns of a

@@ -7,7 +7,6 @@ NumPy's archive. Nothing of it is run when it is read.
 import hashlib
 import io
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bgpbt.config.errors import BadInput, NotSaved
+from bgpbt.storage.files import write
 
 _WORDS = "words"
 
@@ -42,17 +42,8 @@ def write_file(
     np.savez(archive, allow_pickle=False, **named)
     body = archive.getvalue()
     first_line = f"{kind} {version} {hashlib.sha256(body).hexdigest()}\n"
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(first_line.encode() + body)
-        os.replace(partial, path)
-    except OSError as error:
-        if partial.is_file():
-            partial.unlink()
-        raise NotSaved(
-            f"{path} could not be written: {error.strerror}; what was there stays"
-        ) from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(path, first_line.encode() + body)
 
 
 def read_file(

@@ -6,10 +6,12 @@ kilobytes on the host, so it may use another precision, another engine, or plain
 
 from functools import partial
 
+import jax
 import numpy as np
 import pandas as pd
 
 from bgpbt.config.errors import PopulationLost
+from bgpbt.execution.streams import Stream, fold
 from bgpbt.storage.records import best_fitness
 from bgpbt.storage.store import RunStore
 from bgpbt.successive_halving import current_rung
@@ -37,7 +39,8 @@ from bgpbt.training.progress import (
 )
 from bgpbt.training.round_records import round_records
 from bgpbt.training.run_state import Progress, RunState
-from bgpbt.training.state import begin, layout_of, state_template
+from bgpbt.training.state import begin, layout_of, read_state
+from bgpbt.training.stop import Stop, Stopped
 from bgpbt.training.transition import (
     DISTILLATION_PROGRAMS,
     distillation_progress,
@@ -47,34 +50,60 @@ from bgpbt.types import Task
 
 
 def train_population(
-    engine: Engine, seed: int, store: RunStore, observer: Observer
+    engine: Engine, seed: int, store: RunStore, observer: Observer, stop: Stop
 ) -> RunState:
     """Trains one population to the end, or on to the end from its last round.
 
+    A round in which every member failed is played once more, with other random numbers.
+
     Raises:
-      PopulationLost: every member failed in the same round; the checkpoint before it
-        stays.
+      PopulationLost: every member failed again; the checkpoint before the round stays.
+      Stopped: the run was asked to end; its last round is saved.
     """
-    state = _resume(engine, seed, store, observer)
-    if state is None:
+    if store.rounds():
+        state = _resume(engine, seed, store, observer)
+    else:
         paddings = first_configs(engine, seed).paddings
         compile_for(engine, paddings, ROUND_PROGRAMS, observer)
         observer.phase("evaluating", "the untrained population")
         state, rows = begin(engine, seed, observer)
         store.save(state, rows, layout_of(state))
     observer.start(int(state.progress.timesteps.max()))
-    while not finished(engine, state):
-        foresee_generation(engine, state)
-        state = play_round(engine, state, store, observer)
+    unsaved: list[pd.DataFrame] = []
+    lost_round = 0
+    with stop.rounds():
+        while not finished(engine, state):
+            foresee_generation(engine, state)
+            round_ = int(state.progress.round) + 1
+            try:
+                play = play_again if round_ == lost_round else play_round
+                state, rows = play(engine, state, observer)
+            except PopulationLost as lost:
+                if round_ == lost_round:
+                    raise
+                lost_round = round_
+                observer.notice(f"{lost}; once more, with other random numbers")
+                state = _resume(engine, seed, store, observer)
+                unsaved = []
+                continue
+            unsaved.append(rows)
+            ends = finished(engine, state) or stop.exit_code is not None
+            if ends or len(unsaved) >= engine.plan.save_every:
+                observer.phase("saving")
+                store.save(state, pd.concat(unsaved), layout_of(state))
+                unsaved = []
+            if stop.exit_code is not None:
+                line = f"stopped after round {round_}{stop.advice}"
+                raise Stopped(line, stop.exit_code)
     return state
 
 
 def play_round(
-    engine: Engine, state: RunState, store: RunStore, observer: Observer
-) -> RunState:
-    """One round: train, evaluate, decide, inherit, save.
+    engine: Engine, state: RunState, observer: Observer
+) -> tuple[RunState, pd.DataFrame]:
+    """One round: train, evaluate, decide, inherit; and its records.
 
-    The same five steps serve a population whose members inherit and the candidates of a
+    The same four steps serve a population whose members inherit and the candidates of a
     successive halving, whose better half goes on.
     """
     state, updates = _next_round(engine, state, observer)
@@ -98,36 +127,39 @@ def play_round(
 
     step = decide(engine, state, evaluation)
     _tell(engine.task, observer, state, evaluation, rows, steps, step)
-    state = inherit(engine, state, step, evaluation, observer)
-
-    observer.phase("saving")
-    store.save(state, rows, layout_of(state))
-    return state
+    return inherit(engine, state, step, evaluation, observer), rows
 
 
-def _resume(
-    engine: Engine, seed: int, store: RunStore, observer: Observer
-) -> RunState | None:
-    """The state of the last undamaged checkpoint, None where there is none."""
-    if not store.rounds():
-        return None
-    round_, damaged = store.last_undamaged()
-    for bad in damaged:
-        observer.notice(
-            f"the checkpoint of round {bad} is damaged: the one before is used"
-        )
-    if round_ is None:
-        store.discard_after(None)
-        observer.notice("resume: continuing afresh: no checkpoint could be read")
-        return None
-    layout = store.layout(round_)
-    names = DISTILLATION_PROGRAMS if layout["teacher"] else ROUND_PROGRAMS
-    compile_for(engine, np.array(layout["paddings"]), names, observer)
-    observer.phase("resuming")
-    state = store.read(round_, state_template(engine, seed, layout))
-    store.discard_after(round_)
-    observer.notice(f"resume: continuing after round {round_}")
-    return state
+def play_again(
+    engine: Engine, state: RunState, observer: Observer
+) -> tuple[RunState, pd.DataFrame]:
+    """`play_round` with the random numbers of another seed."""
+    seed = state.progress.seed
+    key = fold(int(seed), Stream.repeat, int(state.progress.round))
+    other = state.progress._replace(seed=np.array(int(jax.random.bits(key))))
+    state, rows = play_round(engine, state._replace(progress=other), observer)
+    return state._replace(progress=state.progress._replace(seed=seed)), rows
+
+
+def _resume(engine: Engine, seed: int, store: RunStore, observer: Observer) -> RunState:
+    """The state of the last checkpoint that can be used.
+
+    Raises:
+      BadInput: none can.
+    """
+
+    def read(round_: int) -> RunState:
+        layout = store.layout(round_)
+        names = DISTILLATION_PROGRAMS if layout["teacher"] else ROUND_PROGRAMS
+        compile_for(engine, np.array(layout["paddings"]), names, observer)
+        observer.phase("resuming")
+        return read_state(engine, seed, store, round_)
+
+    restored = store.restore(read)
+    for line in (*restored.notices, *store.go_on_after(restored.round)):
+        observer.notice(line)
+    observer.notice(f"resume: continuing after round {restored.round}")
+    return restored.state
 
 
 def _next_round(

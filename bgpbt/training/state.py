@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bgpbt.storage.checkpoints import Unreadable
+from bgpbt.storage.store import RunStore
 from bgpbt.training.direction import flip_if_minimised
 from bgpbt.training.engine import Engine
 from bgpbt.training.evaluation import Evaluation, argbest, evaluate_untrained
@@ -79,6 +81,18 @@ def layout_of(state: RunState) -> dict[str, Any]:
         "best_padding": int(state.best.padding),
         "teacher": bool(state.teacher),
     }
+
+
+def read_state(engine: Engine, seed: int, store: RunStore, round_: int) -> RunState:
+    """The state of a round of a run.
+
+    Raises:
+      Unreadable: it is not one of this run's.
+    """
+    state = store.read(round_, state_template(engine, seed, store.layout(round_)))
+    if int(state.progress.seed) != seed:
+        raise Unreadable(f"is of seed {int(state.progress.seed)}")
+    return state
 
 
 def state_template(engine: Engine, seed: int, layout: dict[str, Any]) -> RunState:

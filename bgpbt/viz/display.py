@@ -3,11 +3,12 @@
 It is a live panel on a terminal, and plain lines anywhere else.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterable
 from time import monotonic
 
-from rich.console import Console
+import rich.console
 from rich.live import Live
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
@@ -26,6 +27,15 @@ from bgpbt.viz.pace import Pace
 # Phases of every round. They make its pace, and plain output omits them.
 ROUTINE = ("training", "distilling", "evaluating", "saving")
 MAX_WIDTH = 96
+
+
+class Console(rich.console.Console):
+    """A console whose reader may go away."""
+
+    def on_broken_pipe(self) -> None:
+        """The run goes on, and says nothing more; rich itself would end it."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Display:
@@ -106,8 +116,11 @@ class Display:
         if self._live:
             # Printing repeats the panel, which would be the one before the last change.
             self._live.refresh()
-        # Soft: a line of a log stays one line.
-        self._console.print(Text(text, style), soft_wrap=True)
+        try:
+            # Soft: a line of a log stays one line.
+            self._console.print(Text(text, style), soft_wrap=True)
+        except OSError:  # such as a log on a full disk
+            self._console.quiet = True
 
     def detail(self, text: str) -> None:
         """Prints one line if the display is verbose."""

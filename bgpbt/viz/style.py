@@ -5,13 +5,15 @@ state of a notebook. The colours also differ in lightness and line width, so tha
 are told apart with any kind of colour vision and in grey print.
 """
 
-import os
+import io
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FixedLocator, MaxNLocator
+
+from bgpbt.storage.files import write
 
 WINNER = "#7b1fa2"
 BEST = "#f5a700"
@@ -95,12 +97,12 @@ def write_png(figure: Figure, path: str | Path) -> None:
     Args:
       figure: what to write.
       path: of the file; missing folders are made.
+
+    Raises:
+      NotSaved: the disk is full, or cannot be written.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        figure.savefig(partial, format="png", dpi=200)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    encoded = io.BytesIO()
+    figure.savefig(encoded, format="png", dpi=200)
+    write(path, encoded.getvalue())

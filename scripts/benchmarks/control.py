@@ -21,6 +21,7 @@ from bgpbt.storage.provenance import identity
 from bgpbt.storage.store import RunStore
 from bgpbt.training.engine import Engine
 from bgpbt.training.loop import train_population
+from bgpbt.training.stop import Stop
 from bgpbt.viz.display import Display
 from scripts.benchmarks.cases import small_options
 from scripts.benchmarks.figures import Figure, Result, Target, median
@@ -112,7 +113,7 @@ def timed_run(options: Options, folder: Path) -> list[Round]:
     store.save = watch.wrap("save", store.save)
     with Display("control", options.max_timesteps) as display:
         display.round = watch.wrap("display", display.round)
-        train_population(engine, 0, store, display)
+        train_population(engine, 0, store, display, Stop())
     return watch.full_rounds()
 
 

@@ -35,6 +35,7 @@ from bgpbt.training.groups import (
     pick,
     with_padding,
 )
+from bgpbt.training.stop import Stop
 from bgpbt.types import Distillation
 from bgpbt.viz.display import Display
 from scripts.benchmarks.cases import small_options
@@ -215,7 +216,7 @@ def whole_run(options: Options, folder: Path) -> Counter:
     began = time.monotonic()
     with _timed_compilation(spent):
         with Display("generations", options.max_timesteps) as display:
-            loop.train_population(engine, 0, store, display)
+            loop.train_population(engine, 0, store, display, Stop())
     spent["control"] = time.monotonic() - began - sum(spent.values())
     return spent
 

@@ -27,7 +27,7 @@ def calls(monkeypatch, tmp_path):
         return path / "best.gif"
 
     def record(word):
-        return lambda options: calls.append((word, options)) or options
+        return lambda options, *_: calls.append((word, options)) or options
 
     monkeypatch.setattr(command, "prepare_jax", record("devices"))
     monkeypatch.setattr(api, "prepare", record("prepare"))

@@ -18,6 +18,7 @@ from bgpbt.config.options import Options
 from bgpbt.storage.places import run_folder
 from bgpbt.storage.schema import SCHEMA
 from bgpbt.storage.store import RunStore
+from bgpbt.training.stop import Stopped
 
 
 @pytest.mark.parametrize(
@@ -26,11 +27,11 @@ from bgpbt.storage.store import RunStore
         (BadInput("the folder holds\nanother run"), 2, "the folder holds another run"),
         (PopulationLost("all members\nare lost"), 3, "all members are lost"),
         (NotSaved("the disk\nis full"), 4, "the disk is full"),
-        (KeyboardInterrupt(), 130, "the same command with -exist resume"),
+        (Stopped("stopped after\nround 3", 143), 143, "stopped after round 3"),
     ],
 )
 def test_exit_codes_of_a_run(calls, capsys, monkeypatch, error, code, words):
-    def fails(prepared):
+    def fails(*_):
         raise error
 
     monkeypatch.setattr(api, "run_prepared", fails)
@@ -40,7 +41,7 @@ def test_exit_codes_of_a_run(calls, capsys, monkeypatch, error, code, words):
 
 
 def test_other_errors_are_not_hidden(calls, monkeypatch):
-    monkeypatch.setattr(api, "run_prepared", lambda prepared: 1 / 0)
+    monkeypatch.setattr(api, "run_prepared", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main([])
 
@@ -66,7 +67,9 @@ def test_a_refusal_is_the_only_line(monkeypatch, tmp_path, capsys, dry_run):
     monkeypatch.setattr(sys, "argv", ["main.py"])
     monkeypatch.chdir(tmp_path)
     options = load_options({"task": "toy"})
-    RunStore(run_folder(options, 0)).open(options, {"schema": SCHEMA})
+    store = RunStore(run_folder(options, 0))
+    store.open(options, {"schema": SCHEMA})
+    store.checkpoint(1).mkdir()
     words = ["-t", "toy", "-ps", "16", "-td", "1_000_000", *dry_run]
     assert main(words) == 2
     out, err = capsys.readouterr()
@@ -93,7 +96,7 @@ def test_notices_only_for_what_was_typed(calls, capsys, tmp_path):
         err.count("\n") == 2
         and "notice: t_distillation has no effect with search_mode hpo" in err
     )
-    Options().save(tmp_path / "options.yaml")
+    (tmp_path / "options.yaml").write_text(Options().to_yaml())
     assert main(["-c", "options.yaml"]) == 0
     assert capsys.readouterr().err == ""
 
@@ -131,7 +134,9 @@ def updates(monkeypatch):
     monkeypatch.setitem(
         sys.modules,
         "jax",
-        SimpleNamespace(config=SimpleNamespace(update=updates.__setitem__)),
+        SimpleNamespace(
+            config=SimpleNamespace(update=updates.__setitem__), devices=lambda: []
+        ),
     )
     monkeypatch.setitem(
         sys.modules,

@@ -50,6 +50,8 @@ SAMPLES = {  # what is typed after the flag, and what it means
     "objective": ("success", "success"),
     "eval_episodes": ("3", 3),
     "report_episodes": ("200", 200),
+    "save_every": ("5", 5),
+    "keep": ("3", 3),
     "minimise": ("", True),
     "render": ("", False),
     "t_distillation": ("20_000_000", 20_000_000),
@@ -134,5 +136,5 @@ def test_saved_settings_repeat_the_run(calls, tmp_path):
         calls,
         "-e reacher -ps 4 -qf 0.25 --seed 5 6 --no_render --value_layers 64,64 -tr 2e6",
     )
-    options.save(tmp_path / "options.yaml")
+    (tmp_path / "options.yaml").write_text(options.to_yaml())
     assert options_of(calls, "-c options.yaml") == options

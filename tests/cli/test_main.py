@@ -15,7 +15,7 @@ ROOT = Path(bgpbt.__file__).parents[1]
 
 def test_jax_really_has_the_chosen_devices():
     code = (
-        "from bgpbt.cli.command import Options, prepare_jax; "
+        "from bgpbt.cli.start import Options, prepare_jax; "
         "prepare_jax(Options(devices=4)); import jax; print(jax.device_count())"
     )
     others = {

@@ -165,6 +165,17 @@ def test_refused_layers(name, value, problem):
         ({"exp_name": ""}, "not the name of one folder"),
         ({"save_dir": ""}, "save_dir: no folder is given"),
         ({"exp_name": "two\nlines/"}, "exp_name: "),
+        ({"exp_name": "\x1b[31m"}, "not the name of one folder"),
+        ({"exp_name": "\udcff"}, "not the name of one folder"),
+        ({"pop_size": 1e9}, "more than bgpbt can serve, give at most 100000"),
+        ({"devices": 10_000}, "more than bgpbt can serve, give at most 1024"),
+        ({"max_distillation": 1e6}, "more than bgpbt can serve, give at most 100"),
+        ({"policy_layers": "9e9,9e9"}, "more than bgpbt can serve"),
+        ({"policy_layers": "8 " * 101}, "101 layers are too many"),
+        (
+            {"task": "toy", "t_ready": 1, "max_timesteps": 1e8},
+            "more than 1,000,000 rounds, give fewer or longer ones",
+        ),
     ],
 )
 def test_refused_values(values, problem):

@@ -107,7 +107,7 @@ def test_flags_are_joined_and_win_over_a_file_dimension_by_dimension(tmp_path):
 
 def test_saved_settings_are_read_back(tmp_path):
     options = load_options({"space": ["a=2:16"], "fix": ["b=0.5"]})
-    options.save(tmp_path / "options.yaml")
+    (tmp_path / "options.yaml").write_text(options.to_yaml(), encoding="utf-8")
     assert load_options({}, tmp_path / "options.yaml") == options
 
 

@@ -23,7 +23,7 @@ from bgpbt.training.run_state import (
 from bgpbt.types import TrainState
 
 MEMBERS = 2
-IDENTITY = {"schema": SCHEMA}
+IDENTITY = {"schema": SCHEMA, "id": "a1"}
 
 
 class Memory(NamedTuple):
@@ -81,6 +81,7 @@ def rows(number: int, members: int = MEMBERS) -> pd.DataFrame:
     columns = {
         "round": number,
         "member": np.arange(members),
+        "parent": np.arange(members),
         "source": "initial",
         "fitness": fitness,
         "rate": np.float32(fitness),
@@ -99,14 +100,29 @@ def filled(path: Path, rounds: int = 4) -> RunStore:
 
 def restore(
     store: RunStore, template: RunState | None = None
-) -> tuple[RunState | None, list[int]]:
-    """The last undamaged state, as a resumed run reads it, and the damaged rounds."""
-    number, damaged = store.last_undamaged()
-    restored = None
-    if number is not None:
-        restored = store.read(number, template or state(0))
-    store.discard_after(number)
-    return restored, damaged
+) -> tuple[RunState, list[str]]:
+    """The last state that can be used, as a resumed run reads it, and what is said."""
+    restored = store.restore(lambda number: store.read(number, template or state(0)))
+    lost = store.go_on_after(restored.round)
+    return restored.state, [*restored.notices, *lost]
+
+
+def lacks(what: str) -> str:
+    """What is said of records that are lost."""
+    return f"records.csv lacks {what}: figures and lineages are without them"
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """All files of a folder."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def damaged(*numbers: int) -> list[str]:
+    """What is said of damaged checkpoints."""
+    return [
+        f"the checkpoint of round {number} is damaged: an earlier one is used"
+        for number in numbers
+    ]
 
 
 def expected_records(numbers) -> pd.DataFrame:
@@ -116,7 +132,8 @@ def expected_records(numbers) -> pd.DataFrame:
 
 def assert_records(store: RunStore, numbers) -> None:
     """To the bit; a float32 column is read back as the float64 of the same text."""
-    records = store.records()
+    records, lost = store.records()
+    assert lost == []
     expected = expected_records(numbers)
     assert records.columns.tolist() == expected.columns.tolist()
     assert len(records) == len(expected)

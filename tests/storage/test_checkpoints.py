@@ -12,8 +12,8 @@ from bgpbt.storage.store import RunStore
 
 
 def test_the_state_comes_back_to_the_bit(stored_run):
-    restored, damaged = restore(stored_run)
-    assert damaged == []
+    restored, said = restore(stored_run)
+    assert said == []
     expected = state(3)
     assert same_bits(restored, expected)
     for x, y in zip(jax.tree.leaves(restored), jax.tree.leaves(expected), strict=True):
@@ -33,10 +33,8 @@ def test_floats_of_the_records_come_back_to_the_bit(tmp_path):
     store.checkpoints.mkdir()
     store.save(state(7), many, {})
     for _ in range(2):
-        assert (
-            store.records()["fitness"].to_numpy().tobytes()
-            == many["fitness"].to_numpy().tobytes()
-        )
+        fitness = store.records()[0]["fitness"].to_numpy()
+        assert fitness.tobytes() == many["fitness"].to_numpy().tobytes()
         restore(store)
 
 
@@ -85,8 +83,8 @@ def test_rows_that_a_kill_left_out_are_restored(stored_run):
 
 def test_records_are_cut_to_the_checkpoint(stored_run):
     shutil.rmtree(stored_run.checkpoints / "round_000003")
-    restored, damaged = restore(stored_run)
-    assert int(restored.progress.round) == 2 and damaged == []
+    restored, said = restore(stored_run)
+    assert int(restored.progress.round) == 2 and said == []
     assert_records(stored_run, range(3))
 
 
@@ -111,12 +109,6 @@ def test_a_partial_line_of_a_later_round_is_not_taken_for_an_early_one(tmp_path,
     (store.path / "records.csv").write_text(text + line[:kept])
     restore(store)
     assert_records(store, range(13))
-
-
-def test_missing_records_are_begun_anew(stored_run):
-    (stored_run.path / "records.csv").unlink()
-    restore(stored_run)
-    assert_records(stored_run, [3])
 
 
 def test_rounds_zero_and_one_in_one_checkpoint(tmp_path):

@@ -2,14 +2,15 @@
 
 import contextlib
 import gc
+import re
 import shutil
 from pathlib import Path
 
 import pytest
-from stored_runs import assert_records, restore, rows, state
+from stored_runs import assert_records, contents, damaged, restore, rows, state
 from toys import same_bits
 
-from bgpbt.config.errors import NotSaved
+from bgpbt.config.errors import BadInput, NotSaved
 from bgpbt.storage import checkpoints
 
 
@@ -37,9 +38,9 @@ def test_a_damaged_last_checkpoint_is_said_and_the_one_before_used(stored_run, d
     last = stored_run.checkpoints / "round_000003"
     for path in files(last):
         path.write_bytes(damage(path.read_bytes()))
-    restored, damaged = restore(stored_run)
+    restored, said = restore(stored_run)
     assert same_bits(restored, state(2))
-    assert damaged == [3]
+    assert said == damaged(3)
     assert stored_run.rounds() == [2]
     assert_records(stored_run, range(3))
     stored_run.save(state(3), rows(3), {})
@@ -55,8 +56,8 @@ def test_one_damaged_file_is_enough(stored_run, which, damage):
     last = stored_run.checkpoints / "round_000003"
     path = files(last / "state")[0] if which == "largest" else last / which
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
-    restored, damaged = restore(stored_run)
-    assert damaged == [3]
+    restored, said = restore(stored_run)
+    assert said == damaged(3)
     assert same_bits(restored, state(2))
     assert_records(stored_run, range(3))
 
@@ -68,8 +69,8 @@ def test_one_damaged_file_is_enough(stored_run, which, damage):
 def test_a_missing_part_is_damage(stored_run, which):
     path = stored_run.checkpoints / "round_000003" / which
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    restored, damaged = restore(stored_run)
-    assert damaged == [3] and same_bits(restored, state(2))
+    restored, said = restore(stored_run)
+    assert said == damaged(3) and same_bits(restored, state(2))
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.7, 0.9])
@@ -79,8 +80,8 @@ def test_a_single_wrong_bit_is_noticed(stored_run, share):
     data = bytearray(path.read_bytes())
     data[int(share * len(data))] ^= 1
     path.write_bytes(data)
-    restored, damaged = restore(stored_run)
-    assert damaged == [3] and same_bits(restored, state(2))
+    restored, said = restore(stored_run)
+    assert said == damaged(3) and same_bits(restored, state(2))
 
 
 def test_damage_is_said_in_one_line_and_nothing_else(stored_run, caplog, capfd):
@@ -94,15 +95,19 @@ def test_damage_is_said_in_one_line_and_nothing_else(stored_run, caplog, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_where_all_checkpoints_are_damaged_the_run_starts_afresh(stored_run):
-    """Its records too: those of the lost run would be appended to."""
+def test_where_all_checkpoints_are_damaged_nothing_is_removed(stored_run):
     for number in stored_run.rounds():
-        for path in files(stored_run.checkpoints / f"round_{number:06d}"):
+        for path in files(stored_run.checkpoint(number)):
             path.write_bytes(b"")
-    restored, damaged = restore(stored_run)
-    assert restored is None and damaged == [3, 2]
-    stored_run.save(state(0), rows(0), {})
-    assert_records(stored_run, [0])
+    before = contents(stored_run.path)
+    line = (
+        f"{stored_run.path}: the checkpoint of round 3 is damaged; "
+        "the checkpoint of round 2 is damaged; nothing was removed: "
+        "give another -n, or -exist overwrite"
+    )
+    with pytest.raises(BadInput, match=f"^{re.escape(line)}$"):
+        restore(stored_run)
+    assert contents(stored_run.path) == before
 
 
 def test_a_failure_that_is_no_damage_removes_nothing(stored_run, monkeypatch):
@@ -115,10 +120,8 @@ def test_a_failure_that_is_no_damage_removes_nothing(stored_run, monkeypatch):
 
     broken = contextlib.nullcontext(Broken)
     monkeypatch.setattr(checkpoints, "_quiet_orbax", lambda: broken)
-    try:
+    with pytest.raises(MemoryError):
         restore(stored_run)
-    except MemoryError:
-        pass
     assert stored_run.rounds() == [2, 3]
 
 

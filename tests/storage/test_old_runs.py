@@ -14,7 +14,7 @@ import pytest
 import bgpbt
 from bgpbt.config.loading import load_options
 from bgpbt.execution.cache import cpu_features
-from bgpbt.storage.store import OPTIONS
+from bgpbt.storage.run_folder import OPTIONS
 
 ARCHIVES = Path(__file__).resolve().parents[1] / "old_runs"
 FINISHED = "inverted_pendulum_spring_pbt_hpo/seed_0"

@@ -3,6 +3,7 @@
 import hashlib
 import json
 
+import jax
 from toys import quadratic
 
 from bgpbt.config.options import Options
@@ -12,7 +13,6 @@ from bgpbt.storage.provenance import (
     environment,
     file_hashes,
     identity,
-    numerics,
     recorded_task,
 )
 from bgpbt.storage.schema import SCHEMA
@@ -22,7 +22,22 @@ def test_every_run_has_its_own_identity():
     one, other = (identity(Options(), quadratic()) for _ in range(2))
     assert one["schema"] == SCHEMA and one["id"] != other["id"]
     assert one | {"id": ""} == other | {"id": ""}
-    assert json.loads(json.dumps(one))["numerics"] == numerics()
+
+
+def test_what_changes_numbers_is_said(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
+    here = environment(Options(), DeviceLayout(1, 1))
+    with jax.default_matmul_precision("highest"), jax.enable_x64(True):
+        there = environment(Options(), DeviceLayout(1, 1))
+    differ = {
+        name: (here[name], there[name]) for name in here if here[name] != there[name]
+    }
+    assert differ == {
+        "jax_default_matmul_precision": (None, "highest"),
+        "jax_enable_x64": (False, True),
+    }
+    assert here["XLA_FLAGS"] == "--xla_cpu_enable_fast_math=true"
+    assert json.loads(json.dumps(here)) == here
 
 
 def test_the_packages_of_a_task_and_of_an_environment_are_named():

@@ -1,6 +1,7 @@
 """A run goes on with the task it began with: what is compared, what is said."""
 
 import json
+import shutil
 
 import pytest
 from toys import quadratic
@@ -79,7 +80,8 @@ def test_what_a_folder_does_not_say_is_not_compared(stored_run, recorded):
     bare = {"task": recorded["task"], "member": None}
     stored_run.write_json("run.json", bare)
     check_same_task(stored_run, other, ADVICE)
-    (stored_run.path / "run.json").unlink()  # a folder of version 1
+    for path in stored_run.path.rglob("run.json"):  # a folder of version 1
+        path.unlink()
     flipped = other._replace(minimise=True)
     check_same_task(stored_run, flipped, ADVICE)
     assert with_recorded_direction(stored_run, flipped) is flipped
@@ -87,7 +89,7 @@ def test_what_a_folder_does_not_say_is_not_compared(stored_run, recorded):
 
 def test_a_folder_without_a_finished_round_is_not_compared(stored_run, recorded):
     stored_run.write_json("run.json", recorded)
-    stored_run.discard_after(None)
+    shutil.rmtree(stored_run.checkpoints)
     check_same_task(stored_run, TASK._replace(minimise=True), ADVICE)
 
 

@@ -25,11 +25,13 @@ from bgpbt.config.errors import PopulationLost
 from bgpbt.execution.streams import Stream
 
 
-def poison(monkeypatch, when: dict):
+def poison(monkeypatch, when: dict, once: bool = False):
     """Spoils members before they are trained.
 
-    `when` maps a round to (member, field): that field of the member becomes NaN.
+    `when` maps a round to (member, field): that field of the member becomes NaN. With
+    `once` it does not when the round is played again.
     """
+    when = dict(when)
     start_engine = api.start_engine
 
     def poisoned(*args, **settings):
@@ -39,6 +41,7 @@ def poison(monkeypatch, when: dict):
         def train(seed, round_, updates, members, active, population, config, data):
             if int(round_) in when:
                 population = spoil(population, *when[int(round_)])
+                _ = once and when.pop(int(round_))
             return program(
                 seed, round_, updates, members, active, population, config, data
             )
@@ -182,6 +185,25 @@ def test_a_population_lost_leaves_a_checkpoint_that_goes_on_to_the_same_bits(
     result = play(run_options(tmp_path))
     assert same_bits(final_state(result), unbroken[1])
     same_records(result.records, unbroken[0].records)
+
+
+@pytest.mark.usefixtures("compile_once")
+@pytest.mark.parametrize("save_every", [1, 3])
+def test_a_population_lost_by_bad_luck_goes_on_from_its_last_checkpoint(
+    tmp_path, monkeypatch, printed, after_save, unbroken, save_every
+):
+    """Once, with other random numbers; and so does a run that is killed after it."""
+    poison(monkeypatch, {2: (None, "params")}, once=True)
+    options = run_options(tmp_path, save_every=save_every)
+    rows = play(options).records
+    line = "the last complete round stays saved; once more, with other random numbers"
+    assert line in printed.getvalue()
+    expected = unbroken[0].records
+    same_records(rows[rows["round"] < 2], expected[expected["round"] < 2])
+    again = rows["round"] == 2
+    assert np.isfinite(rows.loc[again, "fitness"]).all() and again.sum() == 4
+    assert (rows.loc[again, "fitness"] != expected.loc[again, "fitness"]).any()
+    assert sorted(set(rows["round"])) == [0, 1, 2, 3, 4, 5]
 
 
 @pytest.mark.usefixtures("compile_once")

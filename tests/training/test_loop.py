@@ -121,9 +121,9 @@ def test_moments_and_statistics_move_with_the_weights(tmp_path, after_save):
     with pytest.MonkeyPatch.context() as patch:
         play_round = loop.play_round
 
-        def playing(engine, state, store, observer):
+        def playing(engine, state, observer):
             states.append(state)
-            return play_round(engine, copy(state), store, observer)
+            return play_round(engine, copy(state), observer)
 
         patch.setattr(loop, "play_round", playing)
         play(run_options(tmp_path))

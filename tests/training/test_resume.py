@@ -1,7 +1,10 @@
 """A run that was killed goes on to the same bits, wherever it was killed."""
 
+import json
 import os
+import shutil
 
+import jax
 import pandas as pd
 import pytest
 from toy_runs import ROUND, kill_run, run_options
@@ -9,6 +12,8 @@ from toys import Killed, final_state, play, quadratic, same_bits, same_records
 
 import bgpbt
 from bgpbt import api
+from bgpbt.config.errors import BadInput
+from bgpbt.storage.checkpoints import _checksums
 
 
 @pytest.mark.usefixtures("compile_once")
@@ -176,9 +181,7 @@ def test_after_a_damaged_last_checkpoint_the_round_before_is_used_to_the_same_bi
         if file.is_file():
             file.write_bytes(b"")
     opened = bgpbt.open_run(damaged.parents[1], quadratic())
-    with pytest.warns(
-        UserWarning, match=r"round 3 is damaged, that of round 2 is read"
-    ):
+    with pytest.warns(UserWarning, match="round 3 is damaged: an earlier one is used"):
         assert int(opened.load().progress.round) == 2
     result = play(run_options(tmp_path))
     assert "the checkpoint of round 3 is damaged" in printed.getvalue()
@@ -188,12 +191,63 @@ def test_after_a_damaged_last_checkpoint_the_round_before_is_used_to_the_same_bi
 
 
 @pytest.mark.usefixtures("compile_once")
-def test_where_every_checkpoint_is_damaged_the_run_starts_afresh_with_clean_records(
-    tmp_path, after_save, printed, unbroken
+def test_where_every_checkpoint_is_damaged_nothing_is_removed_unasked(
+    tmp_path, after_save, unbroken
 ):
     kill_run(after_save, 3, lambda: play(run_options(tmp_path)))
     for file in tmp_path.rglob("rows.csv"):
         file.unlink()
-    result = play(run_options(tmp_path))
-    assert "afresh" in printed.getvalue()
+    records = next(tmp_path.rglob("records.csv"))
+    before = records.read_bytes()
+    with pytest.raises(BadInput, match="give another -n, or -exist overwrite"):
+        play(run_options(tmp_path))
+    assert records.read_bytes() == before
+    result = play(run_options(tmp_path, existing_policy="overwrite"))
     same_records(result.records, unbroken[0].records)
+
+
+@pytest.mark.usefixtures("compile_once")
+def test_a_checkpoint_of_another_seed_of_an_older_version_is_not_taken(
+    tmp_path, after_save, printed, unbroken
+):
+    """It does not say of which run it is, but its arrays say of which seed."""
+    kill_run(after_save, 3, lambda: play(run_options(tmp_path)))
+    other = run_options(tmp_path / "other", seed=(1,))
+    kill_run(after_save, 3, lambda: play(other))
+    foreign = next((tmp_path / "other").rglob("round_000003"))
+    path = foreign / "layout.json"
+    layout = {k: v for k, v in json.loads(path.read_text()).items() if k != "run"}
+    path.write_text(json.dumps(layout))
+    (foreign / "checksums.json").write_text(json.dumps(_checksums(foreign)))
+    (place,) = (p for p in tmp_path.rglob("round_000003") if "other" not in p.parts)
+    shutil.rmtree(place)
+    shutil.copytree(foreign, place)
+    result = play(run_options(tmp_path))
+    assert "round 3 is of seed 1: an earlier one is used" in printed.getvalue()
+    same_records(result.records, unbroken[0].records)
+
+
+@pytest.mark.usefixtures("compile_once")
+def test_where_numbers_would_change_it_is_said(tmp_path, after_save, printed):
+    kill_run(after_save, 2, lambda: play(run_options(tmp_path)))
+    with jax.default_matmul_precision("highest"):
+        play(run_options(tmp_path))
+    line = (
+        "jax_default_matmul_precision was None and is highest: "
+        "the run goes on, but not to the same bits"
+    )
+    assert line in printed.getvalue()
+
+
+@pytest.mark.usefixtures("compile_once")
+@pytest.mark.parametrize("killed_after", [0, 2, 4])
+def test_saved_in_every_second_round_it_goes_on_to_the_same_bits(
+    tmp_path, after_save, unbroken, killed_after
+):
+    options = run_options(tmp_path, save_every=2, keep=1)
+    kill_run(after_save, killed_after, lambda: play(options))
+    result = play(options)
+    assert same_bits(final_state(result), unbroken[1])
+    same_records(result.records, unbroken[0].records)
+    saved = sorted(path.name for path in tmp_path.rglob("round_*"))
+    assert saved == ["round_000005"]

@@ -1,12 +1,13 @@
 import sys
+from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
 
+from bgpbt.config.errors import NotSaved
 from bgpbt.storage.records import best_member, lineage, replacements
 from bgpbt.viz.learning_curve import learning_curve
 from bgpbt.viz.schedule import MAX_PANELS, hyperparameter_schedule
@@ -463,13 +464,13 @@ def test_a_picture_is_replaced_whole_or_not_at_all(records, tmp_path, monkeypatc
     learning_curve(records, path, title="ant")
     before = path.read_bytes()
 
-    def break_off(figure, target, **_):
+    def break_off(target, data):
         assert target != path
-        target.write_bytes(b"half")
+        target.write_text(str(data[:10]))
         raise OSError("disk full")
 
-    monkeypatch.setattr(Figure, "savefig", break_off)
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr(Path, "write_bytes", break_off)
+    with pytest.raises(NotSaved, match="disk full"):
         learning_curve(records, path, title="other")
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]

@@ -14,6 +14,7 @@ import pytest
 from brax import kinematics
 from PIL import Image, ImageSequence
 
+from bgpbt.config.errors import NotSaved
 from bgpbt.viz import render
 from bgpbt.viz.render import render_frames, save_gif
 from bgpbt.viz.render.camera import AZIMUTH, smooth_path
@@ -457,11 +458,11 @@ def test_a_failing_write_leaves_no_file_and_no_harm(tmp_path, monkeypatch):
 
     (tmp_path / "old.gif").write_text("old")
     (tmp_path / "folder.gif").mkdir()
-    with pytest.raises(OSError):
+    with pytest.raises(NotSaved, match="Is a directory"):
         save_gif(clip(2), tmp_path / "folder.gif", seconds_per_frame=0.05)
     monkeypatch.setattr(Path, "write_bytes", full)
     for name in ("old.gif", "new.gif"):
-        with pytest.raises(OSError, match="no space"):
+        with pytest.raises(NotSaved, match="no space"):
             save_gif(clip(2), tmp_path / name, seconds_per_frame=0.05)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.gif", "old.gif"]
     assert (tmp_path / "old.gif").read_text() == "old"

@@ -2,11 +2,12 @@
 
 import io
 import math
-import os
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from bgpbt.storage.files import write
 
 SHORTEST_FRAME = 0.02  # seconds
 COLOURS = 255
@@ -47,12 +48,7 @@ def save_gif(frames: np.ndarray, path: str | Path, *, seconds_per_frame: float) 
         duration=(10 * np.diff(ends)).tolist(),
         loop=0,
     )
-    partial = Path(path).with_name(f".{Path(path).name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(encoded.getvalue())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write(Path(path), encoded.getvalue())
 
 
 def _check_frames(frames: np.ndarray, seconds_per_frame: float) -> None:

@@ -1,0 +1,49 @@
+"""What the JSON files of a run must hold to be used; they may hold more.
+
+Their `schema` is checked in `schema.py`, with a line of its own.
+"""
+
+from typing import Any
+
+from pydantic import BaseModel, RootModel
+
+
+class Run(BaseModel):
+    """`run.json`. Runs of older versions lack some fields."""
+
+    id: str | None = None
+    task: dict[str, Any] = {}
+    space: list[dict[str, Any]] | None = None
+    files: dict[str, str] = {}
+    member: dict[str, str] | None = None
+
+
+class Environment(BaseModel):
+    """`environment.json`: anything by name."""
+
+    python: str
+
+
+class Report(BaseModel):
+    """`report.json`."""
+
+    round: int
+    member: int
+    mean: float
+    sd: float | None
+    untrained_mean: float
+    untrained_sd: float | None
+    episodes: int
+    timesteps: int
+    unseen: bool = False
+
+
+class Layout(BaseModel):
+    """`layout.json` of a checkpoint; fields of older schemas are not here."""
+
+    run: str | None = None
+    records: int | None = None
+
+
+class Checksums(RootModel[dict[str, str]]):
+    """`checksums.json` of a checkpoint: SHA-256 by file."""

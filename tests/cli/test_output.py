@@ -1,0 +1,58 @@
+"""What is printed may not be read to its end, and JAX may not start."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TOY = "-t toy -ps 2 -qf 0.5 -tr 2 -mt 8 --devices 1".split()
+
+
+def shell(line: str, **variables: str) -> subprocess.CompletedProcess:
+    """A line of the shell, in which `bgpbt` is the command."""
+    line = line.replace("bgpbt", f"{sys.executable} main.py")
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line],
+        cwd=ROOT,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    done = shell("bgpbt space -e ant | head -1")
+    assert (done.returncode, done.stderr) == (141, "")
+    assert done.stdout.startswith("dimension") and done.stdout.count("\n") == 1
+
+
+def test_a_run_goes_on_without_its_reader(tmp_path):
+    done = shell(f"bgpbt {' '.join(TOY)} --save_dir {tmp_path} | head -1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(list(tmp_path.rglob("report.json"))) == 1
+
+
+def test_an_output_that_cannot_be_written_is_one_line(tmp_path):
+    done = shell(f"bgpbt {' '.join(TOY)} --save_dir {tmp_path} --dry_run > /dev/full")
+    line = "main.py: standard output: No space left on device\n"
+    assert (done.returncode, done.stderr) == (4, line)
+
+
+@pytest.mark.parametrize(
+    ("variable", "words"),
+    [
+        ("JAX_PLATFORMS=cuda", "JAX_PLATFORMS=cuda: no such device is here"),
+        ("JAX_PLATFORMS=abacus", "Unable to initialize backend 'abacus'"),
+        ("JAX_NUM_CPU_DEVICES=x", 'Invalid value "x" for JAX flag'),
+        ("JAX_ENABLE_X64=perhaps", "invalid truth value 'perhaps'"),
+    ],
+)
+def test_what_jax_does_not_understand_is_one_line(variable, words):
+    name, _, value = variable.partition("=")
+    done = shell("bgpbt -t toy --dry_run", **{name: value})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr and done.stderr.count("\n") == 1

@@ -1,0 +1,138 @@
+"""A folder knows its own: another run's checkpoint, another place, a lost file."""
+
+import os
+import shutil
+
+import pytest
+from stored_runs import IDENTITY, contents, filled, refusal, restore, rows, state
+from test_schema import edit_layout
+from toys import same_bits
+
+from bgpbt.config.errors import NotSaved
+from bgpbt.config.options import Options
+from bgpbt.storage.store import RunStore
+
+OPTIONS = Options(num_envs=64)
+
+
+@pytest.fixture(scope="module")
+def other_run(tmp_path_factory) -> RunStore:
+    """The same settings, another run, one round longer; it is never changed."""
+    store = RunStore(tmp_path_factory.mktemp("other") / "run")
+    store.open(OPTIONS, IDENTITY | {"id": "b2"})
+    for number in range(5):
+        store.save(state(number), rows(number), {})
+    return store
+
+
+@pytest.mark.parametrize("number", [3, 4])
+def test_a_checkpoint_of_another_run_is_not_taken(stored_run, other_run, number):
+    """In the place of a later round, or of the last one."""
+    place = stored_run.checkpoint(number)
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(other_run.checkpoint(number), place)
+    restored, said = restore(stored_run)
+    last = 2 if number == 3 else 3
+    assert same_bits(restored, state(last))
+    words = f"the checkpoint of round {number} is of another run"
+    assert said == [f"{words}: an earlier one is used"]
+    assert stored_run.rounds() == [2, 3][: last - 1]
+    assert place.with_suffix(".damaged").is_dir()  # nothing complete is removed
+    stored_run.save(state(last + 1), rows(last + 1), {})
+    assert stored_run.rounds() == [last, last + 1]
+
+
+def test_a_checkpoint_in_the_place_of_another_round_is_not_taken(stored_run):
+    shutil.copytree(stored_run.checkpoint(2), stored_run.checkpoint(9))
+    restored, said = restore(stored_run)
+    assert same_bits(restored, state(3))
+    words = "the checkpoint of round 9 is that of round 2"
+    assert said == [f"{words}: an earlier one is used"]
+
+
+def test_checkpoints_of_older_versions_do_not_say_of_which_run_they_are(stored_run):
+    edit_layout(stored_run, lambda layout: layout.pop("run"))
+    restored, said = restore(stored_run)
+    assert same_bits(restored, state(3)) and said == []
+
+
+def test_files_that_only_look_like_checkpoints_are_left_alone(stored_run):
+    (stored_run.checkpoints / "round_000099").write_text("a file")
+    (stored_run.checkpoints / "round_x").mkdir()
+    (stored_run.checkpoints / "round_²").mkdir()
+    restored, said = restore(stored_run)
+    assert same_bits(restored, state(3)) and said == []
+
+
+@pytest.mark.parametrize("name", ["run.json", "options.yaml"])
+@pytest.mark.parametrize("content", [None, "", "{", "a: [", "3", "[1]"])
+def test_what_a_folder_says_of_itself_comes_back_from_a_checkpoint(
+    stored_run, name, content
+):
+    path = stored_run.path / name
+    before = path.read_bytes()
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    assert "num_envs 64 there, 32 here" in refusal(stored_run, Options(num_envs=32))
+    stored_run.check(OPTIONS)
+    _, said = stored_run.open(OPTIONS, {"schema": 3, "id": "new"})
+    problem = "gone" if content is None else "damaged"
+    copy = stored_run.checkpoint(3)
+    assert said == f"{path} is {problem}: that in {copy} is used"
+    assert path.read_bytes() == before
+    assert len(stored_run.open(OPTIONS, IDENTITY)) == 1
+
+
+def test_a_damaged_environment_is_said_and_written_anew(stored_run):
+    path = stored_run.path / "environment.json"
+    path.write_text("[]")
+    (line,) = stored_run.record_environment({"python": "3.11"})
+    assert line == f"{path} is damaged: versions are not compared"
+    assert stored_run.record_environment({"python": "3.11"}) == []
+
+
+def test_records_without_a_checkpoint_are_not_removed_unasked(stored_run):
+    shutil.rmtree(stored_run.checkpoints)
+    before = contents(stored_run.path)
+    assert "holds records but no checkpoint" in refusal(stored_run, OPTIONS)
+    assert contents(stored_run.path) == before
+    stored_run.check(OPTIONS.model_copy(update={"existing_policy": "overwrite"}))
+
+
+@pytest.mark.parametrize("change", [shutil.rmtree, lambda path: path.rename("moved")])
+def test_a_folder_that_is_removed_or_moved_is_missed(tmp_path, monkeypatch, change):
+    monkeypatch.chdir(tmp_path)
+    store = filled(tmp_path / "run", rounds=2)
+    change(store.path)
+    with pytest.raises(NotSaved, match="was removed or moved while the run went on"):
+        store.save(state(2), rows(2), {})
+    assert not store.path.exists()
+    with pytest.raises(NotSaved, match="was removed or moved"):
+        store.write_json("report.json", {})
+
+
+LINKED = ["records.csv", "run.json", "checkpoints", "checkpoints/round_000003"]
+
+
+@pytest.mark.parametrize("name", LINKED)
+def test_a_link_in_a_run_folder_is_refused(stored_run, tmp_path, name):
+    """A stranger's folder must not make us write elsewhere."""
+    outside = tmp_path / "outside"
+    os.rename(stored_run.path / name, outside)
+    (stored_run.path / name).symlink_to(outside)
+    before = contents(outside) if outside.is_dir() else outside.read_bytes()
+    for policy in ("resume", "overwrite"):
+        options = OPTIONS.model_copy(update={"existing_policy": policy})
+        assert f"{stored_run.path / name} is a link" in refusal(stored_run, options)
+    assert (contents(outside) if outside.is_dir() else outside.read_bytes()) == before
+
+
+def test_what_a_person_put_beside_a_run_stays(stored_run):
+    (stored_run.path / "notes.txt").write_text("mine")
+    (stored_run.path / "mine.png").write_text("mine")
+    overwrite = OPTIONS.model_copy(update={"existing_policy": "overwrite"})
+    stored_run.open(overwrite, IDENTITY)
+    names = sorted(path.name for path in stored_run.path.iterdir())
+    own = [".lock", "checkpoints", "options.yaml", "run.json"]
+    assert names == sorted([*own, "notes.txt", "mine.png"])
