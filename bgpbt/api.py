@@ -187,7 +187,8 @@ def _run_seed(engine: Engine, options: Options, store: RunStore, stop: Stop) -> 
         for line in lines:
             display.notice(line)
         if finished:
-            result = _open(store, options, engine)
+            load = partial(_load, store, options, engine)
+            result = _result(store, options, engine.task, load, display.notice)
         else:
             result = _train(engine, options, store, display, stop)
         display.phase("drawing")
@@ -210,7 +211,8 @@ def _train(
     state = train_population(engine, options.seed[0], store, display, stop)
     display.phase("evaluating", "for the report")
     store.write_json(REPORT, make_report(engine, state))
-    return _result(store, options, engine.task, lambda: state)
+    # What is lost of the records was said at the resume.
+    return _result(store, options, engine.task, lambda: state, lambda line: None)
 
 
 def _film(result: Result, *, new: bool) -> list[Path]:
@@ -244,23 +246,35 @@ def _mean_and_sd(mean: float, sd: float | None) -> str:
 
 
 def _result(
-    store: RunStore, options: Options, task: Task, load: Callable[[], RunState]
+    store: RunStore,
+    options: Options,
+    task: Task,
+    load: Callable[[], RunState],
+    tell: Callable[[str], None],
 ) -> Result:
     records, lost = store.records()
     for line in lost:
-        warnings.warn(f"{store.path}: {line}", stacklevel=4)
+        tell(line)
     return Result(options, store.path, records, store.read_json(REPORT), task, load)
 
 
 def open_run(
-    path: str | Path, task: Task | None = None, strategy: Strategy | None = None
+    path: str | Path,
+    task: Task | None = None,
+    strategy: Strategy | None = None,
+    *,
+    run_files: bool = False,
 ) -> Result:
     """Opens a run folder, finished or not; changes nothing there.
+
+    A run may be a stranger's, and its settings may name any Python file. Records,
+    report and figures open without it.
 
     Args:
       path: the folder of one seed.
       task: that of the run, where it was not the one that its settings describe.
       strategy: likewise.
+      run_files: the files that its settings name may be run.
 
     Raises:
       BadInput: the folder holds no run, or one of a format that is not known here.
@@ -273,15 +287,41 @@ def open_run(
         )
     store.check_schema()
     options = store.options()
-    task = as_asked(options, task) if task else _task_of(store, options)
+    given = {"task", "env_name"} if task else set()
+    given |= {"strategy"} if strategy else set()
+    problem = "" if run_files else _names_files(store, options, given)
+    if task is not None:
+        task = as_asked(options, task)
+    elif problem:
+        task = _recorded_task(store, problem)
+    else:
+        task = _task_of(store, options)
     task = with_recorded_direction(store, task)
 
     def load() -> RunState:
+        if problem:
+            raise BadInput(problem)
         check_same_task(store, task, "its weights belong to what is there")
         parts = assemble(options, task, strategy)
         return _load(store, options, start_engine(parts, background=False))
 
-    return _result(store, options, task, load)
+    def tell(line: str) -> None:
+        warnings.warn(f"{store.path}: {line}", stacklevel=4)
+
+    return _result(store, options, task, load, tell)
+
+
+def _names_files(store: RunStore, options: Options, given: set[str]) -> str:
+    """Which files of a person's a run needs to be loaded, in words; "" for none."""
+    needed = {"task", "strategy"} | ({"env_name"} if options.task == "ppo" else set())
+    words = {name: getattr(options, name) for name in sorted(needed - given)}
+    files = [f"{name} {word}" for name, word in words.items() if user_file(word)]
+    if not files:
+        return ""
+    return (
+        f"{store.path}: its settings name Python files ({', '.join(files)}); look at "
+        "them, then have them run with --run_files, or run_files=True in Python"
+    )
 
 
 def _task_of(store: RunStore, options: Options) -> Task:
@@ -289,22 +329,26 @@ def _task_of(store: RunStore, options: Options) -> Task:
     try:
         return make_task(options)
     except BadInput as error:
-        content = store.identity()
         in_agents = options.task == "ppo"
         is_own = user_file(options.task) or (
             in_agents and options.env_name not in ENVIRONMENTS
         )
-        if not is_own or content is None:
+        if not is_own:
             raise
+        task = _recorded_task(store, str(error))
         warnings.warn(
             f"{error}; records and figures open without it, weights do not",
             stacklevel=3,
         )
-        return recorded_task(content, str(error))
+        return task
 
 
-def _open(store: RunStore, options: Options, engine: Engine) -> Result:
-    return _result(store, options, engine.task, lambda: _load(store, options, engine))
+def _recorded_task(store: RunStore, problem: str) -> Task:
+    """What a run itself knows of its task; raises BadInput where that is nothing."""
+    content = store.identity()
+    if content is None or content.get("space") is None:
+        raise BadInput(problem)
+    return recorded_task(content, problem)
 
 
 def _load(store: RunStore, options: Options, engine: Engine) -> RunState:

@@ -154,7 +154,8 @@ def test_an_environment_of_ones_own(tmp_path, no_figures):
     result = in_environment(tmp_path, 0)
     assert result.path == tmp_path / "mine.py_make_pbt_hpo" / "seed_0"
     assert result.report["mean"] > result.report["untrained_mean"] + 1.5
-    assert bgpbt.open_run(result.path).policy()((), np.zeros(2))[1].mode().shape == (1,)
+    policy = bgpbt.open_run(result.path, run_files=True).policy()
+    assert policy((), np.zeros(2))[1].mode().shape == (1,)
 
 
 @pytest.mark.long

@@ -48,7 +48,14 @@ def render(tokens: list[str]) -> int:
         prog=f"{program()} render", allow_abbrev=False, description=render.__doc__
     )
     parser.add_argument("run_folder", metavar="RUN_FOLDER", type=Path)
-    folder = parser.parse_args(tokens).run_folder
+    parser.add_argument(
+        "gif", metavar="FILE.gif", type=Path, nargs="?", help="none: in the run folder"
+    )
+    parser.add_argument(
+        "--run_files", action="store_true", help="Python files that the run names, too"
+    )
+    args = parser.parse_args(tokens)
+    folder = args.run_folder
     if not folder.is_dir():
         raise BadInput(f"{folder} is no folder, give the folder of a run")
     start_jax()
@@ -56,7 +63,8 @@ def render(tokens: list[str]) -> int:
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        picture = bgpbt.open_run(folder).render()
+        run = bgpbt.open_run(folder, run_files=args.run_files)
+        picture = run.render(args.gif)
     for warning in caught:
         print(f"notice: {warning.message}", file=sys.stderr)
     print(picture)

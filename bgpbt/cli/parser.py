@@ -10,7 +10,7 @@ from bgpbt.config.settings import declaration
 
 USAGE = (
     "%(prog)s [flags of the run]  |  %(prog)s space [flags of the run]  |  "
-    "%(prog)s envs [NAME ...]  |  %(prog)s render RUN_FOLDER"
+    "%(prog)s envs [NAME ...]  |  %(prog)s render RUN_FOLDER [FILE.gif]"
 )
 COMMAND_FLAGS = {
     "-h": "help",

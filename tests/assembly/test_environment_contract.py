@@ -101,13 +101,13 @@ def test_a_run_whose_file_changed_its_shapes_is_not_continued(tmp_path, no_figur
     path.write_text(text.replace('"mine", 1, 1', '"mine", 1, 2'))
     for again in (
         lambda: api.prepare(options),
-        lambda: bgpbt.open_run(result.path).policy(),
+        lambda: bgpbt.open_run(result.path, run_files=True).policy(),
     ):
         with pytest.raises(BadInput, match="a run of other members") as caught:
             again()
         assert "there" in str(caught.value) and "here" in str(caught.value)
     path.write_text(text)
-    assert bgpbt.open_run(result.path).policy()((), jnp.zeros(1))
+    assert bgpbt.open_run(result.path, run_files=True).policy()((), jnp.zeros(1))
 
 
 def test_a_function_that_needs_more_is_one_line(tmp_path):

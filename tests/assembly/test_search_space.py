@@ -256,7 +256,7 @@ def test_a_relative_file_is_known_from_every_folder(tmp_path, monkeypatch):
     path = bgpbt.run(options(tmp_path, task="own.py:own")).path
     monkeypatch.chdir(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "own.py").write_text("raise ValueError('another file')")
-    opened = bgpbt.open_run(path)
+    opened = bgpbt.open_run(path, run_files=True)
     assert len(opened.records) == 16
     assert int(opened.load().progress.round) == 3
 
@@ -306,12 +306,28 @@ def test_records_and_figures_open_where_the_file_is_gone(tmp_path):
     path = bgpbt.run(options(tmp_path, task=f"{file}:own")).path
     file.unlink()
     with pytest.warns(UserWarning, match=f"no file {file}, .* open without it"):
-        opened = bgpbt.open_run(path)
+        opened = bgpbt.open_run(path, run_files=True)
     assert len(opened.records) == 16 and len(opened.draw()) == 2
     assert [*opened.task.space] == ["rate", "m"]
     for reads_weights in (opened.load, opened.render):
         with pytest.raises(BadInput, match="no file"):
             reads_weights()
+
+
+def test_a_file_that_a_run_names_is_run_only_where_that_is_asked(tmp_path, capsys):
+    """The folder may be a stranger's."""
+    file = tmp_path / "own.py"
+    file.write_text(OWN)
+    path = bgpbt.run(options(tmp_path, task=f"{file}:own")).path
+    file.write_text("raise SystemExit('run')")
+    opened = bgpbt.open_run(path)
+    assert len(opened.records) == 16 and len(opened.draw()) == 2
+    line = rf"names? Python files \(task {file}:own\); look at them, .* run_files=True"
+    for reads_weights in (opened.load, opened.render):
+        with pytest.raises(BadInput, match=line):
+            reads_weights()
+    assert command.main(["render", str(path)]) == 2
+    assert f"(task {file}:own); look at them" in capsys.readouterr().err
 
 
 def test_the_space_is_printed(capsys):

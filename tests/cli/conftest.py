@@ -22,9 +22,12 @@ def calls(monkeypatch, tmp_path):
         calls.append(("dry_run", options))
         return "six rounds"
 
-    def render(path):
-        calls.append(("render", path))
-        return path / "best.gif"
+    def open_run(path, run_files):
+        def render(gif):
+            calls.append(("render", path, gif, run_files))
+            return gif or path / "best.gif"
+
+        return SimpleNamespace(render=render)
 
     def record(word):
         return lambda options, *_: calls.append((word, options)) or options
@@ -34,9 +37,7 @@ def calls(monkeypatch, tmp_path):
     monkeypatch.setattr(api, "own_lengths", lambda prepared: {})
     monkeypatch.setattr(api, "run_prepared", record("run"))
     monkeypatch.setattr(api, "describe_prepared", describe)
-    monkeypatch.setattr(
-        bgpbt, "open_run", lambda path: SimpleNamespace(render=lambda: render(path))
-    )
+    monkeypatch.setattr(bgpbt, "open_run", open_run)
     monkeypatch.setattr(sys, "argv", ["main.py"])
     monkeypatch.chdir(tmp_path)
     return calls

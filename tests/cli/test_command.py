@@ -2,6 +2,7 @@
 
 import re
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -103,10 +104,13 @@ def test_notices_only_for_what_was_typed(calls, capsys, tmp_path):
 
 def test_render(calls, capsys, tmp_path):
     assert main(["render", str(tmp_path)]) == 0
-    assert (
-        calls == [("render", tmp_path)]
-        and str(tmp_path / "best.gif") in capsys.readouterr().out
-    )
+    assert capsys.readouterr().out == f"{tmp_path / 'best.gif'}\n"
+    assert main(["render", str(tmp_path), "a.gif", "--run_files"]) == 0
+    assert capsys.readouterr().out == "a.gif\n"
+    assert calls == [
+        ("render", tmp_path, None, False),
+        ("render", tmp_path, Path("a.gif"), True),
+    ]
 
 
 @pytest.mark.parametrize("words", [["-h"], ["--help"], ["-ps", "8", "-h"]])
