@@ -22,7 +22,13 @@ from bgpbt.config import versions
 from bgpbt.config.errors import BadInput
 from bgpbt.config.options import Options
 from bgpbt.config.parsers import user_file
-from bgpbt.execution.devices import layout_notices
+from bgpbt.execution.devices import DeviceLayout, layout_notices
+from bgpbt.execution.memory import (
+    device_memory,
+    estimate_memory,
+    out_of_memory,
+    what_fits,
+)
 from bgpbt.forecast import describe, make_forecast
 from bgpbt.registry import ENVIRONMENTS
 from bgpbt.result import Result, title_of
@@ -208,11 +214,24 @@ def _train(
     notices = layout_notices(engine.device_layout, options.pop_size, *asked)
     for line in (*changes, *notices):
         display.notice(line)
-    state = train_population(engine, options.seed[0], store, display, stop)
-    display.phase("evaluating", "for the report")
-    store.write_json(REPORT, make_report(engine, state))
+    with out_of_memory(partial(_what_fits, engine)):
+        state = train_population(engine, options.seed[0], store, display, stop)
+        display.phase("evaluating", "for the report")
+        report = make_report(engine, state)
+    store.write_json(REPORT, report)
     # What is lost of the records was said at the resume.
     return _result(store, options, engine.task, lambda: state, lambda line: None)
+
+
+def _what_fits(engine: Engine) -> str:
+    """Advice where memory is not enough."""
+    plan = engine.plan
+    members = max(plan.pop_size, plan.candidates)
+
+    def estimate(layout: DeviceLayout) -> int:
+        return estimate_memory(plan.pop_size, engine.task, layout, members)
+
+    return what_fits(estimate, engine.device_layout, device_memory())
 
 
 def _film(result: Result, *, new: bool) -> list[Path]:

@@ -9,7 +9,8 @@ import numpy as np
 from bgpbt.config.options import Options
 from bgpbt.config.settings import base_name
 from bgpbt.execution.devices import DeviceLayout
-from bgpbt.execution.shapes import member_shapes, num_bytes, num_evaluated
+from bgpbt.execution.memory import estimate_memory
+from bgpbt.execution.shapes import num_evaluated
 from bgpbt.successive_halving import current_rung
 from bgpbt.training.engine import ROUND_PROGRAMS
 from bgpbt.training.generations import first_generation, halving_rungs, should_start
@@ -106,25 +107,6 @@ def make_forecast(plan: Plan, task: Task, device_layout: DeviceLayout) -> Foreca
         report=2 * calls * pop_size * task.evaluation_steps,
         memory_bytes=estimate_memory(pop_size, task, device_layout, most_members),
     )
-
-
-def estimate_memory(
-    pop_size: int, task: Task, device_layout: DeviceLayout, members: int
-) -> int:
-    """Bytes that the training program needs.
-
-    Args:
-      pop_size: P, members of a group.
-      task: sizes of a member, of what it holds while it trains, and the data.
-      device_layout: how many train at once.
-      members: of all groups together.
-    """
-    shapes = member_shapes(task)._asdict()
-    state = {field: num_bytes(part) for field, part in shapes.items()}
-    slots = -(-members // pop_size) * pop_size
-    at_once = device_layout.chunk * task.workspace_bytes(state)
-    on_devices = device_layout.devices * (at_once + num_bytes(task.data))
-    return slots * sum(state.values()) + on_devices
 
 
 def describe(

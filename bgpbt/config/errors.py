@@ -30,6 +30,12 @@ class NotSaved(CommandError, RuntimeError):
     exit_code = 4
 
 
+class OutOfMemory(CommandError, RuntimeError):
+    """The devices or the machine have too little memory; says what would fit."""
+
+    exit_code = 5
+
+
 class PopulationLost(CommandError, RuntimeError):
     """All members failed in the same round, so that nobody is left to inherit from."""
 

@@ -16,8 +16,8 @@ import numpy as np
 from bgpbt.api import make_task
 from bgpbt.config.options import Options
 from bgpbt.execution.devices import DeviceLayout
+from bgpbt.execution.memory import estimate_memory
 from bgpbt.execution.programs import make_programs
-from bgpbt.forecast import estimate_memory
 from bgpbt.types import Task
 from scripts.benchmarks import hlo
 from scripts.benchmarks.cases import small_options

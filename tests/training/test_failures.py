@@ -21,7 +21,7 @@ import bgpbt
 from bgpbt import api
 from bgpbt.assembly import parts
 from bgpbt.cli.command import main
-from bgpbt.config.errors import PopulationLost
+from bgpbt.config.errors import OutOfMemory, PopulationLost
 from bgpbt.execution.streams import Stream
 
 
@@ -204,6 +204,43 @@ def test_a_population_lost_by_bad_luck_goes_on_from_its_last_checkpoint(
     assert np.isfinite(rows.loc[again, "fitness"]).all() and again.sum() == 4
     assert (rows.loc[again, "fitness"] != expected.loc[again, "fitness"]).any()
     assert sorted(set(rows["round"])) == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.usefixtures("compile_once")
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 B."),
+    ],
+)
+def test_out_of_memory_is_one_line_and_the_last_round_is_intact(
+    tmp_path, monkeypatch, unbroken, error
+):
+    def full(round_, stream, returns):
+        if round_ == 3 and stream == Stream.evaluate:
+            raise error
+        return returns
+
+    with monkeypatch.context() as patch:
+        replace_evaluate(patch, full)
+        words = r"^out of memory.*; complete rounds are saved: give fewer --num_envs"
+        with pytest.raises(OutOfMemory, match=words) as caught:
+            play(run_options(tmp_path))
+    assert caught.value.exit_code == 5 and "\n" not in str(caught.value)
+    result = play(run_options(tmp_path))
+    assert same_bits(final_state(result), unbroken[1])
+    same_records(result.records, unbroken[0].records)
+
+
+@pytest.mark.usefixtures("compile_once")
+def test_another_error_of_a_device_is_not_taken_for_memory(tmp_path, monkeypatch):
+    def broken(*_):
+        raise jax.errors.JaxRuntimeError("INTERNAL: it is broken")
+
+    replace_evaluate(monkeypatch, broken)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
+        play(run_options(tmp_path))
 
 
 @pytest.mark.usefixtures("compile_once")
