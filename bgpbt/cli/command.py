@@ -25,7 +25,8 @@ def train(tokens: list[str]) -> int:
     dry_run = values.pop("dry_run", False)
     options = load_options(values, values.pop("config", None))
     versions.check()
-    prepare_jax(options)
+    # A dry run makes no folder, not even of a cache.
+    prepare_jax(options.model_copy(update={"no_cache": True}) if dry_run else options)
     from bgpbt import api  # it brings JAX: only now, so that bad input is answered soon
 
     prepared = api.prepare(options)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 from bgpbt.config.errors import BadInput
@@ -9,6 +10,7 @@ from bgpbt.config.options import Options
 from bgpbt.config.settings import base_name
 
 LEAST_SPACE = 50_000_000  # bytes
+_LEAST_TIME = 1_700_000_000  # seconds since 1970: November 2023
 
 
 def run_folder(options: Options, seed: int) -> Path:
@@ -59,6 +61,19 @@ def check_writable(path: Path) -> None:
         raise _refusal(f"no permission to write in {above}, give another folder")
     if shutil.disk_usage(above).free < LEAST_SPACE:
         raise _refusal(f"less than 50 MB are free in {above}, give another folder")
+
+
+def check_readable(path: Path) -> None:
+    """Raises BadInput where a folder that is there cannot be looked into."""
+    if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+        raise _refusal(f"no permission to look into {path}, give another -n")
+
+
+def check_clock() -> None:
+    """Raises BadInput where the clock cannot be right: TensorStore would abort."""
+    if time.time() < _LEAST_TIME:
+        now = time.strftime("%Y-%m-%d", time.gmtime())
+        raise _refusal(f"the clock of this machine says {now}, set it")
 
 
 def _refusal(problem: str) -> BadInput:

@@ -23,7 +23,7 @@ from bgpbt.storage import checkpoints, forms
 from bgpbt.storage.files import read_json, why, write, write_json
 from bgpbt.storage.length import check_length, describe_length
 from bgpbt.storage.lock import holds, lock
-from bgpbt.storage.places import check_writable
+from bgpbt.storage.places import check_clock, check_readable, check_writable
 from bgpbt.storage.provenance import file_hashes
 from bgpbt.storage.records_file import RECORDS
 from bgpbt.storage.schema import check_schema
@@ -87,7 +87,9 @@ class RunFolder:
         Raises:
           BadInput: it cannot.
         """
+        check_clock()
         check_writable(self.path)
+        check_readable(self.checkpoints)
         self._check_links()
         self.check_schema()
         if options.existing_policy == "overwrite":

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections import namedtuple
 from pathlib import Path
 
@@ -57,6 +58,21 @@ def test_a_folder_without_permission_is_refused(tmp_path, monkeypatch):
         RunStore(tmp_path / "a" / "b"), Options()
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_checkpoints_that_cannot_be_looked_into_are_refused(stored_run, monkeypatch):
+    allowed = lambda path, mode: Path(path) != stored_run.checkpoints  # noqa: E731
+    monkeypatch.setattr(os, "access", allowed)
+    line = f"no permission to look into {stored_run.checkpoints}"
+    assert line in refusal(stored_run, Options(num_envs=64))
+
+
+def test_a_clock_that_was_never_set_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "time", lambda: 5.0)
+    monkeypatch.setattr(
+        time, "gmtime", lambda: time.struct_time((1970, 1, 1) + (0,) * 6)
+    )
+    assert "says 1970-01-01, set it" in refusal(RunStore(tmp_path / "a"), Options())
 
 
 def test_a_folder_that_may_not_even_be_looked_into_is_refused(tmp_path, monkeypatch):
