@@ -4,9 +4,9 @@ import sys
 
 if __name__ == "__main__":
     try:
-        from bgpbt.__main__ import main
+        from bgpbt.__main__ import start
 
-        main()
+        command = start()
     except ModuleNotFoundError as error:
         print(
             f"main.py: {error.name} is not installed here: run `make setup`, then "
@@ -14,3 +14,4 @@ if __name__ == "__main__":
             file=sys.stderr,
         )
         sys.exit(2)
+    command()

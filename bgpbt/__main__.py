@@ -1,14 +1,22 @@
 """`bgpbt` and `python -m bgpbt`: the command."""
 
+from collections.abc import Callable
+from typing import NoReturn
+
 from bgpbt.cli.signals import listen
+
+
+def start() -> Callable[[], NoReturn]:
+    """Listens to signals, then imports the command, which takes half a second."""
+    listen()
+    from bgpbt.cli.command import run_command
+
+    return run_command
 
 
 def main() -> None:
     """Does what argv says, and ends the process."""
-    listen()  # before the imports that take half a second
-    from bgpbt.cli.command import run_command
-
-    run_command()
+    start()()
 
 
 if __name__ == "__main__":

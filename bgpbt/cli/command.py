@@ -36,8 +36,7 @@ def train(tokens: list[str]) -> int:
         print(api.describe_prepared(prepared))
     else:
         STOP.advice = (
-            "; the same command with -exist resume goes on after the last complete "
-            "round"
+            "; the same command with -exist resume goes on after the last checkpoint"
         )
         api.run_prepared(prepared, STOP)
     return 0
@@ -186,5 +185,5 @@ def run_command() -> NoReturn:
     except OSError as error:
         end(_end(NotSaved.exit_code, f"standard output: {error.strerror}"))
     if STOP.exit_code is not None:
-        end(STOP.exit_code)
+        end(int(code or 0))
     sys.exit(code)

@@ -19,32 +19,51 @@ from bgpbt.training.stop import Stop
 
 STOP = Stop()
 PATIENCE = 10.0  # seconds that a round has to end
-_SHOW_CURSOR = "\x1b[?25h\n"  # a live display hides it
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+_SHOW_CURSOR = b"\x1b[?25h\n"  # a live display hides it
 
 
 def listen() -> None:
     """Takes the signals of this process from now on; once, in the main thread."""
+    numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+    # `nohup` and a shell's `&` have some ignored, and they stay so.
+    taken = [n for n in numbers if signal.getsignal(n) != signal.SIG_IGN]
     receiver, sender = socket.socketpair()
     sender.setblocking(False)
     signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)  # Windows has no SIGHUP
-        # `nohup` and a shell's `&` have some ignored, and they stay so.
-        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, lambda *_: None)
-    ends = (receiver, sender)  # a collected sender would be closed
-    threading.Thread(target=_wait, args=ends, daemon=True).start()
+    for number in taken:
+        signal.signal(number, lambda *_: None)
+    # A forked child shares the socket, and must not speak for its parent.
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lambda: _forget(taken))
+    arguments = (receiver, sender, frozenset(taken))  # the sender must stay open
+    threading.Thread(target=_wait, args=arguments, daemon=True).start()
 
 
-def _wait(receiver: socket.socket, _: socket.socket) -> NoReturn:
-    STOP.exit_code = 128 + receiver.recv(1)[0]
+def _forget(numbers: list[int]) -> None:
+    signal.set_wakeup_fd(-1)
+    for number in numbers:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _wait(receiver: socket.socket, _: socket.socket, taken: frozenset[int]) -> NoReturn:
+    number = _next_of(receiver, taken)
+    STOP.exit_code = 128 + number
     if STOP.in_rounds:
         _say(f"stopping after this round, in {PATIENCE:.0f} s at the latest")
         receiver.settimeout(PATIENCE)
         with contextlib.suppress(TimeoutError):
-            receiver.recv(1)  # whoever asks again does not want to wait
+            _next_of(receiver, taken)  # whoever asks again does not want to wait
     _say(f"stopped{STOP.advice}")
     end(STOP.exit_code)
+
+
+def _next_of(receiver: socket.socket, taken: frozenset[int]) -> int:
+    """The next of these signals; others belong to somebody else's handlers."""
+    while True:
+        number = receiver.recv(1)[0]
+        if number in taken:
+            return number
 
 
 def end(exit_code: int) -> NoReturn:
@@ -55,7 +74,8 @@ def end(exit_code: int) -> NoReturn:
 
 
 def _say(line: str) -> None:
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        below_display = _SHOW_CURSOR if sys.stderr.isatty() else ""
-        sys.stderr.write(f"{below_display}{program()}: {line}\n")
-        sys.stderr.flush()
+    """Prints a line past the live display, which replaces Python's streams."""
+    with contextlib.suppress(OSError):
+        if os.isatty(1):
+            os.write(1, _SHOW_CURSOR)
+        os.write(2, f"{program()}: {line}\n".encode())

@@ -121,7 +121,8 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Any:
-        names = Counter(str(key.value) for key, _ in node.value)
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        names = Counter(str(key.value) for key, _ in pairs)
         if twice := [name for name, count in names.items() if count > 1]:
             # YAML itself would keep the last one.
             raise BadInput(f"{', '.join(sorted(twice))} given twice, keep one")
@@ -131,9 +132,11 @@ class _Loader(yaml.SafeLoader):
 def _read_yaml(path: Path) -> dict[Any, Any]:
     """What a YAML file holds, which must be a mapping or nothing. Raises BadInput."""
     try:
-        if path.stat().st_size > MOST_BYTES:
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
             raise BadInput(f"larger than {MOST_BYTES:,} bytes, these are no settings")
-        loader = _Loader(path.read_text(encoding="utf-8"))
+        loader = _Loader(content.decode())
         values = loader.get_single_data()
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None

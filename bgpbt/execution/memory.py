@@ -66,7 +66,7 @@ def out_of_memory(advice: Callable[[], str]) -> Generator[None]:
     """Answers that memory is not enough with a line and an advice.
 
     Raises:
-      OutOfMemory: instead of what JAX or Python raises; complete rounds are intact.
+      OutOfMemory: instead of what JAX or Python raises; what is saved is intact.
     """
     try:
         yield
@@ -76,4 +76,6 @@ def out_of_memory(advice: Callable[[], str]) -> Generator[None]:
             raise
         why = next(iter(str(error).splitlines()), "")
         words = f"out of memory ({why[:200]})" if why else "out of memory"
-        raise OutOfMemory(f"{words}; complete rounds are saved: {advice()}") from error
+        raise OutOfMemory(
+            f"{words}; the last checkpoint is intact: {advice()}"
+        ) from error

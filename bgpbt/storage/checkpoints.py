@@ -68,8 +68,10 @@ def write_checkpoint(
         os.replace(partial, path)
     except Exception as error:  # Orbax has errors of its own for what a disk does
         shutil.rmtree(partial, ignore_errors=True)
+        if isinstance(error, MemoryError):
+            raise
         raise NotSaved(
-            f"{path} could not be written: {why(error)}; the rounds before it are "
+            f"{path} could not be written: {why(error)}; the ones before it are "
             "intact, and the same command goes on after them"
         ) from error
 
@@ -83,6 +85,14 @@ def _write(
     write_json(partial / LAYOUT, {"schema": SCHEMA, **layout, "arrays": words})
     with _quiet_orbax() as ocp:
         ocp.save((partial / STATE).resolve(), {PACKED: packed})
+
+
+def remove(path: Path) -> None:
+    """Removes a checkpoint; wherever a kill ends it, no half one stays in its place."""
+    partial = path.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    os.replace(path, partial)
+    shutil.rmtree(partial, ignore_errors=True)
 
 
 def check_format(path: Path) -> None:
@@ -150,7 +160,7 @@ def read_packed(path: Path) -> tuple[np.ndarray, Words]:
 
 def read_rows(path: Path) -> pd.DataFrame:
     """The records in an undamaged checkpoint, as text."""
-    return parse((path / ROWS).read_text())
+    return parse((path / ROWS).read_text(encoding="utf-8"))
 
 
 def check_own(path: Path, round_: int, run: str | None) -> None:

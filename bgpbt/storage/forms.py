@@ -5,15 +5,33 @@ Their `schema` is checked in `schema.py`, with a line of its own.
 
 from typing import Any
 
-from pydantic import BaseModel, RootModel
+from pydantic import BaseModel, Field, RootModel
+
+
+class Dimension(BaseModel):
+    """A searched dimension in `run.json`."""
+
+    name: str
+    kind: str
+
+
+class TaskWords(BaseModel):
+    """What `run.json` says of the task."""
+
+    name: str = ""
+    blocks: list[str] = []
+    step_unit: str = ""
+    return_label: str = ""
+    minimise: bool = False
 
 
 class Run(BaseModel):
     """`run.json`. Runs of older versions lack some fields."""
 
+    version: Any = Field(alias="schema")
     id: str | None = None
-    task: dict[str, Any] = {}
-    space: list[dict[str, Any]] | None = None
+    task: TaskWords = TaskWords()
+    space: list[Dimension] | None = None
     files: dict[str, str] = {}
     member: dict[str, str] | None = None
 

@@ -24,7 +24,7 @@ def lock(path: Path, *, create: bool) -> None:
     Raises:
       BadInput: another process has it.
     """
-    if fcntl is None or not (create or path.exists()):
+    if fcntl is None or not (create or path.exists()) or holds(path):
         return
     try:
         handle = open(path, "a")

@@ -26,6 +26,7 @@ from bgpbt.registry import (
     ENVIRONMENTS,
 )
 from bgpbt.space import Categorical, Float, Integer, SearchSpace
+from bgpbt.storage.forms import TaskWords
 from bgpbt.storage.schema import SCHEMA
 from bgpbt.types import Task
 
@@ -163,10 +164,16 @@ def recorded_task(content: dict[str, Any], problem: str) -> Task:
     def refuse(*args: Any, **kwargs: Any) -> Any:
         raise BadInput(problem, "task")
 
-    words: dict[str, Any] = {"name": "task", "blocks": (), **content.get("task", {})}
+    told = content.get("task", {})
+    words: dict[str, Any] = {"name": "task", "blocks": ()}
+    words |= {name: told[name] for name in TaskWords.model_fields if name in told}
     words["blocks"] = tuple(words["blocks"])
+    try:
+        space = read_space(content["space"])
+    except (KeyError, TypeError) as error:
+        raise BadInput(f"{problem} (run.json is damaged: {error})") from None
     return Task(
-        space=read_space(content["space"]),
+        space=space,
         timesteps_per_update=1,
         init=refuse,
         train=refuse,

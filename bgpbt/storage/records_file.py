@@ -39,7 +39,9 @@ def append(path: Path, rows: pd.DataFrame) -> None:
         wanted = [str(name) for name in rows]
         columns = [*wanted, *(name for name in present if name not in wanted)]
         if columns != present:
-            before = parse(path.read_text()) if present else pd.DataFrame()
+            before = (
+                parse(path.read_text(encoding="utf-8")) if present else pd.DataFrame()
+            )
             write(path, before.reindex(columns=columns).to_csv(index=False))
         rows.reindex(columns=columns).to_csv(path, mode="a", header=False, index=False)
     except (OSError, NotSaved) as error:
@@ -53,7 +55,7 @@ def append(path: Path, rows: pd.DataFrame) -> None:
 def _columns(path: Path) -> list[str]:
     if not path.exists():
         return []
-    with path.open() as file:
+    with path.open(encoding="utf-8") as file:
         return next(csv.reader(file), [])
 
 

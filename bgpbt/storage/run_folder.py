@@ -11,6 +11,7 @@
 `store.py` reads and writes its rounds.
 """
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,11 @@ REPORT = "report.json"
 CURVE = "learning_curve.png"
 SCHEDULE = "hyperparameter_schedule.png"
 GIF = "policy.gif"
-FILES = (RUN, OPTIONS, ENVIRONMENT, RECORDS, REPORT, CURVE, SCHEDULE, GIF)
+RESULTS = (RECORDS, REPORT, CURVE, SCHEDULE, GIF)
+FILES = (RUN, OPTIONS, ENVIRONMENT, *RESULTS)
 ENDINGS = ("", ".partial", ".damaged")  # of what stands beside a file
 LOCK = ".lock"
+_SHORTER = re.compile(r"report_\d+\.json")  # of a run that was made longer since
 COPIED = (RUN, OPTIONS)  # into every checkpoint, which then says what it is of
 # Settings that may differ when a run is continued. `seed` lists all seeds of a command,
 # of which the folder holds one; the others change no bit of a member. `devices` and
@@ -68,9 +71,10 @@ class RunFolder:
 
     def rounds(self) -> list[int]:
         """Rounds with a committed checkpoint, ascending."""
-        folders = [path for path in self.checkpoints.glob("round_*") if path.is_dir()]
-        names = [path.name.removeprefix("round_") for path in folders]
-        return sorted(int(name) for name in names if name.isdecimal())
+        paths = [path for path in self.checkpoints.glob("round_*") if path.is_dir()]
+        names = [path.name.removeprefix("round_") for path in paths]
+        rounds = [int(name) for name in names if re.fullmatch("[0-9]{6,9}", name)]
+        return sorted(n for n in rounds if self.checkpoint(n) in paths)
 
     def checkpoint(self, round_: int) -> Path:
         """Where the checkpoint of a round lies."""
@@ -96,13 +100,18 @@ class RunFolder:
             self._check_overwrite()
         elif self.rounds():
             self._check_same(options)
-        elif (self.path / RECORDS).exists() and not self._removed.exists():
+        elif not self._removed.exists():
+            self._check_nothing_is_left()
+        lock(self.path / LOCK, create=False)
+
+    def _check_nothing_is_left(self) -> None:
+        """Raises BadInput where there are results, which a new run would replace."""
+        if left := [name for name in RESULTS if (self.path / name).exists()]:
             raise BadInput(
-                f"{self.path} holds records but no checkpoint to go on from; nothing "
-                "was removed: give another -n, or -exist overwrite",
+                f"{self.path} holds {', '.join(left)} but no checkpoint to go on from; "
+                "nothing was removed: give another -n, or -exist overwrite",
                 "existing_policy",
             )
-        lock(self.path / LOCK, create=False)
 
     def check_schema(self) -> None:
         """Raises BadInput where the format of the folder is not known here."""
@@ -130,7 +139,7 @@ class RunFolder:
                 f"save_dir: {self.path} is a link, give the folder to overwrite",
                 "save_dir",
             )
-        of_a_run = (*FILES, self.checkpoints.name, self._removed.name)
+        of_a_run = (RUN, OPTIONS, self.checkpoints.name, self._removed.name)
         is_run = any((self.path / name).exists() for name in of_a_run)
         if not is_run and self.path.is_dir() and any(self.path.iterdir()):
             raise BadInput(
@@ -141,7 +150,8 @@ class RunFolder:
 
     def _check_same(self, options: Options) -> None:
         before = self.options()
-        check_length(self.path, before, options, self._timesteps(self.rounds()[-1]))
+        reached = max(map(self._timesteps, self.rounds()))
+        check_length(self.path, before, options, reached)
         saved = before.with_absolute_paths().model_dump()
         wanted = options.with_absolute_paths().model_dump()
         # A file that was moved, its text unchanged, is the same file.
@@ -223,12 +233,12 @@ class RunFolder:
 
     # Use it
 
-    def open(self, options: Options, identity: dict[str, Any]) -> list[str]:
+    def open(self, options: Options, what: dict[str, Any]) -> list[str]:
         """Takes the folder for this process; begins a run where none goes on.
 
         Args:
           options: the settings.
-          identity: the content of `run.json`.
+          what: the content of a new run's `run.json`.
 
         Returns:
           What was done, a line for each: `outlook`, and what was mended.
@@ -243,14 +253,16 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock(self.path / LOCK, create=True)
-            if not goes_on:
-                self._begin(options, identity)
+            if goes_on:
+                lines += [*self._mend(), *self._lengthen(options)]
+            else:
+                self._begin(options, what)
         except OSError as error:
             raise NotSaved(f"{self.path} could not be written: {why(error)}") from error
         self._opened = True
-        return [*lines, *self._mend(), *self._lengthen(options)] if goes_on else lines
+        return lines
 
-    def _begin(self, options: Options, identity: dict[str, Any]) -> None:
+    def _begin(self, options: Options, what: dict[str, Any]) -> None:
         """Removes what a run before has left, and says what the new one is.
 
         Wherever a kill ends this, the next call begins anew.
@@ -258,11 +270,11 @@ class RunFolder:
         shutil.rmtree(self._removed, ignore_errors=True)
         if self.checkpoints.exists():
             self.checkpoints.rename(self._removed)
-        patterns = (*FILES, "report_[0-9]*.json")
-        for pattern in (f"{p}{end}" for p in patterns for end in ENDINGS):
-            for path in self.path.glob(pattern):
-                path.unlink()
-        write_json(self.path / RUN, identity)
+        shorter = [p.name for p in self.path.iterdir() if _SHORTER.fullmatch(p.name)]
+        for name in (*FILES, *shorter):
+            for end in ENDINGS:
+                (self.path / f"{name}{end}").unlink(missing_ok=True)
+        write_json(self.path / RUN, what)
         # Whoever repeats the run with `-c` must ask again before anything is removed.
         saved = options.model_copy(update={"existing_policy": "resume"})
         write(self.path / OPTIONS, saved.with_absolute_paths().to_yaml())
@@ -289,34 +301,45 @@ class RunFolder:
         Wherever a kill ends this, the next call goes on with it, or without it.
         """
         before = self.options()
-        if options.max_timesteps == before.max_timesteps:
+        usable = [r for r in reversed(self.rounds()) if self._is_usable(r)]
+        is_same = options.max_timesteps == before.max_timesteps
+        if is_same or not usable or self.finished(options):
             return []
         report = self.read_json(REPORT)
         if report is not None:
             kept = self.path / f"report_{report['timesteps']}.json"
             (self.path / REPORT).replace(kept)
         lines = [describe_length(before, options)]
-        *earlier, last = self.rounds()
+        last, *earlier = usable
         shorter = min(before.max_timesteps, options.max_timesteps)
         if self._timesteps(last) >= shorter:
             # Nobody has decided what follows the last round.
             if earlier:
-                ended = self.checkpoint(last).with_suffix(".partial")
-                self.checkpoint(last).replace(ended)
-                shutil.rmtree(ended, ignore_errors=True)
+                checkpoints.remove(self.checkpoint(last))
             else:
                 lines.append(f"nothing is decided after round {last}, its last so far")
         saved = before.model_copy(update={"max_timesteps": options.max_timesteps})
         write(self.path / OPTIONS, saved.to_yaml())
         return lines
 
-    def _timesteps(self, round_: int) -> int:
-        """Timesteps of a member after a round; 0 where its checkpoint is damaged."""
+    def _is_usable(self, round_: int) -> bool:
+        run = (self.identity() or {}).get("id")
         try:
-            rows = checkpoints.read_rows(self.checkpoint(round_))
-            return max(map(int, rows["timesteps"]))
-        except (OSError, ValueError, KeyError):
+            checkpoints.check_usable(self.checkpoint(round_), round_, run)
+        except checkpoints.Unreadable:
+            return False
+        return True
+
+    def _timesteps(self, round_: int) -> int:
+        """Timesteps of a member after a round; 0 where its checkpoint is not usable."""
+        run = (self.identity() or {}).get("id")
+        try:
+            checkpoints.check_own(self.checkpoint(round_), round_, run)
+        except checkpoints.Unreadable:
             return 0
+        return max(
+            map(int, checkpoints.read_rows(self.checkpoint(round_))["timesteps"])
+        )
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Writes a file of the run, beside its place and renamed.

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bgpbt.config.errors import BadInput, NotSaved
-from bgpbt.storage.files import write
+from bgpbt.storage.files import why, write
 
 _WORDS = "words"
 
@@ -42,7 +42,10 @@ def write_file(
     np.savez(archive, allow_pickle=False, **named)
     body = archive.getvalue()
     first_line = f"{kind} {version} {hashlib.sha256(body).hexdigest()}\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotSaved(f"{path} could not be written: {why(error)}") from error
     write(path, first_line.encode() + body)
 
 

@@ -83,7 +83,7 @@ class RunStore(RunFolder):
         checkpoints.write_checkpoint(path, state, rows, layout | words, copied)
         records_file.append(self.path / RECORDS, rows)
         for old in self.rounds()[: -self._keep]:
-            shutil.rmtree(self.checkpoint(old))
+            checkpoints.remove(self.checkpoint(old))
 
     def _count_records(self) -> int:
         """How many rows the records have; with those that are lost."""
@@ -175,8 +175,13 @@ class RunStore(RunFolder):
 
 
 def _keep_damaged(path: Path) -> None:
-    """Copies what will be replaced: it stays in its place until then."""
+    """Copies what will be replaced: it stays in its place until then.
+
+    The first one stays: later ones are what was made of it.
+    """
     damaged = path.with_name(f"{path.name}.damaged")
+    if damaged.exists():
+        return
     if path.is_dir():
         os.replace(path, damaged)
     else:

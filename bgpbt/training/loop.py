@@ -70,31 +70,32 @@ def train_population(
         store.save(state, rows, layout_of(state))
     observer.start(int(state.progress.timesteps.max()))
     unsaved: list[pd.DataFrame] = []
-    lost_round = 0
+    lost: set[int] = set()  # rounds in which all failed
     with stop.rounds():
         while not finished(engine, state):
             foresee_generation(engine, state)
             round_ = int(state.progress.round) + 1
             try:
-                play = play_again if round_ == lost_round else play_round
+                play = play_again if round_ in lost else play_round
                 state, rows = play(engine, state, observer)
-            except PopulationLost as lost:
-                if round_ == lost_round:
+            except PopulationLost as error:
+                if round_ in lost:
                     raise
-                lost_round = round_
-                observer.notice(f"{lost}; once more, with other random numbers")
+                lost.add(round_)
+                observer.notice(f"{error}; once more, with other random numbers")
                 state = _resume(engine, seed, store, observer)
                 unsaved = []
                 continue
             unsaved.append(rows)
-            ends = finished(engine, state) or stop.exit_code is not None
+            exit_code = stop.exit_code  # another thread may set it at any time
+            ends = finished(engine, state) or exit_code is not None
             if ends or len(unsaved) >= engine.plan.save_every:
                 observer.phase("saving")
                 store.save(state, pd.concat(unsaved), layout_of(state))
                 unsaved = []
-            if stop.exit_code is not None:
+            if exit_code is not None:
                 line = f"stopped after round {round_}{stop.advice}"
-                raise Stopped(line, stop.exit_code)
+                raise Stopped(line, exit_code)
     return state
 
 
@@ -186,7 +187,7 @@ def _check_not_lost(progress: Progress, evaluation: Evaluation) -> None:
         why = ", ".join(sorted({f for f in evaluation.failures if f}))
         raise PopulationLost(
             f"all members failed in round {int(progress.round)} (not finite: {why}); "
-            "the last complete round stays saved"
+            "the last checkpoint stays"
         )
 
 

@@ -38,7 +38,7 @@ def task(options):
     return Task("slow", space, ("w",), 1, init, train, evaluate, evaluation_steps=4)
 """
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-GO_ON = "the same command with -exist resume goes on after the last complete round"
+GO_ON = "the same command with -exist resume goes on after the last checkpoint"
 
 
 def command(folder: Path, seconds: float) -> list[str]:
@@ -142,6 +142,33 @@ def wait_until_it_listens(pid: int) -> None:
             return
         time.sleep(0.005)
     raise AssertionError("it never listened")
+
+
+FORKS = """
+import multiprocessing, signal, sys, time
+sys.argv = ["main.py"]
+from bgpbt.cli.signals import listen
+listen()
+signal.signal(signal.SIGUSR1, lambda *_: print("its own", flush=True))
+fork = multiprocessing.get_context("fork")
+child = fork.Process(target=time.sleep, args=(60,))
+child.start()
+child.terminate()
+child.join(10)
+print(child.exitcode, flush=True)
+signal.raise_signal(signal.SIGUSR1)
+time.sleep(0.3)
+print("still here", flush=True)
+signal.raise_signal(signal.SIGTERM)
+time.sleep(10)
+"""
+
+
+def test_children_and_other_signals_are_their_own(start):
+    process = start([sys.executable, "-c", FORKS])
+    out, errors = process.communicate(timeout=30)
+    assert out.splitlines() == ["-15", "its own", "still here"]
+    assert (process.returncode, errors) == (143, "main.py: stopped\n")
 
 
 def test_what_is_ignored_stays_ignored(start, tmp_path):

@@ -60,12 +60,13 @@ def test_files_that_only_look_like_checkpoints_are_left_alone(stored_run):
     (stored_run.checkpoints / "round_000099").write_text("a file")
     (stored_run.checkpoints / "round_x").mkdir()
     (stored_run.checkpoints / "round_²").mkdir()
+    (stored_run.checkpoints / "round_7").mkdir()
     restored, said = restore(stored_run)
     assert same_bits(restored, state(3)) and said == []
 
 
 @pytest.mark.parametrize("name", ["run.json", "options.yaml"])
-@pytest.mark.parametrize("content", [None, "", "{", "a: [", "3", "[1]"])
+@pytest.mark.parametrize("content", [None, "", "{", "a: [", "3", "[1]", "{}"])
 def test_what_a_folder_says_of_itself_comes_back_from_a_checkpoint(
     stored_run, name, content
 ):
@@ -92,10 +93,12 @@ def test_a_damaged_environment_is_said_and_written_anew(stored_run):
     assert stored_run.record_environment({"python": "3.11"}) == []
 
 
-def test_records_without_a_checkpoint_are_not_removed_unasked(stored_run):
+@pytest.mark.parametrize("name", ["records.csv", "report.json", "policy.gif"])
+def test_records_without_a_checkpoint_are_not_removed_unasked(stored_run, name):
     shutil.rmtree(stored_run.checkpoints)
+    (stored_run.path / "records.csv").rename(stored_run.path / name)
     before = contents(stored_run.path)
-    assert "holds records but no checkpoint" in refusal(stored_run, OPTIONS)
+    assert f"holds {name} but no checkpoint" in refusal(stored_run, OPTIONS)
     assert contents(stored_run.path) == before
     stored_run.check(OPTIONS.model_copy(update={"existing_policy": "overwrite"}))
 
@@ -131,8 +134,10 @@ def test_a_link_in_a_run_folder_is_refused(stored_run, tmp_path, name):
 def test_what_a_person_put_beside_a_run_stays(stored_run):
     (stored_run.path / "notes.txt").write_text("mine")
     (stored_run.path / "mine.png").write_text("mine")
+    (stored_run.path / "report_draft.json").write_text("mine")
+    (stored_run.path / "report_480.json").write_text("the run's own")
     overwrite = OPTIONS.model_copy(update={"existing_policy": "overwrite"})
     stored_run.open(overwrite, IDENTITY)
     names = sorted(path.name for path in stored_run.path.iterdir())
     own = [".lock", "checkpoints", "options.yaml", "run.json"]
-    assert names == sorted([*own, "notes.txt", "mine.png"])
+    assert names == sorted([*own, "notes.txt", "mine.png", "report_draft.json"])

@@ -90,6 +90,17 @@ def test_what_is_lost_is_said_and_the_damaged_file_is_kept(
     assert sorted(set(records["round"])) == [*left, 2, 3, 4]
 
 
+def test_the_first_damaged_file_is_the_one_that_is_kept(stored_run):
+    spoil(stored_run, without(1))
+    path = stored_run.path / "records.csv"
+    path.write_text("a note\n" + path.read_text())  # the header is none any more
+    spoilt = path.read_bytes()
+    for _ in range(2):
+        restore(stored_run)
+        path.write_text(path.read_text() + "9,")
+    assert path.with_name("records.csv.damaged").read_bytes() == spoilt
+
+
 @pytest.mark.parametrize("content", [None, b"", b"\xff\x00\xfe", b"\0" * 10_000])
 def test_records_that_are_no_records(stored_run, content):
     path = stored_run.path / "records.csv"

@@ -77,7 +77,7 @@ def test_members_of_other_arrays_are_named(stored_run, recorded):
 
 def test_what_a_folder_does_not_say_is_not_compared(stored_run, recorded):
     other = TASK._replace(space={"weight": TASK.space["weight"]}, blocks=("first",))
-    bare = {"task": recorded["task"], "member": None}
+    bare = {"schema": 2, "task": recorded["task"], "member": None}
     stored_run.write_json("run.json", bare)
     check_same_task(stored_run, other, ADVICE)
     for path in stored_run.path.rglob("run.json"):  # a folder of version 1

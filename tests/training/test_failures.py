@@ -196,7 +196,7 @@ def test_a_population_lost_by_bad_luck_goes_on_from_its_last_checkpoint(
     poison(monkeypatch, {2: (None, "params")}, once=True)
     options = run_options(tmp_path, save_every=save_every)
     rows = play(options).records
-    line = "the last complete round stays saved; once more, with other random numbers"
+    line = "the last checkpoint stays; once more, with other random numbers"
     assert line in printed.getvalue()
     expected = unbroken[0].records
     same_records(rows[rows["round"] < 2], expected[expected["round"] < 2])
@@ -204,6 +204,31 @@ def test_a_population_lost_by_bad_luck_goes_on_from_its_last_checkpoint(
     assert np.isfinite(rows.loc[again, "fitness"]).all() and again.sum() == 4
     assert (rows.loc[again, "fitness"] != expected.loc[again, "fitness"]).any()
     assert sorted(set(rows["round"])) == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.usefixtures("compile_once")
+def test_two_rounds_that_are_lost_before_a_checkpoint_are_both_played_again(
+    tmp_path, monkeypatch, printed, after_save
+):
+    """Going back repeats the first one, whose other numbers are then known."""
+    failed = []
+
+    def lost(round_, stream, returns):
+        if stream == Stream.evaluate and tries.get(round_, 0) > failed.count(round_):
+            failed.append(round_)
+            return jnp.full_like(returns, jnp.nan)
+        return returns
+
+    replace_evaluate(monkeypatch, lost)
+    tries = {2: 1, 4: 1}
+    rows = play(run_options(tmp_path / "luck", save_every=10)).records
+    assert failed == [2, 4] and rows["round"].max() == 5
+    assert printed.getvalue().count("once more, with other random numbers") == 2
+    failed.clear()
+    tries = {4: 2}
+    with pytest.raises(PopulationLost, match="in round 4"):
+        play(run_options(tmp_path / "none", save_every=10))
+    assert failed == [4, 4]
 
 
 @pytest.mark.usefixtures("compile_once")
@@ -224,7 +249,9 @@ def test_out_of_memory_is_one_line_and_the_last_round_is_intact(
 
     with monkeypatch.context() as patch:
         replace_evaluate(patch, full)
-        words = r"^out of memory.*; complete rounds are saved: give fewer --num_envs"
+        words = (
+            r"^out of memory.*; the last checkpoint is intact: give fewer --num_envs"
+        )
         with pytest.raises(OutOfMemory, match=words) as caught:
             play(run_options(tmp_path))
     assert caught.value.exit_code == 5 and "\n" not in str(caught.value)

@@ -31,6 +31,35 @@ def test_a_finished_run_goes_on_to_the_bits_of_a_longer_one(
     assert printed.getvalue().count(line) == 1
 
 
+@pytest.mark.parametrize("asked", [6 * ROUND, 5 * ROUND])
+def test_an_earlier_checkpoint_that_is_damaged_is_not_gone_back_to(
+    tmp_path, printed, asked
+):
+    """The last one stays, though nothing is decided after it."""
+    short = play(run_options(tmp_path, max_timesteps=4 * ROUND))
+    for file in short.path.rglob("round_000003/state/**/*"):
+        if file.is_file():
+            file.write_bytes(b"")
+    result = play(run_options(tmp_path, max_timesteps=asked))
+    assert "nothing is decided after round 4" in printed.getvalue()
+    assert result.records["round"].max() == asked // ROUND
+    assert result.report["timesteps"] == asked
+
+
+def test_a_run_that_is_asked_for_what_it_has_done_is_finished(tmp_path, printed):
+    """Its last round ran past its end."""
+    past = run_options(tmp_path, max_timesteps=2 * ROUND + 10)
+    first = play(past)
+    assert first.report["timesteps"] == 3 * ROUND
+    with pytest.raises(BadInput, match=f"has done {3 * ROUND:,}, give as many"):
+        play(run_options(tmp_path, max_timesteps=2 * ROUND))
+    again = play(run_options(tmp_path, max_timesteps=3 * ROUND))
+    assert (
+        again.report == first.report and "max_timesteps was" not in printed.getvalue()
+    )
+    same_records(again.records, first.records)
+
+
 def test_an_unfinished_run_may_become_longer_or_shorter(tmp_path, after_save, unbroken):
     long = run_options(tmp_path, max_timesteps=9 * ROUND)
     kill_run(after_save, 3, lambda: play(long))
