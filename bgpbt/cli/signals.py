@@ -33,17 +33,32 @@ def listen() -> None:
     signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
     for number in taken:
         signal.signal(number, lambda *_: None)
-    # A forked child shares the socket, and must not speak for its parent.
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=lambda: _forget(taken))
+        _leave_children_alone(taken)
     arguments = (receiver, sender, frozenset(taken))  # the sender must stay open
     threading.Thread(target=_wait, args=arguments, daemon=True).start()
 
 
-def _forget(numbers: list[int]) -> None:
-    signal.set_wakeup_fd(-1)
-    for number in numbers:
-        signal.signal(number, signal.SIG_DFL)
+def _leave_children_alone(numbers: list[int]) -> None:
+    """A forked child shares the socket, and must not speak for its parent.
+
+    A signal that comes while it is made waits until it has its own handlers.
+    """
+
+    def change(how: int) -> None:
+        signal.pthread_sigmask(how, numbers)
+
+    def forget() -> None:
+        signal.set_wakeup_fd(-1)
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+        change(signal.SIG_UNBLOCK)
+
+    os.register_at_fork(
+        before=lambda: change(signal.SIG_BLOCK),
+        after_in_parent=lambda: change(signal.SIG_UNBLOCK),
+        after_in_child=forget,
+    )
 
 
 def _wait(receiver: socket.socket, _: socket.socket, taken: frozenset[int]) -> NoReturn:
