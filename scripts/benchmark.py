@@ -16,7 +16,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bgpbt.cli.command import prepare_jax
 from scripts.benchmarks import flags
 from scripts.benchmarks.cases import small_options
-from scripts.benchmarks.figures import CannotMeasure
 from scripts.benchmarks.report import finish, machine, say, sentence
 
 NAMES = {
@@ -72,11 +71,7 @@ def main(argv: list[str]) -> int:
     print(f"{args.name}: {NAMES[args.name]}\n{sentence(facts)}", flush=True)
     members = {"members": args.members} if args.name == "size" and args.members else {}
     repeats = args.repeats or (1 if args.quick else getattr(module, "REPEATS", 5))
-    try:
-        result = module.run(args.quick, repeats, say, **members)
-    except CannotMeasure as error:
-        print(f"benchmark.py: {error}", file=sys.stderr)
-        return 2
+    result = module.run(args.quick, repeats, say, **members)
     finish(dataclasses.replace(result, machine=facts), args)
     return 0
 

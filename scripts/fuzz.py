@@ -2,7 +2,7 @@
 
 All in one process, each from a seed of its own. Whatever is given, there must be an
 answer: exit code 0, 2, 3 or 4, on errors exactly one line, within 20 s, and no file
-made or changed where nothing may be. `--kind KIND --seeds N` repeats one case.
+made where nothing may be. `--kind KIND --first N --cases 1` repeats one case.
 """
 
 import os

@@ -5,9 +5,13 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from bgpbt.config.errors import CommandError
 
-class CannotMeasure(Exception):
+
+class CannotMeasure(CommandError):
     """This machine cannot give the answer; one line says why."""
+
+    exit_code = 2
 
 
 @dataclass(frozen=True)

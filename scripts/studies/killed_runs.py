@@ -48,7 +48,10 @@ class Run:
     def end(self) -> None:
         """Runs it to its end. Raises CannotMeasure where that fails."""
         process = self.start()
-        _, errors = process.communicate(timeout=LONGEST)
+        try:
+            _, errors = process.communicate(timeout=LONGEST)
+        finally:
+            process.kill()
         if process.returncode:
             raise CannotMeasure(f"main.py {' '.join(self._words)}: {errors.strip()}")
 
@@ -71,6 +74,7 @@ def kill(run: Run, moment: str, chance: random.Random) -> str | None:
     Returns:
       Where the kill came, by what it left; None where the run had ended before.
     """
+    left = run.names()  # by a kill before
     process = run.start()
     try:
         if moment == "in the start":
@@ -85,7 +89,7 @@ def kill(run: Run, moment: str, chance: random.Random) -> str | None:
         process.kill()
     finally:
         process.communicate(timeout=LONGEST)
-    return None if had_ended else _where(run, moment)
+    return None if had_ended else _where(run, run.names() - left, moment)
 
 
 def _wait_for_new(run: Run, ending: str, process: subprocess.Popen) -> None:
@@ -98,8 +102,8 @@ def _wait_for_new(run: Run, ending: str, process: subprocess.Popen) -> None:
         time.sleep(POLL)
 
 
-def _where(run: Run, moment: str) -> str:
-    if any(name.endswith(PARTIAL) for name in run.names()):
+def _where(run: Run, new: set[str], moment: str) -> str:
+    if any(name.endswith(PARTIAL) for name in new):
         return "in a save"
     rounds = run.store.rounds()
     path = run.store.path / RECORDS

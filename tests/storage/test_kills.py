@@ -77,7 +77,10 @@ def test_a_save_that_is_killed_leaves_the_round_before_or_its_own(
     kill, four_rounds, tmp_path
 ):
     reached = set()
-    save = lambda store: store.save(state(4), rows(4), {})  # noqa: E731
+
+    def save(store):
+        store.save(state(4), rows(4), {})
+
     for store in killed_everywhere(kill, four_rounds, tmp_path, save):
         restored, said = restore(store)
         last = int(restored.progress.round)
@@ -118,7 +121,10 @@ OTHER = Options(num_envs=32)
 def test_an_overwrite_that_is_killed_goes_on_either_way(kill, four_rounds, tmp_path):
     """Again as an overwrite, and as the new run's own command that resumes."""
     overwrite = OTHER.model_copy(update={"existing_policy": "overwrite"})
-    begin = lambda store: store.open(overwrite, IDENTITY | {"id": "b2"})  # noqa: E731
+
+    def begin(store):
+        store.open(overwrite, IDENTITY | {"id": "b2"})
+
     begun = 0
     for store in killed_everywhere(kill, four_rounds, tmp_path, begin):
         if store.rounds():  # nothing was removed yet

@@ -61,7 +61,9 @@ def test_a_folder_without_permission_is_refused(tmp_path, monkeypatch):
 
 
 def test_checkpoints_that_cannot_be_looked_into_are_refused(stored_run, monkeypatch):
-    allowed = lambda path, mode: Path(path) != stored_run.checkpoints  # noqa: E731
+    def allowed(path, mode):
+        return Path(path) != stored_run.checkpoints
+
     monkeypatch.setattr(os, "access", allowed)
     line = f"no permission to look into {stored_run.checkpoints}"
     assert line in refusal(stored_run, Options(num_envs=64))
