@@ -41,6 +41,7 @@ from bgpbt.storage.same_task import (
     with_recorded_direction,
 )
 from bgpbt.storage.store import RunStore
+from bgpbt.storage.taking import check, outlook, take
 from bgpbt.training.engine import Engine
 from bgpbt.training.loop import train_population
 from bgpbt.training.report import make_report
@@ -88,7 +89,7 @@ def prepare(
     folders = [run_folder(options, seed) for seed in options.seed]
     stores = [RunStore(folder, options.keep) for folder in folders]
     for store in stores:
-        store.check(options)
+        check(store, options)
     if task is not None:
         task = as_asked(options, task)
     parts = assemble(options, task, strategy)
@@ -176,7 +177,7 @@ def describe_prepared(prepared: Prepared) -> str:
     """What a prepared run would do, in words."""
     options, parts, stores = prepared
     forecast = make_forecast(parts.plan, parts.task, parts.device_layout)
-    outlooks = [store.outlook(options) for store in stores]
+    outlooks = [outlook(store, options) for store in stores]
     return describe(options, parts.task, forecast, parts.device_layout, outlooks)
 
 
@@ -187,7 +188,7 @@ def _run_seed(engine: Engine, options: Options, store: RunStore, stop: Stop) -> 
         finished = store.finished(options)
         what = identity(options, engine.task)
         changed = changed_files(store, what["files"])
-        lines = store.open(options, what)
+        lines = take(store, options, what)
         if options.existing_policy == "resume":
             lines += changed
         for line in lines:

@@ -31,6 +31,7 @@ from bgpbt.config.loading import load_options
 from bgpbt.config.options import Options
 from bgpbt.storage.places import run_folder
 from bgpbt.storage.store import RunStore
+from bgpbt.storage.taking import check
 from scripts.benchmarks import flags
 from scripts.benchmarks.figures import Result
 from scripts.benchmarks.report import finish, machine
@@ -125,7 +126,7 @@ def results_of(options: Options) -> dict:
     folders = {seed: run_folder(options, seed) for seed in options.seed}
     finished = [s for s, path in folders.items() if (path / "report.json").exists()]
     for seed in finished:
-        RunStore(folders[seed]).check(options)
+        check(RunStore(folders[seed]), options)
     results = {seed: bgpbt.open_run(folders[seed]) for seed in finished}
     if missing := tuple(seed for seed in options.seed if seed not in results):
         runs = bgpbt.run_seeds(options.model_copy(update={"seed": missing}))

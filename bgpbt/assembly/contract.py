@@ -257,6 +257,8 @@ def check_strategy(
                 f"diagnostics: {name} has shape {np.shape(column)}, "
                 f"give () or ({pop_size},)",
             )
+        if (kind := np.asarray(column).dtype).kind not in "fiub":
+            _refuse_strategy(word, f"diagnostics: {name} has type {kind}, give numbers")
         taken = name in COLUMNS or name.startswith("parent_")
         if taken or name in searched.space:
             _refuse_strategy(

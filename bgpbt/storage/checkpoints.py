@@ -163,33 +163,44 @@ def read_rows(path: Path) -> pd.DataFrame:
     return parse((path / ROWS).read_text(encoding="utf-8"))
 
 
-def check_own(path: Path, round_: int, run: str | None) -> None:
-    """Whether a checkpoint is that of a round of a run, by its small files.
+def read_own(
+    path: Path, round_: int, run: str | None
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The small files of a checkpoint, if it is that of a round of a run.
 
     Args:
       path: its folder.
       round_: that its place stands for.
       run: identity of the run; None: not known.
 
+    Returns:
+      Its records, as text, and what decides the shapes of its state.
+
     Raises:
-      Unreadable: it is not.
+      Unreadable: it is of something else, damaged, or a running process has just
+        removed it.
     """
     saved = read_json(path / CHECKSUMS, forms.Checksums)
     layout = read_json(path / LAYOUT, forms.Layout)
     small = (path / LAYOUT, path / ROWS)
     if not saved or not layout or any(saved.get(p.name) != _digest(p) for p in small):
         raise Unreadable("is damaged")
-    of_round = int(read_rows(path)["round"].iloc[-1])
+    try:
+        rows = read_rows(path)
+    except OSError as error:
+        raise Unreadable(f"is gone ({why(error)})") from error
+    of_round = int(rows["round"].iloc[-1])
     if of_round != round_:
         raise Unreadable(f"is that of round {of_round}")
     its_run = layout.get("run") or run  # older ones do not say
     if run is not None and its_run != run:
         raise Unreadable("is of another run")
+    return rows, layout
 
 
 def check_usable(path: Path, round_: int, run: str | None) -> None:
-    """`check_own`, and whether everything in it is undamaged."""
-    check_own(path, round_, run)
+    """Raises Unreadable as `read_own`, and where anything in it is damaged."""
+    read_own(path, round_, run)
     if not is_undamaged(path):
         raise Unreadable("is damaged")
 

@@ -2,6 +2,10 @@
 
 from bgpbt.config.errors import BadInput
 from bgpbt.config.options import Options
+from bgpbt.config.parsers import user_file
+from bgpbt.storage import checkpoints
+from bgpbt.storage.files import write
+from bgpbt.storage.run_folder import OPTIONS, REPORT, RunFolder
 
 
 def check_length(path: object, before: Options, now: Options, reached: int) -> None:
@@ -25,18 +29,55 @@ def check_length(path: object, before: Options, now: Options, reached: int) -> N
         )
 
 
+def change_length(folder: RunFolder, options: Options) -> list[str]:
+    """Has a run end at another time; says so, in lines.
+
+    Wherever a kill ends this, the next call goes on with it, or without it.
+
+    Raises:
+      OSError, NotSaved: the folder cannot be written.
+    """
+    before = folder.options()
+    usable = folder.usable()
+    is_same = options.max_timesteps == before.max_timesteps
+    if is_same or not usable or folder.finished(options):
+        return []
+    report = folder.read_json(REPORT)
+    if report is not None:
+        kept = folder.path / f"report_{report['timesteps']}.json"
+        (folder.path / REPORT).replace(kept)
+    lines = [describe_length(before, options)]
+    *earlier, last = usable
+    shorter = min(before.max_timesteps, options.max_timesteps)
+    if folder.timesteps(last) >= shorter:
+        # Nobody has decided what follows the last round.
+        if earlier:
+            checkpoints.remove(folder.checkpoint(last))
+        else:
+            lines.append(f"nothing is decided after round {last}, its last so far")
+    saved = before.model_copy(update={"max_timesteps": options.max_timesteps})
+    write(folder.path / OPTIONS, saved.to_yaml())
+    return lines
+
+
 def describe_length(before: Options, now: Options) -> str:
     """What another length does to a run, in words.
 
     Only the rounds to come depend on it, unless they become shorter towards the end of
-    the run, or generations begin only where they end in time.
+    the run, or generations begin only where they end in time. A file of the user's may
+    do with it whatever it likes.
     """
-    words = f"max_timesteps was {before.max_timesteps:,} and is {now.max_timesteps:,}"
+    words = (
+        f"max_timesteps was {before.max_timesteps:,} and is {now.max_timesteps:,}: "
+        "the run goes on"
+    )
     shrinks = now.t_ready_end not in (None, now.t_ready)
     if shrinks or now.generations:
         what = "the lengths of its rounds" if shrinks else "its generations"
         return (
-            f"{words}: the run goes on, but not as one that had it from the start, "
+            f"{words}, but not as one that had it from the start, "
             f"because {what} follow from it"
         )
-    return f"{words}: the run goes on, as one that had it from the start"
+    own = [name for name in ("task", "strategy") if user_file(getattr(now, name))]
+    unless = f", unless the file of {' or '.join(own)} depends on it" if own else ""
+    return f"{words}, as one that had it from the start{unless}"

@@ -65,15 +65,19 @@ def parse(text: str) -> pd.DataFrame:
 
 
 def complete(
-    path: Path, kept: list[pd.DataFrame], last: int | None, count: int | None
+    path: Path,
+    kept: list[pd.DataFrame],
+    last: int | None = None,
+    count: int | None = None,
 ) -> Records:
     """The records up to a round, with the rows that checkpoints hold put back.
 
     Args:
       path: of `records.csv`, which may be damaged or missing.
-      kept: the rows in each checkpoint, as text, with all members of their rounds.
+      kept: the rows in each checkpoint, as text, with all members of their rounds;
+        ascending.
       last: the round; None: the last that is there.
-      count: of rows that there must be; None: not known.
+      count: of rows that there must be up to the last checkpoint; None: not known.
     """
     written = _whole_lines(path)
     known = {round_ for rows in kept for round_ in rows["round"]}
@@ -81,9 +85,11 @@ def complete(
     rows = pd.concat([written, *kept], ignore_index=True).fillna("")
     rounds, members = (rows[key].to_numpy().astype(np.int64) for key in _KEYS)
     order = np.lexsort((members, rounds))
-    last = max(rounds, default=0) if last is None else last
-    rows = rows.iloc[order[rounds[order] <= last]].drop_duplicates(_KEYS)
-    return Records(rows, _missing(rows, last, count))
+    if last is not None:
+        order = order[rounds[order] <= last]
+    rows = rows.iloc[order].drop_duplicates(_KEYS)
+    counted = int(kept[-1]["round"].iloc[-1]) if kept else last
+    return Records(rows, _missing(rows, counted, count))
 
 
 def _whole_lines(path: Path) -> pd.DataFrame:
@@ -124,9 +130,10 @@ def _fields(line: str) -> list[str]:
         return []
 
 
-def _missing(rows: pd.DataFrame, last: int, count: int | None) -> str:
-    """Which rounds or rows are not there, in words."""
+def _missing(rows: pd.DataFrame, counted: int | None, count: int | None) -> str:
+    """Which rounds or rows are not there, in words; `count` rows up to `counted`."""
     rounds = rows["round"].astype(int)
+    last = max([*rounds, counted or 0])
     gone = sorted(set(range(last + 1)) - set(rounds))
     words = [f"round{'s' * (len(gone) > 1)} {_spans(gone)}"] if gone else []
     if "phase" in rows:
@@ -134,7 +141,8 @@ def _missing(rows: pd.DataFrame, last: int, count: int | None) -> str:
         sizes = rounds[rows["phase"] == "training"].value_counts()
         if short := sorted(sizes.index[sizes < sizes.max()]):
             words.append(f"members of round{'s' * (len(short) > 1)} {_spans(short)}")
-    lacking = 0 if count is None else max(0, count - len(rows))
+    there = len(rows) if counted is None else len(rows[rounds <= counted])
+    lacking = 0 if count is None else max(0, count - there)
     if lacking:
         in_all = f"{lacking} row{'s' * (lacking > 1)}"
         words = [f"{' and '.join(words)} ({in_all})" if words else in_all]

@@ -77,7 +77,7 @@ class RunStore(RunFolder):
           NotSaved: the disk is full, or cannot be written.
         """
         self.check_still_there()
-        words = {"run": self._id(), "records": self._count_records() + len(rows)}
+        words = {"run": self.id(), "records": self._count_records() + len(rows)}
         copied = [self.path / name for name in COPIED]
         path = self.checkpoint(int(state.progress.round))
         checkpoints.write_checkpoint(path, state, rows, layout | words, copied)
@@ -89,8 +89,9 @@ class RunStore(RunFolder):
         """How many rows the records have; with those that are lost."""
         if not self.rounds():
             return 0
-        count = self.layout(self.rounds()[-1]).get("records")
-        return len(self._whole_records().rows) if count is None else count
+        last = self.rounds()[-1]
+        count = self.layout(last).get("records")
+        return len(self._whole_records(last).rows) if count is None else count
 
     def restore(self, read: Callable[[int], T]) -> Restored[T]:
         """Reads the last round whose checkpoint can be used; changes nothing.
@@ -101,17 +102,20 @@ class RunStore(RunFolder):
         Raises:
           BadInput: no checkpoint can be used.
         """
-        run = self._id()
-        faults: list[str] = []
-        for round_ in reversed(self.rounds()):
-            try:
-                checkpoints.check_usable(self.checkpoint(round_), round_, run)
-                state = read(round_)
-            except Unreadable as error:
-                faults.append(f"the checkpoint of round {round_} {error}")
-            else:
-                notices = [f"{fault}: an earlier one is used" for fault in faults]
-                return Restored(round_, state, notices)
+        while True:
+            rounds = self.rounds()
+            faults: list[str] = []
+            for round_ in reversed(rounds):
+                try:
+                    checkpoints.check_usable(self.checkpoint(round_), round_, self.id())
+                    state = read(round_)
+                except (Unreadable, OSError) as error:
+                    faults.append(f"the checkpoint of round {round_} {error}")
+                else:
+                    notices = [f"{fault}: an earlier one is used" for fault in faults]
+                    return Restored(round_, state, notices)
+            if rounds == self.rounds():  # else another process is at work in it
+                break
         raise BadInput(
             f"{self.path}: {'; '.join(faults)}; nothing was removed: give another -n, "
             "or -exist overwrite",
@@ -131,7 +135,7 @@ class RunStore(RunFolder):
                 shutil.rmtree(aside, ignore_errors=True)
                 os.replace(path, aside)
         path = self.path / RECORDS
-        records = self._whole_records()
+        records = self._whole_records(round_)
         text = records.rows.to_csv(index=False)
         if not path.is_file() or path.read_bytes() != text.encode():
             if records.lacks and path.exists():
@@ -145,25 +149,21 @@ class RunStore(RunFolder):
         Returns:
           They, and what of them is lost, in a line; no line where nothing is.
         """
-        records = self._whole_records()
+        last = max(self.rounds(), default=None)  # it may be damaged, its rows are not
+        records = self._whole_records(last)
         text = records.rows.to_csv(index=False)
         return pd.read_csv(io.StringIO(text)), _said(records)
 
-    def _whole_records(self) -> Records:
-        """The records up to the last checkpoint that is the run's own."""
-        run = self._id()
+    def _whole_records(self, last: int | None) -> Records:
+        """The records up to a round; None: all that are there."""
+        run = self.id()
         own = []
         for round_ in self.rounds():
             with contextlib.suppress(Unreadable):
-                checkpoints.check_own(self.checkpoint(round_), round_, run)
-                own.append(round_)
-        kept = [checkpoints.read_rows(self.checkpoint(round_)) for round_ in own]
-        count = self.layout(own[-1]).get("records") if own else None
-        last = own[-1] if own else None
+                own.append(checkpoints.read_own(self.checkpoint(round_), round_, run))
+        kept = [rows for rows, _ in own]
+        count = own[-1][1].get("records") if own else None
         return records_file.complete(self.path / RECORDS, kept, last, count)
-
-    def _id(self) -> str | None:
-        return (self.identity() or {}).get("id")
 
     def layout(self, round_: int) -> dict[str, Any]:
         """What decides the shapes of a round's state."""

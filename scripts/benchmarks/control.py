@@ -19,6 +19,7 @@ from bgpbt.assembly.parts import assemble, start_engine
 from bgpbt.config.options import Options
 from bgpbt.storage.provenance import identity
 from bgpbt.storage.store import RunStore
+from bgpbt.storage.taking import take
 from bgpbt.training.engine import Engine
 from bgpbt.training.loop import train_population
 from bgpbt.training.stop import Stop
@@ -109,7 +110,7 @@ def timed_run(options: Options, folder: Path) -> list[Round]:
     watch = Stopwatch()
     engine = _timed_engine(start_engine(assemble(options)), watch)
     store = RunStore(folder)
-    store.open(options, identity(options, engine.task))
+    take(store, options, identity(options, engine.task))
     store.save = watch.wrap("save", store.save)
     with Display("control", options.max_timesteps) as display:
         display.round = watch.wrap("display", display.round)

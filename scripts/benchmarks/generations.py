@@ -24,6 +24,7 @@ from bgpbt.assembly.parts import assemble, start_engine
 from bgpbt.config.options import Options
 from bgpbt.storage.provenance import identity
 from bgpbt.storage.store import RunStore
+from bgpbt.storage.taking import take
 from bgpbt.tasks.distillation import HYPERPARAMS
 from bgpbt.training import loop, transition
 from bgpbt.training.engine import Engine
@@ -211,7 +212,7 @@ def whole_run(options: Options, folder: Path) -> Counter:
     )
     engine = engine._replace(programs=programs)
     store = RunStore(folder)
-    store.open(options, identity(options, engine.task))
+    take(store, options, identity(options, engine.task))
     store.save = _timed(spent, "save", store.save)
     began = time.monotonic()
     with _timed_compilation(spent):

@@ -78,6 +78,9 @@ BROKEN_STRATEGIES = {
     "diagnostics: mood has shape (3,), give () or (4,)": strategy()._replace(
         diagnostics=lambda state: {"mood": np.zeros(3)}
     ),
+    "diagnostics: mood has type <U4, give numbers": strategy()._replace(
+        diagnostics=lambda state: {"mood": ["good"] * 4}
+    ),
     "diagnostics raises ZeroDivisionError": strategy()._replace(
         diagnostics=lambda state: 1 / 0
     ),

@@ -19,6 +19,7 @@ from bgpbt.config.options import Options
 from bgpbt.storage.places import run_folder
 from bgpbt.storage.schema import SCHEMA
 from bgpbt.storage.store import RunStore
+from bgpbt.storage.taking import take
 from bgpbt.training.stop import Stopped
 
 
@@ -69,7 +70,7 @@ def test_a_refusal_is_the_only_line(monkeypatch, tmp_path, capsys, dry_run):
     monkeypatch.chdir(tmp_path)
     options = load_options({"task": "toy"})
     store = RunStore(run_folder(options, 0))
-    store.open(options, {"schema": SCHEMA})
+    take(store, options, {"schema": SCHEMA})
     store.checkpoint(1).mkdir()
     words = ["-t", "toy", "-ps", "16", "-td", "1_000_000", *dry_run]
     assert main(words) == 2

@@ -13,6 +13,7 @@ from bgpbt.config.errors import BadInput
 from bgpbt.config.options import Options
 from bgpbt.storage.schema import SCHEMA
 from bgpbt.storage.store import RunStore
+from bgpbt.storage.taking import check, take
 from bgpbt.training.run_state import (
     ArchitectureHistory,
     Best,
@@ -92,7 +93,7 @@ def rows(number: int, members: int = MEMBERS) -> pd.DataFrame:
 def filled(path: Path, rounds: int = 4) -> RunStore:
     """A run with round 0 to `rounds - 1`."""
     store = RunStore(path)
-    store.open(Options(num_envs=64), IDENTITY)
+    take(store, Options(num_envs=64), IDENTITY)
     for number in range(rounds):
         store.save(state(number), rows(number), {})
     return store
@@ -153,6 +154,6 @@ def assert_records(store: RunStore, numbers) -> None:
 def refusal(store: RunStore, options: Options) -> str:
     """What `check` says against these settings: one line."""
     with pytest.raises(BadInput) as caught:
-        store.check(options)
+        check(store, options)
     assert len(str(caught.value).splitlines()) == 1
     return str(caught.value)

@@ -10,7 +10,10 @@ from toys import same_bits
 
 from bgpbt.config.errors import NotSaved
 from bgpbt.config.options import Options
+from bgpbt.storage import checkpoints
+from bgpbt.storage.files import write_json
 from bgpbt.storage.store import RunStore
+from bgpbt.storage.taking import check, take
 
 OPTIONS = Options(num_envs=64)
 
@@ -19,7 +22,7 @@ OPTIONS = Options(num_envs=64)
 def other_run(tmp_path_factory) -> RunStore:
     """The same settings, another run, one round longer; it is never changed."""
     store = RunStore(tmp_path_factory.mktemp("other") / "run")
-    store.open(OPTIONS, IDENTITY | {"id": "b2"})
+    take(store, OPTIONS, IDENTITY | {"id": "b2"})
     for number in range(5):
         store.save(state(number), rows(number), {})
     return store
@@ -76,13 +79,30 @@ def test_what_a_folder_says_of_itself_comes_back_from_a_checkpoint(
     if content is not None:
         path.write_text(content)
     assert "num_envs 64 there, 32 here" in refusal(stored_run, Options(num_envs=32))
-    stored_run.check(OPTIONS)
-    _, said = stored_run.open(OPTIONS, {"schema": 3, "id": "new"})
+    check(stored_run, OPTIONS)
+    _, said = take(stored_run, OPTIONS, {"schema": 3, "id": "new"})
     problem = "gone" if content is None else "damaged"
     copy = stored_run.checkpoint(3)
     assert said == f"{path} is {problem}: that in {copy} is used"
     assert path.read_bytes() == before
-    assert len(stored_run.open(OPTIONS, IDENTITY)) == 1
+    assert len(take(stored_run, OPTIONS, IDENTITY)) == 1
+
+
+@pytest.mark.parametrize("part", [0.3, 0.8, 0.93, 0.999])
+def test_settings_that_were_cut_short_are_damaged(stored_run, part):
+    """What is left of the file is YAML, too: the rest would be defaults."""
+    options = OPTIONS.model_copy(update={"max_timesteps": 3_000_000, "keep": 37})
+    path = stored_run.path / "options.yaml"
+    whole = options.with_absolute_paths().to_yaml()
+    _, *copies = stored_run.copies("options.yaml")
+    for copy in copies:
+        copy.write_text(whole)
+        checksums = checkpoints._checksums(copy.parent)
+        write_json(copy.parent / "checksums.json", checksums)
+    path.write_text(whole[: int(part * len(whole))])
+    assert stored_run.options() == options
+    _, said = take(stored_run, options, IDENTITY)
+    assert said.startswith(f"{path} is damaged") and path.read_text() == whole
 
 
 def test_a_damaged_environment_is_said_and_written_anew(stored_run):
@@ -100,7 +120,7 @@ def test_records_without_a_checkpoint_are_not_removed_unasked(stored_run, name):
     before = contents(stored_run.path)
     assert f"holds {name} but no checkpoint" in refusal(stored_run, OPTIONS)
     assert contents(stored_run.path) == before
-    stored_run.check(OPTIONS.model_copy(update={"existing_policy": "overwrite"}))
+    check(stored_run, OPTIONS.model_copy(update={"existing_policy": "overwrite"}))
 
 
 @pytest.mark.parametrize("change", [shutil.rmtree, lambda path: path.rename("moved")])
@@ -137,7 +157,7 @@ def test_what_a_person_put_beside_a_run_stays(stored_run):
     (stored_run.path / "report_draft.json").write_text("mine")
     (stored_run.path / "report_480.json").write_text("the run's own")
     overwrite = OPTIONS.model_copy(update={"existing_policy": "overwrite"})
-    stored_run.open(overwrite, IDENTITY)
+    take(stored_run, overwrite, IDENTITY)
     names = sorted(path.name for path in stored_run.path.iterdir())
     own = [".lock", "checkpoints", "options.yaml", "run.json"]
     assert names == sorted([*own, "notes.txt", "mine.png", "report_draft.json"])

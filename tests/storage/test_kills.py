@@ -13,6 +13,7 @@ from toys import Killed, same_bits
 
 from bgpbt.config.options import Options
 from bgpbt.storage.store import RunStore
+from bgpbt.storage.taking import check, take
 
 CHANGES = {"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir"}
 
@@ -101,12 +102,12 @@ def test_a_resume_that_is_killed_can_be_repeated(kill, four_rounds, tmp_path):
     records.write_text(records.read_text().replace("\n0,0", "\nx,0"))
 
     def resume(store):
-        store.open(Options(num_envs=64), IDENTITY)
+        take(store, Options(num_envs=64), IDENTITY)
         restore(store)
 
     for store in killed_everywhere(kill, run, tmp_path, resume):
-        store.check(Options(num_envs=64))
-        store.open(Options(num_envs=64), IDENTITY)
+        check(store, Options(num_envs=64))
+        take(store, Options(num_envs=64), IDENTITY)
         assert store.identity() == IDENTITY
         assert same_bits(restore(store)[0], state(2))
         _, said = store.records()
@@ -123,18 +124,18 @@ def test_an_overwrite_that_is_killed_goes_on_either_way(kill, four_rounds, tmp_p
     overwrite = OTHER.model_copy(update={"existing_policy": "overwrite"})
 
     def begin(store):
-        store.open(overwrite, IDENTITY | {"id": "b2"})
+        take(store, overwrite, IDENTITY | {"id": "b2"})
 
     begun = 0
     for store in killed_everywhere(kill, four_rounds, tmp_path, begin):
         if store.rounds():  # nothing was removed yet
-            store.check(Options(num_envs=64))
+            check(store, Options(num_envs=64))
             assert same_bits(restore(store)[0], state(3))
             continue
         again = RunStore(shutil.copytree(store.path, f"{store.path}_again"))
         for folder, options in ((store, OTHER), (again, overwrite)):
-            folder.check(options)
-            folder.open(options, IDENTITY | {"id": "c3"})
+            check(folder, options)
+            take(folder, options, IDENTITY | {"id": "c3"})
             assert folder.options() == OTHER
             folder.save(state(0), rows(0), {})
             assert_records(folder, [0])

@@ -8,12 +8,14 @@ from stored_runs import IDENTITY, refusal
 
 from bgpbt.config.errors import BadInput
 from bgpbt.config.options import Options
+from bgpbt.storage.taking import check, take
 
 HOLDER = """
 import sys, time
 from bgpbt.config.options import Options
 from bgpbt.storage.store import RunStore
-RunStore(sys.argv[1]).open(Options(), {})
+from bgpbt.storage.taking import take
+take(RunStore(sys.argv[1]), Options(), {})
 print("mine", flush=True)
 time.sleep(60)
 """
@@ -33,7 +35,7 @@ def test_one_process_at_a_time(stored_run):
             )
             # Begun between our check and our start.
             with pytest.raises(BadInput, match="another process"):
-                stored_run.open(Options(num_envs=64, existing_policy=policy), IDENTITY)
+                take(stored_run, Options(num_envs=64, existing_policy=policy), IDENTITY)
         assert (stored_run.path / "records.csv").exists()
         other.kill()
-    stored_run.check(Options(num_envs=64))
+    check(stored_run, Options(num_envs=64))

@@ -111,6 +111,18 @@ def test_records_that_are_no_records(stored_run, content):
     assert sorted(set(stored_run.records()[0]["round"])) == [2, 3]
 
 
+def test_the_last_round_is_read_though_its_checkpoint_is_damaged(stored_run):
+    """Whoever only looks has no reason to go back a round."""
+    (stored_run.checkpoint(3) / "rows.csv").write_text("")
+    assert_records(stored_run, range(4))
+    spoil(stored_run, without(1))
+    records, said = stored_run.records()
+    assert said == [lacks("1 row")] and records["round"].max() == 3
+    restored, _ = restore(stored_run)
+    assert int(restored.progress.round) == 2
+    assert stored_run.records()[0]["round"].max() == 2
+
+
 def test_a_round_of_training_has_all_members(tmp_path):
     """Where no checkpoint says how many rows there must be, as in older versions."""
     all_rounds = pd.concat([rows(number) for number in range(8)])

@@ -13,6 +13,7 @@ from bgpbt.config.errors import BadInput
 from bgpbt.config.options import Options
 from bgpbt.storage.places import run_folder
 from bgpbt.storage.store import RunStore
+from bgpbt.storage.taking import check
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ def test_folder_in_the_home(monkeypatch, tmp_path):
 
 
 def test_a_new_folder_is_fine_and_is_not_created(tmp_path):
-    RunStore(tmp_path / "a" / "b").check(Options())
+    check(RunStore(tmp_path / "a" / "b"), Options())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -135,10 +136,10 @@ def test_links_to_nothing_are_refused_and_none_is_overwritten(tmp_path, policy):
         assert "is a link to nothing" in refusal(
             RunStore(path), Options(existing_policy=policy)
         )
-    RunStore(tmp_path / "link" / "seed_0").check(Options(existing_policy=policy))
+    check(RunStore(tmp_path / "link" / "seed_0"), Options(existing_policy=policy))
     if policy == "overwrite":
         assert "is a link" in refusal(
             RunStore(tmp_path / "link"), Options(existing_policy=policy)
         )
     else:
-        RunStore(tmp_path / "link").check(Options(existing_policy=policy))
+        check(RunStore(tmp_path / "link"), Options(existing_policy=policy))

@@ -19,6 +19,7 @@ from bgpbt.storage.checkpoints import Unreadable
 from bgpbt.storage.places import run_folder
 from bgpbt.storage.schema import SCHEMA, leaf_name, upgrade_layout
 from bgpbt.storage.store import RunStore
+from bgpbt.storage.taking import check
 
 LATER = SCHEMA + 1
 OPTIONS = Options(num_envs=64)
@@ -176,7 +177,7 @@ def test_a_damaged_schema_is_damage(stored_run):
     """What the checksums do not confirm is not taken for a later version."""
     path = stored_run.checkpoints / "round_000003" / "layout.json"
     path.write_text(path.read_text().replace(f'"schema": {SCHEMA}', '"schema": 7'))
-    stored_run.check(OPTIONS)
+    check(stored_run, OPTIONS)
     restored, said = restore(stored_run)
     assert said == damaged(3) and same_bits(restored, state(2))
 
@@ -184,7 +185,7 @@ def test_a_damaged_schema_is_damage(stored_run):
 def test_a_folder_without_a_schema_is_of_the_first(stored_run):
     for path in stored_run.path.rglob("run.json"):
         path.unlink()
-    stored_run.check(OPTIONS)
+    check(stored_run, OPTIONS)
 
 
 def edit_layout(store: RunStore, edit) -> None:

@@ -15,7 +15,9 @@ from stored_runs import (
 
 from bgpbt.config.loading import load_options
 from bgpbt.config.options import Options
+from bgpbt.storage import checkpoints
 from bgpbt.storage.store import RunStore
+from bgpbt.storage.taking import check, take
 
 
 def test_only_runs_are_overwritten(tmp_path):
@@ -32,7 +34,7 @@ def test_checkpoints_of_unknown_settings_are_refused(stored_run):
 
 def test_saved_settings_remove_nothing_when_they_are_used_again(tmp_path):
     store = RunStore(tmp_path / "run")
-    store.open(Options(existing_policy="overwrite"), IDENTITY)
+    take(store, Options(existing_policy="overwrite"), IDENTITY)
     assert load_options({}, store.path / "options.yaml").existing_policy == "resume"
 
 
@@ -45,12 +47,13 @@ def test_a_run_of_other_settings_is_refused_and_the_settings_are_named(stored_ru
         and "pop_size 8 there, 16 here" in text
         and "explore" not in text
     )
-    store.check(Options(num_envs=128, existing_policy="overwrite"))
+    check(store, Options(num_envs=128, existing_policy="overwrite"))
     assert (store.path / "options.yaml").read_text() == before
 
 
 def test_what_changes_no_member_may_differ(stored_run):
-    stored_run.check(
+    check(
+        stored_run,
         Options(
             num_envs=64,
             verbose=True,
@@ -60,13 +63,13 @@ def test_what_changes_no_member_may_differ(stored_run):
             seed=(3,),
             save_dir="elsewhere",
             exp_name="x",
-        )
+        ),
     )
 
 
 def test_resume_in_an_empty_place_starts_afresh_and_says_so(tmp_path):
     store = RunStore(tmp_path / "run")
-    (line,) = store.open(Options(num_envs=64), IDENTITY)
+    (line,) = take(store, Options(num_envs=64), IDENTITY)
     assert "nothing to resume" in line and str(store.path) in line
     assert store.rounds() == []
     assert load_options({}, store.path / "options.yaml") == Options(num_envs=64)
@@ -74,15 +77,15 @@ def test_resume_in_an_empty_place_starts_afresh_and_says_so(tmp_path):
 
 def test_resume_keeps_everything(stored_run):
     before = sorted(stored_run.path.rglob("*"))
-    (line,) = stored_run.open(Options(num_envs=64), IDENTITY)
+    (line,) = take(stored_run, Options(num_envs=64), IDENTITY)
     assert line == f"resume: the run in {stored_run.path} (round 3)"
     assert sorted(stored_run.path.rglob("*")) == before
 
 
 def test_overwrite_says_what_it_removes(stored_run):
     (stored_run.path / "policy.gif").write_text("old")
-    (line,) = stored_run.open(
-        Options(num_envs=32, existing_policy="overwrite"), IDENTITY
+    (line,) = take(
+        stored_run, Options(num_envs=32, existing_policy="overwrite"), IDENTITY
     )
     assert "removed" in line and str(stored_run.path) in line and "round 3" in line
     assert sorted(p.name for p in stored_run.path.iterdir()) == [
@@ -97,7 +100,7 @@ def test_overwrite_says_what_it_removes(stored_run):
 
 def test_overwrite_in_an_empty_place_removes_nothing(tmp_path):
     store = RunStore(tmp_path / "run")
-    (line,) = store.open(Options(existing_policy="overwrite"), IDENTITY)
+    (line,) = take(store, Options(existing_policy="overwrite"), IDENTITY)
     assert "removed" not in line
 
 
@@ -176,3 +179,25 @@ def test_columns_that_newer_rows_lack_are_kept(stored_run):
     records, _ = stored_run.records()
     assert records["fitness"].tolist() == expected_records(range(6))["fitness"].tolist()
     assert (records.loc[records["round"] < 3, "gone"] == 7).all()
+
+
+def test_whoever_looks_while_a_run_goes_on_reads_what_is_there_then(
+    stored_run, monkeypatch
+):
+    """Its checkpoints are removed while they are read, and later ones are there."""
+
+    def read(number):
+        if number == 3:
+            for later in (4, 5):
+                stored_run.save(state(later), rows(later), {})
+        return stored_run.read(number, state(0))
+
+    restored = stored_run.restore(read)
+    assert restored.round == 5 and restored.notices == []
+
+    def gone(path):
+        raise FileNotFoundError(2, "No such file or directory", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "read_rows", gone)
+        assert stored_run.records()[0]["round"].max() == 5

@@ -105,14 +105,14 @@ def test_with_one_checkpoint_nothing_is_decided_after_the_last_round(tmp_path, p
 
 def test_a_kill_while_it_is_made_longer(tmp_path, monkeypatch, unbroken):
     """Wherever it comes: the next call goes on."""
-    from bgpbt.storage import run_folder
+    from bgpbt.storage import length
 
     def killed(path, content):
         raise KeyboardInterrupt
 
     play(run_options(tmp_path, max_timesteps=3 * ROUND))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(run_folder, "write", killed)
+        patch.setattr(length, "write", killed)
         play(run_options(tmp_path))
     result = play(run_options(tmp_path))
     assert same_bits(final_state(result), unbroken[1])
