@@ -20,7 +20,7 @@ import pandas as pd
 
 from bgpbt.config.errors import BadInput, NotSaved
 from bgpbt.storage import forms
-from bgpbt.storage.files import read_json, why, write_json
+from bgpbt.storage.files import put_in_place, read_json, why, write_json
 from bgpbt.storage.packing import Words, pack, unpack
 from bgpbt.storage.records_file import parse
 from bgpbt.storage.schema import SCHEMA, check_schema, leaf_name, upgrade_layout
@@ -65,7 +65,7 @@ def write_checkpoint(
             if file.exists():
                 shutil.copyfile(file, partial / file.name)
         write_json(partial / CHECKSUMS, _checksums(partial))
-        os.replace(partial, path)
+        put_in_place(partial, path)
     except Exception as error:  # Orbax has errors of its own for what a disk does
         shutil.rmtree(partial, ignore_errors=True)
         if isinstance(error, MemoryError):

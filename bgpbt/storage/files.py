@@ -1,6 +1,7 @@
 """Files of a run: written beside their place and renamed, read with suspicion."""
 
 import contextlib
+import errno
 import json
 import os
 from pathlib import Path
@@ -25,11 +26,43 @@ def write(path: Path, content: str | bytes) -> None:
     data = content.encode() if isinstance(content, str) else content
     try:
         partial.write_bytes(data)
-        os.replace(partial, path)
+        put_in_place(partial, path)
     except OSError as error:
         with contextlib.suppress(OSError):
             partial.unlink()
         raise NotSaved(f"{path} could not be written: {why(error)}") from error
+
+
+def put_in_place(partial: Path, path: Path) -> None:
+    """Renames a file or folder once all of it has reached the disk.
+
+    Else a power cut could leave the new name and not what is in it.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    for written in [*partial.rglob("*"), partial]:
+        sync(written)
+    os.replace(partial, path)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Waits until a file, or the names in a folder, have reached the disk.
+
+    Raises:
+      OSError: they cannot be written.
+    """
+    if path.is_dir() and os.name == "nt":
+        return  # Windows cannot be asked for a folder
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some know no such thing
+            raise
+    finally:
+        os.close(handle)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bgpbt.config.errors import NotSaved
-from bgpbt.storage.files import why, write
+from bgpbt.storage.files import sync, why, write
 
 RECORDS = "records.csv"
 _KEYS = ["round", "member"]
@@ -44,6 +44,7 @@ def append(path: Path, rows: pd.DataFrame) -> None:
             )
             write(path, before.reindex(columns=columns).to_csv(index=False))
         rows.reindex(columns=columns).to_csv(path, mode="a", header=False, index=False)
+        sync(path)
     except (OSError, NotSaved) as error:
         reason = why(error.__cause__ or error)
         raise NotSaved(
