@@ -187,11 +187,9 @@ def _run_seed(engine: Engine, options: Options, store: RunStore, stop: Stop) -> 
     with Display(title, options.max_timesteps, options.verbose) as display:
         finished = store.finished(options)
         what = identity(options, engine.task)
-        changed = changed_files(store, what["files"])
-        lines = take(store, options, what)
-        if options.existing_policy == "resume":
-            lines += changed
-        for line in lines:
+        goes_on = options.existing_policy == "resume" and bool(store.rounds())
+        changed = changed_files(store, what["files"]) if goes_on else []
+        for line in (*take(store, options, what), *changed):
             display.notice(line)
         if finished:
             load = partial(_load, store, options, engine)

@@ -13,6 +13,7 @@ from bgpbt.config.errors import BadInput
 from bgpbt.config.options import Options
 from bgpbt.config.settings import base_name
 from bgpbt.storage import records
+from bgpbt.storage.places import check_file
 from bgpbt.storage.run_folder import CURVE, GIF, SCHEDULE
 from bgpbt.training.run_state import RunState
 from bgpbt.types import Policy, Task
@@ -120,16 +121,17 @@ class Result:
           Its path.
 
         Raises:
-          BadInput: the environment has no bodies that can be drawn, or the state cannot
-            be read.
+          BadInput: the environment has no bodies that can be drawn, the state cannot be
+            read, or no file can be written there.
         """
+        path = path or self.path / GIF
+        check_file(path)
         state = self.load()
         playback = self.task.playback
         if playback is None or self._why_not_drawn:
             raise BadInput(f"{self.task.name}: {self._why_not_drawn}")
         from bgpbt.film import film_policy
 
-        path = path or self.path / GIF
         policy = self._policy_of(state)
         film_policy(playback.env, policy, int(state.progress.seed), path)
         return path

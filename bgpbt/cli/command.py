@@ -1,5 +1,7 @@
 """The command line: reads argv, makes Options of it and hands them to `bgpbt.api`."""
 
+import contextlib
+import errno
 import io
 import sys
 import warnings
@@ -138,8 +140,20 @@ SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {
 
 
 def _end(code: int, message: object) -> int:
-    print(f"{program()}: {' '.join(str(message).split())}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # the terminal may have gone
+        print(f"{program()}: {' '.join(str(message).split())}", file=sys.stderr)
     return code
+
+
+def _described(error: OSError) -> str:
+    """What went wrong, and where.
+
+    Files of a run are written elsewhere, with messages of their own.
+    """
+    in_writing = error.errno in (errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EBADF)
+    where = error.filename or ("standard output" if in_writing else "")
+    said = error.strerror or str(error)
+    return f"{where}: {said}" if where else said
 
 
 def main(argv: list[str]) -> int:
@@ -164,8 +178,7 @@ def main(argv: list[str]) -> int:
     except BrokenPipeError:
         return READER_GONE
     except OSError as error:
-        where = error.filename or "standard output"
-        return _end(NotSaved.exit_code, f"{where}: {error.strerror or error}")
+        return _end(NotSaved.exit_code, _described(error))
 
 
 def run_command() -> NoReturn:
@@ -183,7 +196,7 @@ def run_command() -> NoReturn:
     except BrokenPipeError:
         end(READER_GONE)
     except OSError as error:
-        end(_end(NotSaved.exit_code, f"standard output: {error.strerror}"))
+        end(_end(NotSaved.exit_code, _described(error)))
     if STOP.exit_code is not None:
         end(int(code or 0))
     sys.exit(code)

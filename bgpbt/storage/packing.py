@@ -23,7 +23,8 @@ def pack(arrays: dict[str, Any]) -> tuple[np.ndarray, Words]:
       Their bytes, a vector of uint8, and what they were.
     """
     words = [[name, str(x.dtype), list(x.shape)] for name, x in arrays.items()]
-    parts = [np.frombuffer(_plain(x).tobytes(), np.uint8) for x in arrays.values()]
+    flat = (np.ascontiguousarray(_plain(x)).reshape(-1) for x in arrays.values())
+    parts = [x.view(np.uint8) for x in flat]  # no copies
     return np.concatenate([*parts, np.zeros(0, np.uint8)]), words
 
 

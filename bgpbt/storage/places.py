@@ -69,6 +69,17 @@ def check_readable(path: Path) -> None:
         raise _refusal(f"no permission to look into {path}, give another -n")
 
 
+def check_file(path: Path) -> None:
+    """Raises BadInput where a file cannot be written; changes nothing."""
+    folder = path.parent
+    if path.is_dir():
+        raise BadInput(f"{path} is a folder, give a file in it")
+    if not folder.is_dir():
+        raise BadInput(f"{folder} is no folder, give a file in one that is there")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BadInput(f"no permission to write in {folder}, give another folder")
+
+
 def check_clock() -> None:
     """Raises BadInput where the clock cannot be right: TensorStore would abort."""
     if time.time() < _LEAST_TIME:

@@ -3,9 +3,10 @@
 It is a live panel on a terminal, and plain lines anywhere else.
 """
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from time import monotonic
 
 import rich.console
@@ -88,14 +89,27 @@ class Display:
 
     def __enter__(self) -> "Display":
         if self._live:
-            self._live.start(refresh=True)
+            with self._or_silent():
+                self._live.start(refresh=True)
         else:
             self.notice(self._title)
         return self
 
     def __exit__(self, *_) -> None:
         if self._live:
-            self._live.stop()
+            with self._or_silent():
+                self._live.stop()
+
+    @contextlib.contextmanager
+    def _or_silent(self) -> Generator[None]:
+        """Prints within it; says nothing more where that fails.
+
+        The terminal may have gone, or the log's disk may be full: the run goes on.
+        """
+        try:
+            yield
+        except OSError:
+            self._console.quiet = True
 
     def start(self, timesteps: int) -> None:
         """Says where this process begins.
@@ -113,14 +127,13 @@ class Display:
           text: the line.
           style: of rich, such as "dim".
         """
-        if self._live:
-            # Printing repeats the panel, which would be the one before the last change.
-            self._live.refresh()
-        try:
+        with self._or_silent():
+            if self._live:
+                # Printing repeats the panel, which would be the one before the last
+                # change.
+                self._live.refresh()
             # Soft: a line of a log stays one line.
             self._console.print(Text(text, style), soft_wrap=True)
-        except OSError:  # such as a log on a full disk
-            self._console.quiet = True
 
     def detail(self, text: str) -> None:
         """Prints one line if the display is verbose."""
@@ -201,8 +214,9 @@ class Display:
                 self.notice(line)
             return
         self._live.transient = True
-        self._live.stop()
-        self._console.print(self._frame(Text("\n".join(lines))))
+        with self._or_silent():
+            self._live.stop()
+            self._console.print(self._frame(Text("\n".join(lines))))
 
     def _left(self) -> float | None:
         """Seconds until the end, estimated when the last round ended."""

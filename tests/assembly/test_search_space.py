@@ -232,6 +232,9 @@ def test_a_file_whose_text_changed_is_told(tmp_path, printed):
     file.write_text(OWN + "# a word\n")
     bgpbt.run(given)
     assert "the file of task has changed since the run began" in printed.getvalue()
+    file.write_text(OWN + "# two\n")
+    bgpbt.run(given.model_copy(update={"existing_policy": "overwrite"}))
+    assert printed.getvalue().count("has changed") == 1
 
 
 @pytest.mark.usefixtures("no_figures")

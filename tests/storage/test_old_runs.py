@@ -1,5 +1,6 @@
 """Run folders of schema 1, written before the restructuring, are read and continued."""
 
+import dataclasses
 import hashlib
 import json
 import platform
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 
 import bgpbt
+from bgpbt.config.errors import BadInput
 from bgpbt.config.loading import load_options
 from bgpbt.execution.cache import cpu_features
 from bgpbt.storage.run_folder import OPTIONS
@@ -69,6 +71,15 @@ def test_every_leaf_of_a_finished_run_is_read(finished):
     _, distribution = policy(policy.carry, np.zeros((5, 4), np.float32))
     actions = distribution.mode()
     assert actions.shape == (5, 1) and np.isfinite(actions).all()
+
+
+@pytest.mark.parametrize(
+    ("place", "words"), [("a/b.gif", "a is no folder"), (".", "is a folder")]
+)
+def test_where_no_picture_can_be_written_none_is_drawn(finished, place, words):
+    result = dataclasses.replace(bgpbt.open_run(finished), load=None)
+    with pytest.raises(BadInput, match=words):
+        result.render(finished / place)
 
 
 @pytest.mark.long

@@ -1,3 +1,4 @@
+import errno
 import io
 import sys
 import threading
@@ -273,6 +274,19 @@ def test_live_panel_ends_with_an_exception(clock):
     with pytest.raises(KeyboardInterrupt), display:
         raise KeyboardInterrupt
     assert file.getvalue().rstrip().endswith("\x1b[?25h")
+
+
+def test_a_terminal_that_has_gone_ends_nothing(clock, monkeypatch):
+    display, terminal = live(clock)
+    with display:
+        train(display, clock, rounds=1)
+
+        def gone(text):
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr(terminal, "write", gone)
+        train(display, clock, rounds=1, start=100, failures=["member 1 failed"])
+        display.done(["the end"])
 
 
 def test_numbers_as_people_write_them():
