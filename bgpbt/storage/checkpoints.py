@@ -259,12 +259,15 @@ def _by_name(tree: PyTree, schema: int) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _quiet_orbax() -> Generator[Any]:
-    """Orbax's V1 interface, which becomes the top level in 1.0, without its log."""
+    """Orbax's V1 interface, which becomes the top level in 1.0, without its log.
+
+    It logs an error with its traceback, and raises it, too.
+    """
     from orbax.checkpoint import v1 as ocp
 
     logger = logging.getLogger("absl")
     level = logger.level
-    logger.setLevel(logging.ERROR)
+    logger.setLevel(logging.CRITICAL)
     try:
         yield ocp
     finally:

@@ -9,7 +9,13 @@ from bgpbt.config.errors import BadInput
 from bgpbt.config.options import Options
 from bgpbt.config.settings import base_name
 
+try:
+    import resource
+except ImportError:  # Windows has no such limits
+    resource = None
+
 LEAST_SPACE = 50_000_000  # bytes
+_LEAST_HANDLES = 64
 _LEAST_TIME = 1_700_000_000  # seconds since 1970: November 2023
 
 
@@ -85,6 +91,21 @@ def check_clock() -> None:
     if time.time() < _LEAST_TIME:
         now = time.strftime("%Y-%m-%d", time.gmtime())
         raise _refusal(f"the clock of this machine says {now}, set it")
+
+
+def check_handles() -> None:
+    """Raises BadInput where few files can be open at once: TensorStore needs some 20.
+
+    What fails without them is in the middle of a save.
+    """
+    if resource is None:
+        return
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= allowed < _LEAST_HANDLES:  # negative: as many as wanted
+        raise _refusal(
+            f"only {allowed} files can be open at once, at least {_LEAST_HANDLES} must "
+            "be: say `ulimit -n 1024` before"
+        )
 
 
 def _refusal(problem: str) -> BadInput:

@@ -11,7 +11,12 @@ from bgpbt.storage import forms
 from bgpbt.storage.files import read_json, why, write, write_json
 from bgpbt.storage.length import change_length, check_length
 from bgpbt.storage.lock import lock
-from bgpbt.storage.places import check_clock, check_readable, check_writable
+from bgpbt.storage.places import (
+    check_clock,
+    check_handles,
+    check_readable,
+    check_writable,
+)
 from bgpbt.storage.provenance import file_hashes
 from bgpbt.storage.run_folder import (
     FILES,
@@ -37,6 +42,7 @@ def check(folder: RunFolder, options: Options) -> None:
       BadInput: it cannot.
     """
     check_clock()
+    check_handles()
     check_writable(folder.path)
     check_readable(folder.checkpoints)
     _check_links(folder)

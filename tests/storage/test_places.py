@@ -111,6 +111,16 @@ def test_a_full_disk_is_refused(tmp_path, monkeypatch):
     assert "less than 50 MB are free" in refusal(RunStore(tmp_path / "a"), Options())
 
 
+def test_a_limit_of_open_files_that_ends_a_save_is_refused(tmp_path, monkeypatch):
+    resource = pytest.importorskip("resource")
+    for limit, words in ((20, "only 20 files can be open"), (64, None), (-1, None)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, n=limit: (n, -1))
+        if words:
+            assert words in refusal(RunStore(tmp_path / "a"), Options())
+        else:
+            check(RunStore(tmp_path / "a"), Options())
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [("a" * 300, "File name too long"), ("a\0b", "null byte")],

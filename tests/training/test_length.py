@@ -5,6 +5,8 @@ from toy_runs import ROUND, kill_run, run_options
 from toys import final_state, play, same_bits, same_records
 
 from bgpbt.config.errors import BadInput
+from bgpbt.config.options import Options
+from bgpbt.storage.length import describe_length
 
 pytestmark = pytest.mark.usefixtures("compile_once")
 
@@ -92,6 +94,13 @@ def test_where_the_rounds_before_depend_on_it_that_is_said(tmp_path, printed):
     play(run_options(tmp_path, **shrinking))
     words = "but not as one that had it from the start, because the lengths of its"
     assert words in printed.getvalue()
+
+
+def test_a_file_of_the_users_may_depend_on_the_length():
+    options = [Options(max_timesteps=n, strategy="own.py:f") for n in (10**6, 10**7)]
+    assert describe_length(*options).endswith(
+        "as one that had it from the start, unless the file of strategy depends on it"
+    )
 
 
 def test_with_one_checkpoint_nothing_is_decided_after_the_last_round(tmp_path, printed):
