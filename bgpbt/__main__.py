@@ -4,10 +4,12 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from bgpbt.cli.signals import listen
+from bgpbt.cli.streams import open_streams
 
 
 def start() -> Callable[[], NoReturn]:
     """Listens to signals, then imports the command, which takes half a second."""
+    open_streams()
     listen()
     from bgpbt.cli.command import run_command
 

@@ -66,6 +66,8 @@ __all__ = [
     "run_seeds",
 ]
 
+OTHER_PLACE = "give the same, another -n, or -exist overwrite"  # where runs differ
+
 
 class Prepared(NamedTuple):
     """A run whose settings, parts and folders have been checked."""
@@ -97,9 +99,8 @@ def prepare(
     if options.task == "ppo" and user_file(options.env_name) and playback:
         check_environment(options.env_name, playback.env)
     if options.existing_policy == "resume":
-        advice = "give the same, another -n, or -exist overwrite"
         for store in stores:
-            check_same_task(store, parts.task, advice)
+            check_same_task(store, parts.task, OTHER_PLACE)
     return Prepared(options, parts, stores)
 
 
@@ -129,6 +130,7 @@ def run(
       PopulationLost: all members failed in one round; the checkpoint before it is
         usable.
       NotSaved: a round could not be written; those before it are intact.
+      OutOfMemory: the devices or the machine have too little memory.
     """
     if len(options.seed) > 1:
         raise BadInput(
@@ -185,20 +187,21 @@ def _run_seed(engine: Engine, options: Options, store: RunStore, stop: Stop) -> 
     (seed,) = options.seed
     title = title_of(options, f"seed {seed}")
     with Display(title, options.max_timesteps, options.verbose) as display:
-        finished = store.finished(options)
         what = identity(options, engine.task)
-        goes_on = options.existing_policy == "resume" and bool(store.rounds())
-        changed = changed_files(store, what["files"]) if goes_on else []
-        for line in (*take(store, options, what), *changed):
+        check_task = partial(check_same_task, store, engine.task, OTHER_PLACE)
+        lines = take(store, options, what, check_task)
+        for line in (*lines, *changed_files(store, what["files"])):
             display.notice(line)
-        if finished:
-            load = partial(_load, store, options, engine)
-            result = _result(store, options, engine.task, load, display.notice)
-        else:
-            result = _train(engine, options, store, display, stop)
-        display.phase("drawing")
-        pictures = result.draw()
-        pictures += _film(result, new=not finished)
+        finished = store.finished(options)
+        with out_of_memory(partial(_what_fits, engine)):
+            if finished:
+                load = partial(_load, store, options, engine)
+                result = _result(store, options, engine.task, load, display.notice)
+            else:
+                result = _train(engine, options, store, display, stop)
+            display.phase("drawing")
+            pictures = result.draw()
+            pictures += _film(result, new=not finished)
         lines = [f"  {path}" for path in pictures]
         display.done([*summary(result.report), *lines])
     return result
@@ -213,10 +216,9 @@ def _train(
     notices = layout_notices(engine.device_layout, options.pop_size, *asked)
     for line in (*changes, *notices):
         display.notice(line)
-    with out_of_memory(partial(_what_fits, engine)):
-        state = train_population(engine, options.seed[0], store, display, stop)
-        display.phase("evaluating", "for the report")
-        report = make_report(engine, state)
+    state = train_population(engine, options.seed[0], store, display, stop)
+    display.phase("evaluating", "for the report")
+    report = make_report(engine, state)
     store.write_json(REPORT, report)
     # What is lost of the records was said at the resume.
     return _result(store, options, engine.task, lambda: state, lambda line: None)

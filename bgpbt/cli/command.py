@@ -62,11 +62,13 @@ def render(tokens: list[str]) -> int:
         raise BadInput(f"{folder} is no folder, give the folder of a run")
     start_jax()
     import bgpbt
+    from bgpbt.execution.memory import out_of_memory
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         run = bgpbt.open_run(folder, run_files=args.run_files)
-        picture = run.render(args.gif)
+        with out_of_memory(lambda: "free some, or say JAX_PLATFORMS=cpu before"):
+            picture = run.render(args.gif)
     for warning in caught:
         print(f"notice: {warning.message}", file=sys.stderr)
     print(picture)
@@ -191,8 +193,7 @@ def run_command() -> NoReturn:
     except SystemExit as done:  # of the parser, after its help
         code = done.code
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except BrokenPipeError:
         end(READER_GONE)
     except OSError as error:

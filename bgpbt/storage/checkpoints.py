@@ -10,7 +10,7 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import pandas as pd
 
 from bgpbt.config.errors import BadInput, NotSaved
 from bgpbt.storage import forms
-from bgpbt.storage.files import put_in_place, read_json, why, write_json
+from bgpbt.storage.files import put_in_place, read_json, sync, why, write, write_json
 from bgpbt.storage.packing import Words, pack, unpack
 from bgpbt.storage.records_file import parse
 from bgpbt.storage.schema import SCHEMA, check_schema, leaf_name, upgrade_layout
@@ -42,7 +42,7 @@ def write_checkpoint(
     state: PyTree,
     rows: pd.DataFrame,
     layout: dict[str, Any],
-    copied: Iterable[Path] = (),
+    copied: dict[str, bytes] | None = None,
 ) -> None:
     """Writes a checkpoint beside its place and renames it, so that it is never half.
 
@@ -51,7 +51,7 @@ def write_checkpoint(
       state: a tree of arrays.
       rows: the records of the round.
       layout: what decides the shapes of the state, in JSON's words.
-      copied: small files beside which it is taken; those that are there are copied.
+      copied: small files of the run, by name.
 
     Raises:
       NotSaved: the disk is full, or cannot be written; nothing half-written stays.
@@ -61,18 +61,20 @@ def write_checkpoint(
     leaves = _by_name(jax.device_get(state), SCHEMA)
     try:
         _write(partial, leaves, rows, layout)
-        for file in copied:
-            if file.exists():
-                shutil.copyfile(file, partial / file.name)
-        write_json(partial / CHECKSUMS, _checksums(partial))
+        for name, content in (copied or {}).items():
+            write(partial / name, content)
+        checksums = _checksums(partial)
+        if None in checksums.values():
+            raise OSError("what was written cannot be read back")
+        write_json(partial / CHECKSUMS, checksums)
         put_in_place(partial, path)
     except Exception as error:  # Orbax has errors of its own for what a disk does
         shutil.rmtree(partial, ignore_errors=True)
         if isinstance(error, MemoryError):
             raise
         raise NotSaved(
-            f"{path} could not be written: {why(error)}; the ones before it are "
-            "intact, and the same command goes on after them"
+            f"{path} could not be written: {why(error)}; the same command goes on "
+            "after the last complete one"
         ) from error
 
 
@@ -92,6 +94,7 @@ def remove(path: Path) -> None:
     partial = path.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     os.replace(path, partial)
+    sync(path.parent)
     shutil.rmtree(partial, ignore_errors=True)
 
 
@@ -196,6 +199,12 @@ def read_own(
     if run is not None and its_run != run:
         raise Unreadable("is of another run")
     return rows, layout
+
+
+def has_copy(path: Path, name: str) -> bool:
+    """Whether a checkpoint has a small file of the run, as it was saved."""
+    saved = (read_json(path / CHECKSUMS, forms.Checksums) or {}).get(name)
+    return saved is not None and saved == _digest(path / name)
 
 
 def check_usable(path: Path, round_: int, run: str | None) -> None:

@@ -25,7 +25,9 @@ def write(path: Path, content: str | bytes) -> None:
     partial = path.with_name(f"{path.name}.partial")
     data = content.encode() if isinstance(content, str) else content
     try:
-        partial.write_bytes(data)
+        partial.unlink(missing_ok=True)
+        with partial.open("xb") as file:  # a link of that name is not followed
+            file.write(data)
         put_in_place(partial, path)
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -45,6 +47,18 @@ def put_in_place(partial: Path, path: Path) -> None:
         sync(written)
     os.replace(partial, path)
     sync(path.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder and those above it, and has their names reach the disk.
+
+    Raises:
+      OSError: it cannot be made.
+    """
+    new = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in new:
+        sync(folder.parent)
 
 
 def sync(path: Path) -> None:

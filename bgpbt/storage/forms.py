@@ -60,7 +60,9 @@ class Layout(BaseModel):
     """`layout.json` of a checkpoint; fields of older schemas are not here."""
 
     run: str | None = None
-    records: int | None = None
+    records: int = 0
+    records_sha256: str = ""
+    records_changed: bool = False
 
 
 class Checksums(RootModel[dict[str, str]]):

@@ -14,18 +14,27 @@ except ImportError:  # Windows has no such locks
 _HELD: list[io.TextIOBase] = []  # a file that is closed is no longer locked
 
 
-def lock(path: Path, *, create: bool) -> None:
+def lock(path: Path) -> None:
     """Takes a run for this process, which keeps it to its end, however that comes.
 
     Args:
-      path: the lock's file.
-      create: False: a run without the file is not locked.
+      path: the lock's file; made where it is missing.
 
     Raises:
       BadInput: another process has it.
     """
-    if fcntl is None or not (create or path.exists()) or holds(path):
-        return
+    if fcntl is not None and not holds(path):
+        _HELD.append(_locked(path))
+
+
+def check_free(path: Path) -> None:
+    """Raises BadInput where another process has taken a run; changes nothing."""
+    if fcntl is not None and path.exists() and not holds(path):
+        _locked(path).close()  # which frees it
+
+
+def _locked(path: Path) -> io.TextIOBase:
+    assert fcntl is not None
     try:
         handle = open(path, "a")
     except OSError as error:
@@ -41,7 +50,7 @@ def lock(path: Path, *, create: bool) -> None:
         ) from None
     except OSError:
         pass  # a file system without locks
-    _HELD.append(handle)
+    return handle
 
 
 def holds(path: Path) -> bool:

@@ -4,10 +4,11 @@ Numbers stay spelt as they were.
 """
 
 import csv
+import hashlib
 import io
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,38 +27,86 @@ class Records(NamedTuple):
 
     rows: pd.DataFrame  # of text, by round and member
     lacks: str  # what is not there, in words; "" where all is
+    lacking: int  # rows, where it is known how many there must be
+    changed: bool  # a value is not the one that the run wrote
 
 
-def append(path: Path, rows: pd.DataFrame) -> None:
-    """Appends rows; columns that only one of both has stay empty in the other.
+class Written(NamedTuple):
+    """What `records.csv` holds, as far as the next rows and checkpoints must know."""
+
+    columns: list[str]
+    count: int  # of rows, with those that were lost
+    sha256: Any  # of the file, to be copied before it is updated
+    changed: bool  # see `Records`
+
+    def words(self) -> dict[str, Any]:
+        """What a checkpoint says of it, in its layout."""
+        words = {"records": self.count, "records_sha256": self.sha256.hexdigest()}
+        return words | ({"records_changed": True} if self.changed else {})
+
+
+NOTHING = Written([], 0, hashlib.sha256(), changed=False)
+
+
+class Addition(NamedTuple):
+    """Rows to be appended."""
+
+    text: str
+    is_whole: bool  # the file anew, because its columns change
+    after: Written
+
+
+def written(records: Records) -> Written:
+    """What a file holds that was written as `to_csv` spells these records."""
+    text = records.rows.to_csv(index=False)
+    count = len(records.rows) + records.lacking
+    sha256 = hashlib.sha256(text.encode())
+    return Written(list(map(str, records.rows)), count, sha256, records.changed)
+
+
+def add(path: Path, before: Written, rows: pd.DataFrame) -> Addition:
+    """What must be written for further rows; writes nothing.
+
+    Columns that only the file or only the rows have stay empty in the other.
+
+    Raises:
+      OSError, ValueError: the file must be written anew, and cannot be read.
+    """
+    wanted = [str(name) for name in rows]
+    columns = [*wanted, *(name for name in before.columns if name not in wanted)]
+    text = rows.reindex(columns=columns).to_csv(header=False, index=False)
+    sha256 = before.sha256.copy()
+    is_whole = columns != before.columns or not path.exists()
+    if is_whole:
+        is_there = before.columns and path.exists()
+        old = parse(path.read_text(encoding="utf-8")) if is_there else pd.DataFrame()
+        text = old.reindex(columns=columns).to_csv(index=False) + text
+        sha256 = hashlib.sha256()
+    sha256.update(text.encode())
+    count = before.count + len(rows)
+    after = Written(columns, count, sha256, before.changed)
+    return Addition(text, is_whole, after)
+
+
+def append(path: Path, addition: Addition) -> None:
+    """Writes what `add` says.
 
     Raises:
       NotSaved: the disk is full, or cannot be written.
     """
     try:
-        present = _columns(path)
-        wanted = [str(name) for name in rows]
-        columns = [*wanted, *(name for name in present if name not in wanted)]
-        if columns != present:
-            before = (
-                parse(path.read_text(encoding="utf-8")) if present else pd.DataFrame()
-            )
-            write(path, before.reindex(columns=columns).to_csv(index=False))
-        rows.reindex(columns=columns).to_csv(path, mode="a", header=False, index=False)
-        sync(path)
+        if addition.is_whole:
+            write(path, addition.text)
+        else:
+            with path.open("a", encoding="utf-8", newline="") as file:
+                file.write(addition.text)
+            sync(path)
     except (OSError, NotSaved) as error:
         reason = why(error.__cause__ or error)
         raise NotSaved(
             f"{path} could not be written: {reason}; the checkpoint of the round has "
             "its rows, and the same command goes on"
         ) from error
-
-
-def _columns(path: Path) -> list[str]:
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8") as file:
-        return next(csv.reader(file), [])
 
 
 def parse(text: str) -> pd.DataFrame:
@@ -69,7 +118,7 @@ def complete(
     path: Path,
     kept: list[pd.DataFrame],
     last: int | None = None,
-    count: int | None = None,
+    layout: dict[str, Any] | None = None,
 ) -> Records:
     """The records up to a round, with the rows that checkpoints hold put back.
 
@@ -78,19 +127,26 @@ def complete(
       kept: the rows in each checkpoint, as text, with all members of their rounds;
         ascending.
       last: the round; None: the last that is there.
-      count: of rows that there must be up to the last checkpoint; None: not known.
+      layout: of the last of these checkpoints, which says what there must be.
     """
-    written = _whole_lines(path)
+    layout = layout or {}
+    rows = _whole_lines(path)
     known = {round_ for rows in kept for round_ in rows["round"]}
-    written = written[~written["round"].isin(known)]
-    rows = pd.concat([written, *kept], ignore_index=True).fillna("")
+    rows = rows[~rows["round"].isin(known)]
+    rows = pd.concat([rows, *kept], ignore_index=True).fillna("")
     rounds, members = (rows[key].to_numpy().astype(np.int64) for key in _KEYS)
     order = np.lexsort((members, rounds))
     if last is not None:
         order = order[rounds[order] <= last]
     rows = rows.iloc[order].drop_duplicates(_KEYS)
     counted = int(kept[-1]["round"].iloc[-1]) if kept else last
-    return Records(rows, _missing(rows, counted, count))
+    of_layout = rows if counted is None else rows[rows["round"].astype(int) <= counted]
+    lacking = max(0, layout.get("records", 0) - len(of_layout))
+    lacks = _missing(rows, counted, lacking)
+    digest = hashlib.sha256(of_layout.to_csv(index=False).encode()).hexdigest()
+    differs = layout.get("records_sha256", digest) != digest
+    changed = layout.get("records_changed", False) or (differs and not lacks)
+    return Records(rows, lacks, lacking, changed)
 
 
 def _whole_lines(path: Path) -> pd.DataFrame:
@@ -117,7 +173,7 @@ def _whole_lines(path: Path) -> pd.DataFrame:
 def _is_plausible(name: str, column: pd.Series) -> pd.Series:
     """Which values of a column it may have."""
     if name in _KEYS:
-        return column.str.fullmatch("[0-9]{1,7}")
+        return column.str.fullmatch("0|[1-9][0-9]{0,6}")
     if name in _WORDS:
         return column.str.fullmatch("[a-z_]*")
     numbers = pd.to_numeric(column, errors="coerce")
@@ -131,19 +187,22 @@ def _fields(line: str) -> list[str]:
         return []
 
 
-def _missing(rows: pd.DataFrame, counted: int | None, count: int | None) -> str:
-    """Which rounds or rows are not there, in words; `count` rows up to `counted`."""
+def _missing(rows: pd.DataFrame, counted: int | None, lacking: int) -> str:
+    """Which rounds or rows are not there, in words.
+
+    Args:
+      rows: those that are.
+      counted: a round that must be there.
+      lacking: how many rows are not, as far as that is known.
+    """
     rounds = rows["round"].astype(int)
-    last = max([*rounds, counted or 0])
-    gone = sorted(set(range(last + 1)) - set(rounds))
+    gone = sorted(set(range(max([*rounds, counted or 0]) + 1)) - set(rounds))
     words = [f"round{'s' * (len(gone) > 1)} {_spans(gone)}"] if gone else []
     if "phase" in rows:
         # In training, every round has all members.
         sizes = rounds[rows["phase"] == "training"].value_counts()
         if short := sorted(sizes.index[sizes < sizes.max()]):
             words.append(f"members of round{'s' * (len(short) > 1)} {_spans(short)}")
-    there = len(rows) if counted is None else len(rows[rounds <= counted])
-    lacking = 0 if count is None else max(0, count - there)
     if lacking:
         in_all = f"{lacking} row{'s' * (lacking > 1)}"
         words = [f"{' and '.join(words)} ({in_all})" if words else in_all]

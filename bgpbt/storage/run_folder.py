@@ -12,7 +12,10 @@
 writes its rounds.
 """
 
+import contextlib
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +38,7 @@ GIF = "policy.gif"
 RESULTS = (RECORDS, REPORT, CURVE, SCHEDULE, GIF)
 FILES = (RUN, OPTIONS, ENVIRONMENT, *RESULTS)
 LOCK = ".lock"
-COPIED = (RUN, OPTIONS)  # into every checkpoint, which then says what it is of
+COPIED = (RUN, OPTIONS)  # into every checkpoint
 # Settings that may differ when a run is continued. `seed` lists all seeds of a command,
 # of which the folder holds one; the others change no bit of a member. `devices` and
 # `max_parallel` are not here: they change bits, by rounding.
@@ -61,7 +64,7 @@ class RunFolder:
         self.path = Path(path)
         self.checkpoints = self.path / "checkpoints"
         self.removed = self.path / "checkpoints.removed"  # while a run is overwritten
-        self.taken = False  # by this process, see taking.py
+        self.held: dict[str, bytes] | None = None  # COPIED, once this process took it
 
     def rounds(self) -> list[int]:
         """Rounds with a committed checkpoint, ascending."""
@@ -104,14 +107,42 @@ class RunFolder:
         for round_ in self.rounds():
             checkpoints.check_format(self.checkpoint(round_))
 
+    def id(self) -> str | None:
+        """Which run it is, as its first checkpoint says where `run.json` is damaged.
+
+        None: it does not say.
+        """
+        run = self._held_identity() or read_json(self.path / RUN, forms.Run)
+        if run is not None:
+            return run.get("id")
+        for round_ in self.rounds():
+            with contextlib.suppress(checkpoints.Unreadable):
+                _, layout = checkpoints.read_own(self.checkpoint(round_), round_, None)
+                return layout.get("run")
+        return None
+
     def identity(self) -> dict[str, Any] | None:
         """What `run.json` says, or its copy in a checkpoint; None: nothing says it."""
-        contents = (read_json(path, forms.Run) for path in self.copies(RUN))
+        if held := self._held_identity():
+            return held
+        paths = (self.path / RUN, *self.copies(RUN))
+        contents = (read_json(path, forms.Run) for path in paths)
         return next((content for content in contents if content is not None), None)
 
-    def id(self) -> str | None:
-        """Which run it is; None: it does not say."""
-        return (self.identity() or {}).get("id")
+    def _held_identity(self) -> dict[str, Any] | None:
+        content = (self.held or {}).get(RUN)
+        return None if content is None else json.loads(content)
+
+    def own_files(self) -> dict[str, bytes]:
+        """The small files of the run, of which every checkpoint has a copy.
+
+        A process that has taken the folder knows them: what becomes of the files
+        meanwhile does not reach the checkpoints.
+        """
+        if self.held is not None:
+            return self.held
+        paths = (self.path / name for name in COPIED)
+        return {path.name: path.read_bytes() for path in paths if path.is_file()}
 
     def options(self) -> Options:
         """The settings of the run, from a checkpoint's copy where the file is damaged.
@@ -134,14 +165,19 @@ class RunFolder:
         What is left of a file that was cut short can be read, too: so the file must
         say as much as the copy in the last checkpoint.
         """
-        place, *copies = self.copies(OPTIONS)
-        copy = next((path for path in copies if _settings(path)), None)
+        place = self.path / OPTIONS
+        copy = next(self.copies(OPTIONS), None)
         return place if _is_whole(place, copy) else copy
 
-    def copies(self, name: str) -> list[Path]:
-        """Where a small file of the run lies: at its place, and in checkpoints."""
-        folders = [self.checkpoint(round_) for round_ in reversed(self.rounds())]
-        return [folder / name for folder in (self.path, *folders)]
+    def copies(self, name: str) -> Iterator[Path]:
+        """The undamaged copies of a small file in the run's checkpoints, last first."""
+        run = self.id()
+        for round_ in reversed(self.rounds()):
+            place = self.checkpoint(round_)
+            with contextlib.suppress(checkpoints.Unreadable):
+                checkpoints.read_own(place, round_, run)
+                if checkpoints.has_copy(place, name):
+                    yield place / name
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """The content of a file, None where it is missing or damaged."""
@@ -170,7 +206,7 @@ class RunFolder:
 
     def check_still_there(self) -> None:
         """Raises NotSaved where the folder that was taken is not in its place."""
-        if self.taken and not holds(self.path / LOCK):
+        if self.held is not None and not holds(self.path / LOCK):
             raise NotSaved(
                 f"{self.path} was removed or moved while the run went on; what it did "
                 "since its last checkpoint is lost"

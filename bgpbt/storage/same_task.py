@@ -1,6 +1,6 @@
 """Whether a run folder's task is the one at hand: what `run.json` says, compared.
 
-The settings are compared in `RunFolder.check`. What is compared here may differ all the
+The settings are compared in `taking.check`. What is compared here may differ all the
 same where a file of the user's, or bgpbt itself, has changed since the run began.
 """
 

@@ -14,14 +14,15 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import pandas as pd
 
-from bgpbt.config.errors import BadInput
+from bgpbt.config.errors import BadInput, NotSaved
 from bgpbt.storage import checkpoints, records_file
 from bgpbt.storage.checkpoints import Unreadable
-from bgpbt.storage.files import write
-from bgpbt.storage.records_file import RECORDS, Records
-from bgpbt.storage.run_folder import COPIED, ENVIRONMENT, RunFolder
+from bgpbt.storage.files import why, write
+from bgpbt.storage.records_file import NOTHING, RECORDS, Records
+from bgpbt.storage.run_folder import ENVIRONMENT, RunFolder
 from bgpbt.types import PyTree
 
+TRIES = 5  # to read what another process may remove
 T = TypeVar("T")
 
 
@@ -45,6 +46,7 @@ class RunStore(RunFolder):
         """
         super().__init__(path)
         self._keep = keep
+        self._written: records_file.Written | None = None  # None: not looked at yet
 
     def record_environment(self, environment: dict[str, Any]) -> list[str]:
         """Saves versions, devices and what else changes numbers.
@@ -77,21 +79,27 @@ class RunStore(RunFolder):
           NotSaved: the disk is full, or cannot be written.
         """
         self.check_still_there()
-        words = {"run": self.id(), "records": self._count_records() + len(rows)}
-        copied = [self.path / name for name in COPIED]
-        path = self.checkpoint(int(state.progress.round))
-        checkpoints.write_checkpoint(path, state, rows, layout | words, copied)
-        records_file.append(self.path / RECORDS, rows)
-        for old in self.rounds()[: -self._keep]:
+        round_ = int(state.progress.round)
+        path = self.path / RECORDS
+        try:
+            addition = records_file.add(path, self._known(), rows)
+        except (OSError, ValueError) as error:
+            raise NotSaved(f"{path} is damaged: {why(error)}") from error
+        layout |= {"run": self.id(), **addition.after.words()}
+        place = self.checkpoint(round_)
+        checkpoints.write_checkpoint(place, state, rows, layout, self.own_files())
+        records_file.append(path, addition)
+        self._written = addition.after
+        for old in [saved for saved in self.rounds() if saved <= round_][: -self._keep]:
             checkpoints.remove(self.checkpoint(old))
 
-    def _count_records(self) -> int:
-        """How many rows the records have; with those that are lost."""
-        if not self.rounds():
-            return 0
-        last = self.rounds()[-1]
-        count = self.layout(last).get("records")
-        return len(self._whole_records(last).rows) if count is None else count
+    def _known(self) -> records_file.Written:
+        """What the records hold before the next rows."""
+        if self._written is None:
+            rounds = self.rounds()
+            records = self._whole_records(rounds[-1]) if rounds else None
+            self._written = records_file.written(records) if records else NOTHING
+        return self._written
 
     def restore(self, read: Callable[[int], T]) -> Restored[T]:
         """Reads the last round whose checkpoint can be used; changes nothing.
@@ -102,19 +110,22 @@ class RunStore(RunFolder):
         Raises:
           BadInput: no checkpoint can be used.
         """
-        while True:
-            rounds = self.rounds()
-            faults: list[str] = []
-            for round_ in reversed(rounds):
+        faults: list[str] = []
+        for _ in range(TRIES):
+            faults = []
+            for round_ in reversed(self.rounds()):
+                place = self.checkpoint(round_)
                 try:
-                    checkpoints.check_usable(self.checkpoint(round_), round_, self.id())
+                    checkpoints.check_usable(place, round_, self.id())
                     state = read(round_)
                 except (Unreadable, OSError) as error:
                     faults.append(f"the checkpoint of round {round_} {error}")
+                    if not place.exists():
+                        break  # another process is at work: look again
                 else:
                     notices = [f"{fault}: an earlier one is used" for fault in faults]
                     return Restored(round_, state, notices)
-            if rounds == self.rounds():  # else another process is at work in it
+            else:
                 break
         raise BadInput(
             f"{self.path}: {'; '.join(faults)}; nothing was removed: give another -n, "
@@ -137,10 +148,11 @@ class RunStore(RunFolder):
         path = self.path / RECORDS
         records = self._whole_records(round_)
         text = records.rows.to_csv(index=False)
-        if not path.is_file() or path.read_bytes() != text.encode():
+        if not path.exists() or path.read_bytes() != text.encode():
             if records.lacks and path.exists():
                 _keep_damaged(path)
             write(path, text)
+        self._written = records_file.written(records)
         return _said(records)
 
     def records(self) -> tuple[pd.DataFrame, list[str]]:
@@ -162,8 +174,8 @@ class RunStore(RunFolder):
             with contextlib.suppress(Unreadable):
                 own.append(checkpoints.read_own(self.checkpoint(round_), round_, run))
         kept = [rows for rows, _ in own]
-        count = own[-1][1].get("records") if own else None
-        return records_file.complete(self.path / RECORDS, kept, last, count)
+        layout = own[-1][1] if own else None
+        return records_file.complete(self.path / RECORDS, kept, last, layout)
 
     def layout(self, round_: int) -> dict[str, Any]:
         """What decides the shapes of a round's state."""
@@ -182,12 +194,15 @@ def _keep_damaged(path: Path) -> None:
     damaged = path.with_name(f"{path.name}.damaged")
     if damaged.exists():
         return
-    if path.is_dir():
-        os.replace(path, damaged)
-    else:
-        write(damaged, path.read_bytes())
+    write(damaged, path.read_bytes())
 
 
 def _said(records: Records) -> list[str]:
-    lacks = f"{RECORDS} lacks {records.lacks}: figures and lineages are without them"
-    return [lacks] * bool(records.lacks)
+    """What is wrong with the records, in a line; no line where nothing is."""
+    if records.lacks:
+        return [
+            f"{RECORDS} lacks {records.lacks}: figures and lineages are without them"
+        ]
+    if records.changed:
+        return [f"{RECORDS} was changed: figures and lineages are of what it says now"]
+    return []

@@ -2,15 +2,16 @@
 
 import re
 import shutil
+from collections.abc import Callable
 from typing import Any
 
 from bgpbt.config.errors import BadInput, NotSaved
 from bgpbt.config.options import Options
 from bgpbt.config.settings import base_name
 from bgpbt.storage import forms
-from bgpbt.storage.files import read_json, why, write, write_json
+from bgpbt.storage.files import make_folder, read_json, why, write, write_json
 from bgpbt.storage.length import change_length, check_length
-from bgpbt.storage.lock import lock
+from bgpbt.storage.lock import check_free, lock
 from bgpbt.storage.places import (
     check_clock,
     check_handles,
@@ -45,7 +46,7 @@ def check(folder: RunFolder, options: Options) -> None:
     check_handles()
     check_writable(folder.path)
     check_readable(folder.checkpoints)
-    _check_links(folder)
+    _check_files(folder)
     folder.check_schema()
     if options.existing_policy == "overwrite":
         _check_overwrite(folder)
@@ -53,18 +54,25 @@ def check(folder: RunFolder, options: Options) -> None:
         _check_same(folder, options)
     elif not folder.removed.exists():
         _check_nothing_is_left(folder)
-    lock(folder.path / LOCK, create=False)
+    check_free(folder.path / LOCK)
 
 
-def _check_links(folder: RunFolder) -> None:
-    """Raises BadInput where a file of the run lies elsewhere."""
+def _check_files(folder: RunFolder) -> None:
+    """Raises BadInput where a file of the run lies elsewhere, or is a folder."""
     names = (*FILES, LOCK, folder.checkpoints.name, folder.removed.name)
-    files = [folder.path / name for name in names]
+    files = [folder.path / f"{name}{end}" for name in names for end in _ENDINGS]
     for path in [*files, *folder.checkpoints.glob("round_*")]:
         if path.is_symlink():
             raise BadInput(
                 f"save_dir: {path} is a link, a run has all its files in its "
                 "folder; give another -n",
+                "save_dir",
+            )
+    for path in (folder.path / name for name in FILES):
+        if path.is_dir():
+            raise BadInput(
+                f"save_dir: {path} is a folder, a run has a file there; move it away, "
+                "or give another -n",
                 "save_dir",
             )
 
@@ -76,14 +84,19 @@ def _check_overwrite(folder: RunFolder) -> None:
             f"save_dir: {folder.path} is a link, give the folder to overwrite",
             "save_dir",
         )
-    of_a_run = (RUN, OPTIONS, folder.checkpoints.name, folder.removed.name)
-    is_run = any((folder.path / name).exists() for name in of_a_run)
-    if not is_run and folder.path.is_dir() and any(folder.path.iterdir()):
+    files = folder.path.glob("*")
+    if not _is_run(folder) and any(path.name != LOCK for path in files):
         raise BadInput(
             f"{folder.path} holds files but no run, nothing was removed; "
             "give another -n",
             "existing_policy",
         )
+
+
+def _is_run(folder: RunFolder) -> bool:
+    """Whether there is a run, or what is left of one."""
+    names = (RUN, OPTIONS, folder.checkpoints.name, folder.removed.name)
+    return any((folder.path / name).exists() for name in names)
 
 
 def _check_same(folder: RunFolder, options: Options) -> None:
@@ -126,7 +139,7 @@ def outlook(folder: RunFolder, options: Options) -> str:
     """What `take` does with a folder, in words."""
     rounds = folder.rounds()
     reached = f"round {rounds[-1]}" if rounds else "no round finished"
-    if folder.path.exists() and options.existing_policy == "overwrite":
+    if _is_run(folder) and options.existing_policy == "overwrite":
         return f"overwrite: the run in {folder.path} ({reached}) is removed"
     if folder.finished(options):
         return (
@@ -139,35 +152,50 @@ def outlook(folder: RunFolder, options: Options) -> str:
     return f"{nothing}new run in {folder.path}"
 
 
-def take(folder: RunFolder, options: Options, what: dict[str, Any]) -> list[str]:
+def take(
+    folder: RunFolder,
+    options: Options,
+    what: dict[str, Any],
+    check_task: Callable[[], None] = lambda: None,
+) -> list[str]:
     """Takes a folder for this process; begins a run where none goes on.
 
+    Another process may have made a run there since `check`, so it is checked again.
+
     Args:
-      folder: which `check` has allowed.
+      folder: that of the run.
       options: the settings.
       what: the content of a new run's `run.json`.
+      check_task: raises BadInput where a run there is of another task.
 
     Returns:
       What was done, a line for each: `outlook`, and what was mended.
 
     Raises:
-      BadInput: another process has taken it since `check`.
+      BadInput: it cannot be used, see `check`.
       NotSaved: the folder cannot be written.
     """
-    lock(folder.path / LOCK, create=False)
-    lines = [outlook(folder, options)]
-    goes_on = options.existing_policy == "resume" and bool(folder.rounds())
     try:
-        folder.path.mkdir(parents=True, exist_ok=True)
-        lock(folder.path / LOCK, create=True)
-        if goes_on:
+        make_folder(folder.path)
+        lock(folder.path / LOCK)
+        check(folder, options)
+        lines = [outlook(folder, options)]
+        if options.existing_policy == "resume" and folder.rounds():
+            check_task()
             lines += [*_mend(folder), *change_length(folder, options)]
         else:
             _begin(folder, options, what)
+        folder.held = _whole_files(folder)
     except OSError as error:
         raise NotSaved(f"{folder.path} could not be written: {why(error)}") from error
-    folder.taken = True
     return lines
+
+
+def _whole_files(folder: RunFolder) -> dict[str, bytes]:
+    """The small files of the run; `run.json` only where it is undamaged."""
+    is_whole = read_json(folder.path / RUN, forms.Run) is not None
+    names = [*([RUN] if is_whole else []), OPTIONS]
+    return {name: (folder.path / name).read_bytes() for name in names}
 
 
 def _begin(folder: RunFolder, options: Options, what: dict[str, Any]) -> None:
@@ -186,7 +214,7 @@ def _begin(folder: RunFolder, options: Options, what: dict[str, Any]) -> None:
     # Whoever repeats the run with `-c` must ask again before anything is removed.
     saved = options.model_copy(update={"existing_policy": "resume"})
     write(folder.path / OPTIONS, saved.with_absolute_paths().to_yaml())
-    folder.checkpoints.mkdir()
+    make_folder(folder.checkpoints)
     shutil.rmtree(folder.removed, ignore_errors=True)
 
 
@@ -198,8 +226,10 @@ def _mend(folder: RunFolder) -> list[str]:
     """
     for partial in folder.checkpoints.glob("round_*.partial"):
         shutil.rmtree(partial, ignore_errors=True)
-    of_run = (path for path in folder.copies(RUN) if read_json(path, forms.Run))
-    wholes = {RUN: next(of_run, None), OPTIONS: folder.whole_options()}
+    run = folder.path / RUN
+    is_whole = read_json(run, forms.Run) is not None
+    of_run = run if is_whole else next(folder.copies(RUN), None)
+    wholes = {RUN: of_run, OPTIONS: folder.whole_options()}
     lines = []
     for name, whole in wholes.items():
         place = folder.path / name

@@ -36,6 +36,13 @@ def test_a_run_goes_on_without_its_reader(tmp_path):
     assert len(list(tmp_path.rglob("report.json"))) == 1
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_ends_nothing(tmp_path, closed):
+    done = shell(f"bgpbt {' '.join(TOY)} --save_dir {tmp_path} {closed}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(list(tmp_path.rglob("report.json"))) == 1
+
+
 def test_an_output_that_cannot_be_written_is_one_line(tmp_path):
     done = shell(f"bgpbt {' '.join(TOY)} --save_dir {tmp_path} --dry_run > /dev/full")
     line = "main.py: standard output: No space left on device\n"

@@ -103,7 +103,8 @@ def test_a_partial_line_of_a_later_round_is_not_taken_for_an_early_one(tmp_path,
     """Of a line of round 12 that breaks off, `1` may be all that is left."""
     store = RunStore(tmp_path)
     store.checkpoints.mkdir()
-    store.save(state(12), rows(12), {})
+    for number in range(13):
+        store.save(state(number), rows(number), {})
     text = expected_records(range(12)).to_csv(index=False)
     line = rows(12).to_csv(index=False, header=False)
     (store.path / "records.csv").write_text(text + line[:kept])

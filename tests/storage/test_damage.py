@@ -148,6 +148,7 @@ def test_a_round_that_cannot_be_saved_is_one_line_and_leaves_nothing(
 
 
 def test_records_that_cannot_be_appended_come_from_the_checkpoint(stored_run):
+    restore(stored_run)
     records = stored_run.path / "records.csv"
     kept = records.read_bytes()
     records.unlink()

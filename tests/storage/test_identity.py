@@ -8,7 +8,7 @@ from stored_runs import IDENTITY, contents, filled, refusal, restore, rows, stat
 from test_schema import edit_layout
 from toys import same_bits
 
-from bgpbt.config.errors import NotSaved
+from bgpbt.config.errors import BadInput, NotSaved
 from bgpbt.config.options import Options
 from bgpbt.storage import checkpoints
 from bgpbt.storage.files import write_json
@@ -94,8 +94,7 @@ def test_settings_that_were_cut_short_are_damaged(stored_run, part):
     options = OPTIONS.model_copy(update={"max_timesteps": 3_000_000, "keep": 37})
     path = stored_run.path / "options.yaml"
     whole = options.with_absolute_paths().to_yaml()
-    _, *copies = stored_run.copies("options.yaml")
-    for copy in copies:
+    for copy in stored_run.copies("options.yaml"):
         copy.write_text(whole)
         checksums = checkpoints._checksums(copy.parent)
         write_json(copy.parent / "checksums.json", checksums)
@@ -149,6 +148,76 @@ def test_a_link_in_a_run_folder_is_refused(stored_run, tmp_path, name):
         options = OPTIONS.model_copy(update={"existing_policy": policy})
         assert f"{stored_run.path / name} is a link" in refusal(stored_run, options)
     assert (contents(outside) if outside.is_dir() else outside.read_bytes()) == before
+
+
+@pytest.mark.parametrize("name", ["records.csv", "report.json", "options.yaml"])
+def test_a_folder_in_the_place_of_a_file_is_refused(stored_run, name):
+    path = stored_run.path / name
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    for policy in ("resume", "overwrite"):
+        options = OPTIONS.model_copy(update={"existing_policy": policy})
+        assert f"{path} is a folder" in refusal(stored_run, options)
+    assert stored_run.rounds() == [2, 3]
+
+
+def test_a_link_beside_a_file_is_not_written_through(stored_run, tmp_path):
+    outside = tmp_path / "outside"
+    outside.write_text("mine")
+    place = stored_run.path / "report.json.partial"
+    place.symlink_to(outside)
+    assert f"{place} is a link" in refusal(stored_run, OPTIONS)
+    stored_run.write_json("report.json", {})
+    assert outside.read_text() == "mine"
+
+
+def test_another_runs_settings_are_not_taken(stored_run, tmp_path):
+    """A checkpoint of a run of other settings, copied in as the last one."""
+    other = RunStore(tmp_path / "other")
+    take(other, Options(num_envs=32), IDENTITY | {"id": "b2"})
+    other.save(state(4), rows(4), {})
+    shutil.copytree(other.checkpoint(4), stored_run.checkpoint(4))
+    before = contents(stored_run.path)
+    assert stored_run.options() == OPTIONS
+    assert "num_envs 64 there, 32 here" in refusal(stored_run, Options(num_envs=32))
+    (stored_run.path / "run.json").unlink()
+    assert stored_run.identity() == IDENTITY
+    assert len(take(stored_run, OPTIONS, IDENTITY)) == 2
+    lock = {stored_run.path / ".lock": b""}
+    assert contents(stored_run.path) == before | lock
+    _, said = restore(stored_run)
+    words = "the checkpoint of round 4 is of another run"
+    assert said == [f"{words}: an earlier one is used"]
+
+
+@pytest.mark.parametrize("part", [0.5, 1.0])
+def test_a_damaged_copy_does_not_count_more_than_the_file(stored_run, part):
+    copy = stored_run.checkpoint(3) / "options.yaml"
+    text = copy.read_text().replace("num_envs: 64", "num_envs: 32")
+    copy.write_text(text[: int(part * len(text))])
+    assert stored_run.options() == OPTIONS
+    check(stored_run, OPTIONS)
+    assert len(take(stored_run, OPTIONS, IDENTITY)) == 1
+
+
+def test_what_happens_to_a_file_meanwhile_is_not_copied(tmp_path):
+    store = filled(tmp_path / "run", rounds=2)
+    (store.path / "run.json").unlink()
+    (store.path / "options.yaml").write_text("num_envs: 32")
+    for number in (2, 3):
+        store.save(state(number), rows(number), {})
+    again = RunStore(store.path)
+    assert again.identity() == IDENTITY and again.options() == OPTIONS
+
+
+def test_a_run_that_was_made_since_the_check_is_not_continued(tmp_path):
+    """Another process may have made it, with other settings."""
+    store = RunStore(tmp_path / "run")
+    check(store, OPTIONS)
+    take(RunStore(store.path), Options(num_envs=32), IDENTITY).clear()
+    RunStore(store.path).save(state(0), rows(0), {})
+    with pytest.raises(BadInput, match="num_envs 32 there, 64 here"):
+        take(store, OPTIONS, IDENTITY)
 
 
 def test_what_a_person_put_beside_a_run_stays(stored_run):

@@ -15,7 +15,7 @@ import sys, time
 from bgpbt.config.options import Options
 from bgpbt.storage.store import RunStore
 from bgpbt.storage.taking import take
-take(RunStore(sys.argv[1]), Options(), {})
+take(RunStore(sys.argv[1]), Options(num_envs=64), {})
 print("mine", flush=True)
 time.sleep(60)
 """

@@ -90,6 +90,21 @@ def test_what_is_lost_is_said_and_the_damaged_file_is_kept(
     assert sorted(set(records["round"])) == [*left, 2, 3, 4]
 
 
+def test_a_value_that_was_changed_is_said_for_ever(stored_run):
+    """A disk, or a person, made another number of it."""
+    changed = "records.csv was changed: figures and lineages are of what it says now"
+    spoil(
+        stored_run, lambda lines: [*lines[:1], lines[1].replace("0,", "7,"), *lines[2:]]
+    )
+    spoil(stored_run, lambda lines: [*lines[:1], "0" + lines[1][1:], *lines[2:]])
+    assert stored_run.records()[1] == [changed]
+    _, said = restore(stored_run)
+    assert said == [changed]
+    for number in (4, 5):
+        stored_run.save(state(number), rows(number), {})
+    assert RunStore(stored_run.path).records()[1] == [changed]
+
+
 def test_the_first_damaged_file_is_the_one_that_is_kept(stored_run):
     spoil(stored_run, without(1))
     path = stored_run.path / "records.csv"
@@ -101,11 +116,10 @@ def test_the_first_damaged_file_is_the_one_that_is_kept(stored_run):
     assert path.with_name("records.csv.damaged").read_bytes() == spoilt
 
 
-@pytest.mark.parametrize("content", [None, b"", b"\xff\x00\xfe", b"\0" * 10_000])
+@pytest.mark.parametrize("content", [b"", b"\xff\x00\xfe", b"\0" * 10_000])
 def test_records_that_are_no_records(stored_run, content):
     path = stored_run.path / "records.csv"
-    path.unlink()
-    path.mkdir() if content is None else path.write_bytes(content)
+    path.write_bytes(content)
     _, said = restore(stored_run)
     assert said == [lacks("rounds 0 to 1 (4 rows)")]
     assert sorted(set(stored_run.records()[0]["round"])) == [2, 3]
@@ -132,7 +146,7 @@ def test_a_round_of_training_has_all_members(tmp_path):
     text.drop(text.index[1]).to_csv(path, index=False)  # of every round
     spoilt = pd.concat([text[:5], text[6:8], text[9:10], text[11:12], text[14:]])
     spoilt.to_csv(path, index=False)
-    records = complete(path, [], last=8, count=None)
+    records = complete(path, [], last=8)
     words = "rounds 6, 8 and members of rounds 4 to 5"
     assert records.lacks == words and len(records.rows) == 11
-    assert complete(path, [], 8, count=20).lacks == f"{words} (9 rows)"
+    assert complete(path, [], 8, {"records": 20}).lacks == f"{words} (9 rows)"

@@ -37,5 +37,6 @@ def test_a_power_cut_meets_nothing_that_is_only_on_its_way(stored_run, monkeypat
     assert late == []
     placed = events.index(("rename", "round_000004"))
     places = (stored_run.checkpoints, stored_run.path / "records.csv")
-    after = [("sync", path.stat().st_ino) for path in places]
-    assert events[placed + 1 :] == [*after, ("rename", "round_000002.partial")]
+    folder, records = (("sync", path.stat().st_ino) for path in places)
+    removal = ("rename", "round_000002.partial")
+    assert events[placed + 1 :] == [folder, records, removal, folder]

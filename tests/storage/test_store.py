@@ -13,6 +13,7 @@ from stored_runs import (
     state,
 )
 
+from bgpbt.config.errors import BadInput
 from bgpbt.config.loading import load_options
 from bgpbt.config.options import Options
 from bgpbt.storage import checkpoints
@@ -195,9 +196,17 @@ def test_whoever_looks_while_a_run_goes_on_reads_what_is_there_then(
     restored = stored_run.restore(read)
     assert restored.round == 5 and restored.notices == []
 
+    def never(number):
+        stored_run.save(state(number + 1), rows(number + 1), {})
+        raise checkpoints.Unreadable("does not fit this run")
+
+    with pytest.raises(BadInput, match="does not fit this run"):
+        stored_run.restore(never)
+
     def gone(path):
         raise FileNotFoundError(2, "No such file or directory", str(path))
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoints, "read_rows", gone)
-        assert stored_run.records()[0]["round"].max() == 5
+        last = stored_run.rounds()[-1]
+        assert stored_run.records()[0]["round"].max() == last > 5
