@@ -32,8 +32,16 @@ class Result:
 
     @property
     def best(self) -> pd.Series:
-        """The record of the reported member: the best fitness after round 0."""
-        rows = self.records[self.records["round"] > 0]
+        """The record of the reported member: the best fitness after round 0.
+
+        Raises:
+          BadInput: the records hold none.
+        """
+        rows = self.records
+        if "fitness" in rows:  # else all of them are lost
+            rows = rows[rows["round"] > 0].dropna(subset="fitness")
+        if rows.empty:
+            raise BadInput(f"{self.path}: its records hold no round with a fitness")
         return records.best_row(rows, minimise=self.task.minimise)
 
     @property

@@ -5,7 +5,7 @@ import errno
 import io
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,7 +15,13 @@ from bgpbt.cli.program import program
 from bgpbt.cli.signals import STOP, end
 from bgpbt.cli.start import prepare_jax, start_jax
 from bgpbt.config import versions
-from bgpbt.config.errors import BadInput, CommandError, NotSaved
+from bgpbt.config.errors import (
+    BadInput,
+    CommandError,
+    NotSaved,
+    OutOfMemory,
+    one_line,
+)
 from bgpbt.config.loading import load_options
 
 READER_GONE = 141  # as a shell says of a program that SIGPIPE ended
@@ -64,14 +70,9 @@ def render(tokens: list[str]) -> int:
     import bgpbt
     from bgpbt.execution.memory import out_of_memory
 
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        run = bgpbt.open_run(folder, run_files=args.run_files)
-        with out_of_memory(lambda: "free some, or say JAX_PLATFORMS=cpu before"):
-            picture = run.render(args.gif)
-    for warning in caught:
-        print(f"notice: {warning.message}", file=sys.stderr)
-    print(picture)
+    run = bgpbt.open_run(folder, run_files=args.run_files)
+    with out_of_memory(lambda: "free some, or say JAX_PLATFORMS=cpu before"):
+        print(run.render(args.gif))
     return 0
 
 
@@ -158,6 +159,38 @@ def _described(error: OSError) -> str:
     return f"{where}: {said}" if where else said
 
 
+@contextlib.contextmanager
+def _told_warnings() -> Generator[None]:
+    """Prints warnings, also of packages, as a line each; those that begin alike once.
+
+    JAX warns of every entry of a damaged cache of programs, and goes on without.
+    """
+    told: set[str] = set()
+
+    def tell(message: Warning | str, *_: Any, **__: Any) -> None:
+        line = one_line(str(message))
+        if line[:40] not in told:
+            told.add(line[:40])
+            print(f"notice: {line}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = tell
+        yield
+
+
+def _command(argv: list[str]) -> int:
+    if not argv or argv[0].startswith("-"):
+        return train(argv)
+    if argv[0] not in SUBCOMMANDS:
+        raise BadInput(
+            f"unknown command {argv[0]!r}, known: {', '.join(SUBCOMMANDS)}; "
+            "without a command, the flags of a run"
+        )
+    return SUBCOMMANDS[argv[0]](argv[1:])
+
+
 def main(argv: list[str]) -> int:
     """Does what a command line says.
 
@@ -167,16 +200,12 @@ def main(argv: list[str]) -> int:
       the output has gone.
     """
     try:
-        if not argv or argv[0].startswith("-"):
-            return train(argv)
-        if argv[0] not in SUBCOMMANDS:
-            raise BadInput(
-                f"unknown command {argv[0]!r}, known: {', '.join(SUBCOMMANDS)}; "
-                "without a command, the flags of a run"
-            )
-        return SUBCOMMANDS[argv[0]](argv[1:])
+        with _told_warnings():
+            return _command(argv)
     except CommandError as error:
         return _end(error.exit_code, error)
+    except MemoryError:
+        return _end(OutOfMemory.exit_code, "out of memory: this needs some 2 GB")
     except BrokenPipeError:
         return READER_GONE
     except OSError as error:

@@ -72,9 +72,10 @@ def write_checkpoint(
         shutil.rmtree(partial, ignore_errors=True)
         if isinstance(error, MemoryError):
             raise
+        reason = why(error.__cause__ or error)
         raise NotSaved(
-            f"{path} could not be written: {why(error)}; the same command goes on "
-            "after the last complete one"
+            f"{path} could not be written: {reason}; the same command goes on after "
+            "the last complete one"
         ) from error
 
 
@@ -215,11 +216,13 @@ def check_usable(path: Path, round_: int, run: str | None) -> None:
 
 
 def is_undamaged(path: Path) -> bool:
-    """Whether a checkpoint is as it was written.
+    """Whether all that was written into a checkpoint is there; more may be.
 
     Orbax itself would not notice every wrong bit.
     """
-    return read_json(path / CHECKSUMS, forms.Checksums) == _checksums(path)
+    saved = read_json(path / CHECKSUMS, forms.Checksums)
+    there = _checksums(path)
+    return bool(saved) and all(there.get(name) == x for name, x in saved.items())
 
 
 def _read_named(path: Path, templates: dict[str, Any]) -> dict[str, Any]:

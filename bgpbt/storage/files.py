@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,8 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 def why(error: BaseException) -> str:
     """What went wrong, in a line of at most 300 characters."""
+    if code := re.search(r"os_error_code='(\d+)'", str(error)):  # of TensorStore
+        return os.strerror(int(code[1]))
     said = getattr(error, "strerror", None) or str(error).strip()
     line = next(iter(said.splitlines()), "")[:300]
     return line if isinstance(error, OSError) else f"{type(error).__name__}: {line}"

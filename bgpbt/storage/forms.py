@@ -52,7 +52,7 @@ class Report(BaseModel):
     untrained_mean: float
     untrained_sd: float | None
     episodes: int
-    timesteps: int
+    timesteps: int = Field(ge=0)
     unseen: bool = False
 
 

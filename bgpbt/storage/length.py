@@ -1,6 +1,7 @@
 """A run that goes on with another `max_timesteps` than it had."""
 
 from bgpbt.config.errors import BadInput
+from bgpbt.config.loading import load_options
 from bgpbt.config.options import Options
 from bgpbt.config.parsers import user_file
 from bgpbt.storage import checkpoints
@@ -39,44 +40,57 @@ def change_length(folder: RunFolder, options: Options) -> list[str]:
     """
     before = folder.options()
     usable = folder.usable()
-    is_same = options.max_timesteps == before.max_timesteps
-    if is_same or not usable or folder.finished(options):
+    if not usable or folder.finished(options):
         return []
-    report = folder.read_json(REPORT)
-    if report is not None:
-        kept = folder.path / f"report_{report['timesteps']}.json"
-        (folder.path / REPORT).replace(kept)
-    lines = [describe_length(before, options)]
-    *earlier, last = usable
-    shorter = min(before.max_timesteps, options.max_timesteps)
-    if folder.timesteps(last) >= shorter:
-        # Nobody has decided what follows the last round.
-        if earlier:
+    lines = []
+    if options.max_timesteps != before.max_timesteps:
+        report = folder.read_json(REPORT)
+        if report is not None:
+            kept = folder.path / f"report_{report['timesteps']}.json"
+            (folder.path / REPORT).replace(kept)
+        *earlier, last = usable
+        # With either length, nobody decides what follows the round that ends the run.
+        ends = min(before.max_timesteps, options.max_timesteps)
+        decides_anew = folder.timesteps(last) >= ends
+        if decides_anew and earlier:
             checkpoints.remove(folder.checkpoint(last))
-        else:
-            lines.append(f"nothing is decided after round {last}, its last so far")
-    saved = before.model_copy(update={"max_timesteps": options.max_timesteps})
-    write(folder.path / OPTIONS, saved.to_yaml())
+        stays = last if decides_anew and not earlier else None
+        lines = [describe_length(before, options, stays)]
+    if load_options({}, folder.path / OPTIONS).max_timesteps != options.max_timesteps:
+        saved = before.model_copy(update={"max_timesteps": options.max_timesteps})
+        write(folder.path / OPTIONS, saved.to_yaml())
     return lines
 
 
-def describe_length(before: Options, now: Options) -> str:
+def describe_length(before: Options, now: Options, stays: int | None = None) -> str:
     """What another length does to a run, in words.
 
     Only the rounds to come depend on it, unless they become shorter towards the end of
     the run, or generations begin only where they end in time. A file of the user's may
     do with it whatever it likes.
+
+    Args:
+      before: the settings that it had.
+      now: those that it goes on with.
+      stays: a round that should be decided anew, and cannot be.
     """
     words = (
         f"max_timesteps was {before.max_timesteps:,} and is {now.max_timesteps:,}: "
         "the run goes on"
     )
-    shrinks = now.t_ready_end not in (None, now.t_ready)
-    if shrinks or now.generations:
-        what = "the lengths of its rounds" if shrinks else "its generations"
+    reasons = []
+    if now.t_ready_end not in (None, now.t_ready):
+        reasons.append("the lengths of its rounds follow from it")
+    elif now.generations:
+        reasons.append("its generations follow from it")
+    if stays is not None:
+        is_decided = before.max_timesteps > now.max_timesteps
+        how = "decided already" if is_decided else "not decided"
+        reasons.append(f"round {stays} is {how}, and no earlier checkpoint is there")
+    if reasons:
         return (
             f"{words}, but not as one that had it from the start, "
-            f"because {what} follow from it"
+            f"because {' and '.join(reasons)}"
         )
     own = [name for name in ("task", "strategy") if user_file(getattr(now, name))]
     unless = f", unless the file of {' or '.join(own)} depends on it" if own else ""

@@ -145,12 +145,14 @@ class RunFolder:
         return {path.name: path.read_bytes() for path in paths if path.is_file()}
 
     def options(self) -> Options:
-        """The settings of the run, from a checkpoint's copy where the file is damaged.
+        """The settings with which the last round was decided.
+
+        They stand in its checkpoint; older versions have them only in the folder.
 
         Raises:
           BadInput: none can be read.
         """
-        path = self.whole_options() or self.path / OPTIONS
+        path = next(self.copies(OPTIONS), self.path / OPTIONS)
         if not path.exists():
             raise BadInput(
                 f"{self.path} holds checkpoints but no {OPTIONS} that says of what, "

@@ -87,7 +87,11 @@ class RunStore(RunFolder):
             raise NotSaved(f"{path} is damaged: {why(error)}") from error
         layout |= {"run": self.id(), **addition.after.words()}
         place = self.checkpoint(round_)
-        checkpoints.write_checkpoint(place, state, rows, layout, self.own_files())
+        try:
+            checkpoints.write_checkpoint(place, state, rows, layout, self.own_files())
+        except NotSaved:
+            self.check_still_there()
+            raise
         records_file.append(path, addition)
         self._written = addition.after
         for old in [saved for saved in self.rounds() if saved <= round_][: -self._keep]:
@@ -97,7 +101,7 @@ class RunStore(RunFolder):
         """What the records hold before the next rows."""
         if self._written is None:
             rounds = self.rounds()
-            records = self._whole_records(rounds[-1]) if rounds else None
+            records = self._whole_records(rounds, rounds[-1]) if rounds else None
             self._written = records_file.written(records) if records else NOTHING
         return self._written
 
@@ -146,7 +150,7 @@ class RunStore(RunFolder):
                 shutil.rmtree(aside, ignore_errors=True)
                 os.replace(path, aside)
         path = self.path / RECORDS
-        records = self._whole_records(round_)
+        records = self._whole_records(self.rounds(), round_)
         text = records.rows.to_csv(index=False)
         if not path.exists() or path.read_bytes() != text.encode():
             if records.lacks and path.exists():
@@ -161,16 +165,22 @@ class RunStore(RunFolder):
         Returns:
           They, and what of them is lost, in a line; no line where nothing is.
         """
-        last = max(self.rounds(), default=None)  # it may be damaged, its rows are not
-        records = self._whole_records(last)
+        rounds = self.rounds()
+        last = max(rounds, default=None)  # it may be damaged, its rows are not
+        records = self._whole_records(rounds, last)
         text = records.rows.to_csv(index=False)
         return pd.read_csv(io.StringIO(text)), _said(records)
 
-    def _whole_records(self, last: int | None) -> Records:
-        """The records up to a round; None: all that are there."""
+    def _whole_records(self, rounds: list[int], last: int | None) -> Records:
+        """The records up to a round.
+
+        Args:
+          rounds: whose checkpoints may put rows back.
+          last: the round; None: the last that is there.
+        """
         run = self.id()
         own = []
-        for round_ in self.rounds():
+        for round_ in rounds:
             with contextlib.suppress(Unreadable):
                 own.append(checkpoints.read_own(self.checkpoint(round_), round_, run))
         kept = [rows for rows, _ in own]

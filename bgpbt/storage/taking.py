@@ -69,10 +69,9 @@ def _check_files(folder: RunFolder) -> None:
                 "save_dir",
             )
     for path in (folder.path / name for name in FILES):
-        if path.is_dir():
+        if path.exists() and not path.is_file():
             raise BadInput(
-                f"save_dir: {path} is a folder, a run has a file there; move it away, "
-                "or give another -n",
+                f"save_dir: {path} is no file, move it away or give another -n",
                 "save_dir",
             )
 

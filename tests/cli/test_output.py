@@ -3,9 +3,12 @@
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
+
+from bgpbt.cli import command
 
 ROOT = Path(__file__).resolve().parents[2]
 TOY = "-t toy -ps 2 -qf 0.5 -tr 2 -mt 8 --devices 1".split()
@@ -41,6 +44,29 @@ def test_a_closed_stream_ends_nothing(tmp_path, closed):
     done = shell(f"bgpbt {' '.join(TOY)} --save_dir {tmp_path} {closed}")
     assert (done.returncode, done.stderr) == (0, "")
     assert len(list(tmp_path.rglob("report.json"))) == 1
+
+
+def test_warnings_of_packages_are_lines_and_alike_ones_one(monkeypatch, capsys):
+    """JAX warns of every entry of a damaged cache of programs."""
+    begin = "Error reading persistent compilation cache entry"
+
+    def train(argv):
+        for name in "ab":
+            warnings.warn(f"{begin} for 'jit_{name}':\n no stream", stacklevel=1)
+        return 0
+
+    monkeypatch.setattr(command, "train", train)
+    assert command.main([]) == 0
+    assert capsys.readouterr().err == f"notice: {begin} for 'jit_a': no stream\n"
+
+
+def test_too_little_memory_to_begin_is_one_line(monkeypatch, capsys):
+    def train(argv):
+        raise MemoryError
+
+    monkeypatch.setattr(command, "train", train)
+    assert command.main([]) == 5
+    assert capsys.readouterr().err.endswith("out of memory: this needs some 2 GB\n")
 
 
 def test_an_output_that_cannot_be_written_is_one_line(tmp_path):

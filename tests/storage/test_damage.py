@@ -110,6 +110,13 @@ def test_where_all_checkpoints_are_damaged_nothing_is_removed(stored_run):
     assert contents(stored_run.path) == before
 
 
+def test_more_files_in_a_checkpoint_are_no_damage(stored_run):
+    for number in (2, 3):
+        (stored_run.checkpoint(number) / ".DS_Store").write_text("a desktop's")
+    restored, said = restore(stored_run)
+    assert same_bits(restored, state(3)) and said == []
+
+
 def test_a_failure_that_is_no_damage_removes_nothing(stored_run, monkeypatch):
     """No memory, or an Orbax that cannot be imported: the checkpoints stay."""
 
@@ -136,10 +143,16 @@ def test_a_round_that_cannot_be_saved_is_one_line_and_leaves_nothing(
     def full(*args):
         raise ValueError("RESOURCE_EXHAUSTED: no space\nand 50 lines more")
 
+    def no_space(*args):
+        raise ValueError("Error in OCDBT [os_error_code='28'] [spec='{}']")
+
     before = sorted(stored_run.path.rglob("*"))
     with monkeypatch.context() as patch:
         patch.setattr(checkpoints, "_checksums", full)  # after Orbax has written
         with pytest.raises(NotSaved, match=r"^[^\n]*round_000004 could.*no space; .*$"):
+            stored_run.save(state(4), rows(4), {})
+        patch.setattr(checkpoints, "write", no_space)
+        with pytest.raises(NotSaved, match=r"000004 could not be written: No space"):
             stored_run.save(state(4), rows(4), {})
     assert sorted(stored_run.path.rglob("*")) == before
     stored_run.save(state(4), rows(4), {})

@@ -151,13 +151,14 @@ def test_a_link_in_a_run_folder_is_refused(stored_run, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["records.csv", "report.json", "options.yaml"])
-def test_a_folder_in_the_place_of_a_file_is_refused(stored_run, name):
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_what_is_no_file_is_refused(stored_run, name, make):
     path = stored_run.path / name
     path.unlink(missing_ok=True)
-    path.mkdir()
+    make(path)
     for policy in ("resume", "overwrite"):
         options = OPTIONS.model_copy(update={"existing_policy": policy})
-        assert f"{path} is a folder" in refusal(stored_run, options)
+        assert f"{path} is no file" in refusal(stored_run, options)
     assert stored_run.rounds() == [2, 3]
 
 

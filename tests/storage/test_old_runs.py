@@ -73,6 +73,13 @@ def test_every_leaf_of_a_finished_run_is_read(finished):
     assert actions.shape == (5, 1) and np.isfinite(actions).all()
 
 
+def test_a_run_without_records_has_no_best(finished):
+    result = bgpbt.open_run(finished)
+    for rows in (pd.DataFrame(), result.records[:1], result.records[:0]):
+        with pytest.raises(BadInput, match="hold no round with a fitness"):
+            _ = dataclasses.replace(result, records=rows).best
+
+
 @pytest.mark.parametrize(
     ("place", "words"), [("a/b.gif", "a is no folder"), (".", "is a folder")]
 )

@@ -1,5 +1,7 @@
 """A finished run that is trained longer is the run that was longer from the start."""
 
+import re
+
 import pytest
 from toy_runs import ROUND, kill_run, run_options
 from toys import final_state, play, same_bits, same_records
@@ -43,7 +45,7 @@ def test_an_earlier_checkpoint_that_is_damaged_is_not_gone_back_to(
         if file.is_file():
             file.write_bytes(b"")
     result = play(run_options(tmp_path, max_timesteps=asked))
-    assert "nothing is decided after round 4" in printed.getvalue()
+    assert "round 4 is not decided, and no earlier checkpoint" in printed.getvalue()
     assert result.records["round"].max() == asked // ROUND
     assert result.report["timesteps"] == asked
 
@@ -96,6 +98,21 @@ def test_where_the_rounds_before_depend_on_it_that_is_said(tmp_path, printed):
     assert words in printed.getvalue()
 
 
+def test_the_length_stands_in_the_checkpoints(tmp_path, printed, unbroken):
+    """Whoever raises it in the file of settings gets the longer run, too."""
+    short = play(run_options(tmp_path, max_timesteps=3 * ROUND))
+    file = short.path / "options.yaml"
+    lines = file.read_text().splitlines()
+    edited = [
+        re.sub("^max_timesteps: .*", f"max_timesteps: {5 * ROUND}", x) for x in lines
+    ]
+    file.write_text("\n".join(edited) + "\n")
+    result = play(run_options(tmp_path))
+    assert f"max_timesteps was {3 * ROUND:,} and is {5 * ROUND:,}" in printed.getvalue()
+    assert same_bits(final_state(result), unbroken[1])
+    same_records(result.records, unbroken[0].records)
+
+
 def test_a_file_of_the_users_may_depend_on_the_length():
     options = [Options(max_timesteps=n, strategy="own.py:f") for n in (10**6, 10**7)]
     assert describe_length(*options).endswith(
@@ -106,7 +123,7 @@ def test_a_file_of_the_users_may_depend_on_the_length():
 def test_with_one_checkpoint_nothing_is_decided_after_the_last_round(tmp_path, printed):
     play(run_options(tmp_path, max_timesteps=3 * ROUND, keep=1))
     rows = play(run_options(tmp_path, keep=1)).records
-    assert "nothing is decided after round 3" in printed.getvalue()
+    assert "round 3 is not decided, and no earlier checkpoint" in printed.getvalue()
     after = rows[rows["round"] == 4]
     assert (after["parent"] == after["member"]).all()
     assert rows["round"].max() == 5
