@@ -85,10 +85,10 @@ class RunStore(RunFolder):
             addition = records_file.add(path, self._known(), rows)
         except (OSError, ValueError) as error:
             raise NotSaved(f"{path} is damaged: {why(error)}") from error
-        layout |= {"run": self.id(), **addition.after.words()}
+        words = layout | {"run": self.id(), **addition.after.words()}
         place = self.checkpoint(round_)
         try:
-            checkpoints.write_checkpoint(place, state, rows, layout, self.own_files())
+            checkpoints.write_checkpoint(place, state, rows, words, self.own_files())
         except NotSaved:
             self.check_still_there()
             raise
