@@ -14,9 +14,14 @@ Array = jax.Array
 def names() -> tuple[str, ...]:
     """What gymnax calls its environments; () where it cannot be imported."""
     try:
-        import gymnax
+        return _names()
     except (ImportError, AttributeError):
         return ()
+
+
+def _names() -> tuple[str, ...]:
+    import gymnax
+
     return tuple(gymnax.registered_envs)
 
 
@@ -34,13 +39,14 @@ def make(name: str, *, backend: str, episode_length: int, action_repeat: int) ->
       BadInput: gymnax is not installed, or has no such environment.
     """
     del backend
-    known = names()
-    if not known:
+    try:
+        known = _names()
+    except (ImportError, AttributeError) as error:
         raise BadInput(
-            f"env_name: gymnax:{name} needs gymnax, which cannot be imported: "
-            "pip install '.[gymnax]'",
+            f"env_name: gymnax:{name} needs gymnax, which cannot be imported "
+            f"({error}): pip install '.[gymnax]'",
             "env_name",
-        )
+        ) from None
     if name not in known:
         close = nearest(name, known)
         raise BadInput(f"env_name: gymnax has no {name!r}, {close}", "env_name")

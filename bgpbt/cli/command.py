@@ -44,7 +44,8 @@ def train(tokens: list[str]) -> int:
         print(api.describe_prepared(prepared))
     else:
         STOP.advice = (
-            "; the same command with -exist resume goes on after the last checkpoint"
+            "; the same command with -exist resume goes on after the last checkpoint, "
+            "or begins anew where there is none"
         )
         api.run_prepared(prepared, STOP)
     return 0

@@ -163,7 +163,9 @@ def named_function(value: Any, setting: str) -> str:
     """
     word = str(value)
     family, _, name = word.partition(":")
-    in_family = setting == "env_name" and family in ENVIRONMENT_FAMILIES and name
+    in_family = setting == "env_name" and family in ENVIRONMENT_FAMILIES
+    if in_family and not name:
+        raise ValueError(f"{value!r} names none of its environments, see `envs`")
     if word not in TABLES[setting] and not in_family and user_file(word) is None:
         close = nearest(word, tuple(TABLES[setting]))
         families = [f"{x}:NAME" for x in ENVIRONMENT_FAMILIES if setting == "env_name"]

@@ -141,7 +141,7 @@ def test_refused_layers(name, value, problem):
         ({"pop_siz": 8}, "unknown setting 'pop_siz', nearest: pop_size"),
         ({"env_name": "hoper"}, "env_name: unknown 'hoper', nearest: hopper"),
         ({"env_name": ["ant"]}, "unknown ['ant']"),
-        ({"env_name": "gymnax:"}, "unknown 'gymnax:'"),
+        ({"env_name": "gymnax:"}, "'gymnax:' names none of its environments"),
         ({"env_name": "gym:CartPole-v1"}, "or path/to/file.py:function"),
         ({"env_name": "mine.py"}, "or path/to/file.py:function"),
         ({"backend": "Spring"}, "backend: unknown 'Spring', nearest: spring"),
