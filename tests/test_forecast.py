@@ -10,12 +10,13 @@ from bgpbt.forecast import forecast_rounds
 from bgpbt.storage.places import run_folder
 from bgpbt.storage.schema import SCHEMA
 from bgpbt.storage.store import RunStore
+from bgpbt.storage.taking import take
 
 
 def test_a_dry_run_says_what_becomes_of_every_folder_and_writes_nothing(tmp_path):
     settings = run_options(tmp_path, seed=(0, 1))
     begun, nothing = (RunStore(run_folder(settings, seed)) for seed in settings.seed)
-    begun.open(settings, {"schema": SCHEMA})
+    take(begun, settings, {"schema": SCHEMA})
     (begun.checkpoints / "round_000003").mkdir()
     before = sorted(tmp_path.rglob("*"))
     text = bgpbt.dry_run(settings)

@@ -1,5 +1,4 @@
 import sys
-from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 from matplotlib.collections import LineCollection
 
 from bgpbt.config.errors import NotSaved
+from bgpbt.storage import files
 from bgpbt.storage.records import best_member, lineage, replacements
 from bgpbt.viz.learning_curve import learning_curve
 from bgpbt.viz.schedule import MAX_PANELS, hyperparameter_schedule
@@ -464,12 +464,11 @@ def test_a_picture_is_replaced_whole_or_not_at_all(records, tmp_path, monkeypatc
     learning_curve(records, path, title="ant")
     before = path.read_bytes()
 
-    def break_off(target, data):
-        assert target != path
-        target.write_text(str(data[:10]))
+    def break_off(target):
+        assert target != path and target.stat().st_size
         raise OSError("disk full")
 
-    monkeypatch.setattr(Path, "write_bytes", break_off)
+    monkeypatch.setattr(files, "sync", break_off)
     with pytest.raises(NotSaved, match="disk full"):
         learning_curve(records, path, title="other")
     assert path.read_bytes() == before

@@ -15,6 +15,7 @@ from brax import kinematics
 from PIL import Image, ImageSequence
 
 from bgpbt.config.errors import NotSaved
+from bgpbt.storage import files
 from bgpbt.viz import render
 from bgpbt.viz.render import render_frames, save_gif
 from bgpbt.viz.render.camera import AZIMUTH, smooth_path
@@ -451,16 +452,14 @@ def test_what_are_no_frames_is_refused(tmp_path, frames):
 
 
 def test_a_failing_write_leaves_no_file_and_no_harm(tmp_path, monkeypatch):
-    def full(path, data):
-        with path.open("wb") as file:
-            file.write(data[:10])
+    def full(path):
         raise OSError("no space left")
 
     (tmp_path / "old.gif").write_text("old")
     (tmp_path / "folder.gif").mkdir()
     with pytest.raises(NotSaved, match="Is a directory"):
         save_gif(clip(2), tmp_path / "folder.gif", seconds_per_frame=0.05)
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(files, "sync", full)  # the file is written, beside its place
     for name in ("old.gif", "new.gif"):
         with pytest.raises(NotSaved, match="no space"):
             save_gif(clip(2), tmp_path / name, seconds_per_frame=0.05)
