@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from bgpbt.cli.notices import notices
 from bgpbt.cli.parser import Parser, parse
@@ -24,6 +24,8 @@ from bgpbt.config.errors import (
 )
 from bgpbt.config.loading import load_options
 
+# Where packages lie, this one among them.
+_PACKAGES = ("site-packages", str(Path(__file__).resolve().parents[1]))
 READER_GONE = 141  # as a shell says of a program that SIGPIPE ended
 
 
@@ -168,11 +170,21 @@ def _told_warnings() -> Generator[None]:
     """
     told: set[str] = set()
 
-    def tell(message: Warning | str, *_: Any, **__: Any) -> None:
-        line = one_line(str(message))
-        if line[:40] not in told:
-            told.add(line[:40])
-            print(f"notice: {line}", file=sys.stderr)
+    def tell(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        del category, file, line
+        words = one_line(str(message))
+        if not any(package in filename for package in _PACKAGES):
+            words = f"{filename}:{lineno}: {words}"  # a file of the user's
+        if words[:40] not in told:
+            told.add(words[:40])
+            print(f"notice: {words}", file=sys.stderr)
 
     with warnings.catch_warnings():
         if not sys.warnoptions:

@@ -52,7 +52,8 @@ def test_warnings_of_packages_are_lines_and_alike_ones_one(monkeypatch, capsys):
 
     def train(argv):
         for name in "ab":
-            warnings.warn(f"{begin} for 'jit_{name}':\n no stream", stacklevel=1)
+            text = f"{begin} for 'jit_{name}':\n no stream"
+            warnings.warn_explicit(text, UserWarning, "site-packages/jax.py", 1)
         return 0
 
     monkeypatch.setattr(command, "train", train)
