@@ -24,8 +24,7 @@ from bgpbt.config.errors import (
 )
 from bgpbt.config.loading import load_options
 
-# Where packages lie, this one among them.
-_PACKAGES = ("site-packages", str(Path(__file__).resolve().parents[1]))
+_BGPBT = str(Path(__file__).resolve().parents[1])
 READER_GONE = 141  # as a shell says of a program that SIGPIPE ended
 
 
@@ -164,11 +163,11 @@ def _described(error: OSError) -> str:
 
 @contextlib.contextmanager
 def _told_warnings() -> Generator[None]:
-    """Prints warnings, also of packages, as a line each; those that begin alike once.
+    """Prints warnings as a line each; of a line of another package, only the first.
 
     JAX warns of every entry of a damaged cache of programs, and goes on without.
     """
-    told: set[str] = set()
+    told: set[object] = set()
 
     def tell(
         message: Warning | str,
@@ -180,10 +179,14 @@ def _told_warnings() -> Generator[None]:
     ) -> None:
         del category, file, line
         words = one_line(str(message))
-        if not any(package in filename for package in _PACKAGES):
-            words = f"{filename}:{lineno}: {words}"  # a file of the user's
-        if words[:40] not in told:
-            told.add(words[:40])
+        which: object = words
+        if not filename.startswith(_BGPBT):
+            if "site-packages" in filename:
+                which = filename, lineno
+            else:  # a file of the user's
+                which = words = f"{filename}:{lineno}: {words}"
+        if which not in told:
+            told.add(which)
             print(f"notice: {words}", file=sys.stderr)
 
     with warnings.catch_warnings():
@@ -209,8 +212,8 @@ def main(argv: list[str]) -> int:
 
     Returns:
       Exit code: 0 done, 2 bad input, 3 all members lost at once, 4 something could not
-      be written, 129, 130 or 143 stopped by SIGHUP, Ctrl-C or SIGTERM, 141 whoever read
-      the output has gone.
+      be written, 5 too little memory, 129, 130 or 143 stopped by SIGHUP, Ctrl-C or
+      SIGTERM, 141 whoever read the output has gone.
     """
     try:
         with _told_warnings():
@@ -218,7 +221,7 @@ def main(argv: list[str]) -> int:
     except CommandError as error:
         return _end(error.exit_code, error)
     except MemoryError:
-        return _end(OutOfMemory.exit_code, "out of memory: this needs some 2 GB")
+        return _end(OutOfMemory.exit_code, "out of memory: the command needs some 2 GB")
     except BrokenPipeError:
         return READER_GONE
     except OSError as error:

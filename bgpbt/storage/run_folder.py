@@ -38,7 +38,6 @@ GIF = "policy.gif"
 RESULTS = (RECORDS, REPORT, CURVE, SCHEDULE, GIF)
 FILES = (RUN, OPTIONS, ENVIRONMENT, *RESULTS)
 LOCK = ".lock"
-COPIED = (RUN, OPTIONS)  # into every checkpoint
 # Settings that may differ when a run is continued. `seed` lists all seeds of a command,
 # of which the folder holds one; the others change no bit of a member. `devices` and
 # `max_parallel` are not here: they change bits, by rounding.
@@ -64,7 +63,9 @@ class RunFolder:
         self.path = Path(path)
         self.checkpoints = self.path / "checkpoints"
         self.removed = self.path / "checkpoints.removed"  # while a run is overwritten
-        self.held: dict[str, bytes] | None = None  # COPIED, once this process took it
+        # `run.json` and `options.yaml`, once this process has taken the folder. Every
+        # checkpoint has a copy: what becomes of the files meanwhile does not reach it.
+        self.held: dict[str, bytes] | None = None
 
     def rounds(self) -> list[int]:
         """Rounds with a committed checkpoint, ascending."""
@@ -132,17 +133,6 @@ class RunFolder:
     def _held_identity(self) -> dict[str, Any] | None:
         content = (self.held or {}).get(RUN)
         return None if content is None else json.loads(content)
-
-    def own_files(self) -> dict[str, bytes]:
-        """The small files of the run, of which every checkpoint has a copy.
-
-        A process that has taken the folder knows them: what becomes of the files
-        meanwhile does not reach the checkpoints.
-        """
-        if self.held is not None:
-            return self.held
-        paths = (self.path / name for name in COPIED)
-        return {path.name: path.read_bytes() for path in paths if path.is_file()}
 
     def options(self) -> Options:
         """The settings with which the last round was decided.

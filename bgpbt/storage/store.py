@@ -88,7 +88,7 @@ class RunStore(RunFolder):
         words = layout | {"run": self.id(), **addition.after.words()}
         place = self.checkpoint(round_)
         try:
-            checkpoints.write_checkpoint(place, state, rows, words, self.own_files())
+            checkpoints.write_checkpoint(place, state, rows, words, self.held)
         except NotSaved:
             self.check_still_there()
             raise

@@ -58,7 +58,7 @@ def check(folder: RunFolder, options: Options) -> None:
 
 
 def _check_files(folder: RunFolder) -> None:
-    """Raises BadInput where a file of the run lies elsewhere, or is a folder."""
+    """Raises BadInput where a file of the run lies elsewhere, or is none."""
     names = (*FILES, LOCK, folder.checkpoints.name, folder.removed.name)
     files = [folder.path / f"{name}{end}" for name in names for end in _ENDINGS]
     for path in [*files, *folder.checkpoints.glob("round_*")]:

@@ -46,6 +46,21 @@ def test_a_closed_stream_ends_nothing(tmp_path, closed):
     assert len(list(tmp_path.rglob("report.json"))) == 1
 
 
+def test_every_notice_of_ours_is_told_however_alike(monkeypatch, capsys):
+    """They begin with the folder of the run."""
+    texts = [f"{'/long' * 20}/seed_0: {fault}" for fault in ("one", "two", "one")]
+
+    def train(argv):
+        for text in texts:
+            warnings.warn_explicit(text, UserWarning, command.__file__, 1)
+        return 0
+
+    monkeypatch.setattr(command, "train", train)
+    assert command.main([]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert told == [f"notice: {text}" for text in texts[:2]]
+
+
 def test_warnings_of_packages_are_lines_and_alike_ones_one(monkeypatch, capsys):
     """JAX warns of every entry of a damaged cache of programs."""
     begin = "Error reading persistent compilation cache entry"
@@ -67,7 +82,9 @@ def test_too_little_memory_to_begin_is_one_line(monkeypatch, capsys):
 
     monkeypatch.setattr(command, "train", train)
     assert command.main([]) == 5
-    assert capsys.readouterr().err.endswith("out of memory: this needs some 2 GB\n")
+    assert capsys.readouterr().err.endswith(
+        "out of memory: the command needs some 2 GB\n"
+    )
 
 
 def test_an_output_that_cannot_be_written_is_one_line(tmp_path):

@@ -151,7 +151,7 @@ def test_a_round_that_cannot_be_saved_is_one_line_and_leaves_nothing(
         patch.setattr(checkpoints, "_checksums", full)  # after Orbax has written
         with pytest.raises(NotSaved, match=r"^[^\n]*round_000004 could.*no space; .*$"):
             stored_run.save(state(4), rows(4), {})
-        patch.setattr(checkpoints, "write", no_space)
+        patch.setattr(checkpoints, "_checksums", no_space)
         with pytest.raises(NotSaved, match=r"000004 could not be written: No space"):
             stored_run.save(state(4), rows(4), {})
     assert sorted(stored_run.path.rglob("*")) == before

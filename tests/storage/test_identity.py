@@ -215,8 +215,9 @@ def test_a_run_that_was_made_since_the_check_is_not_continued(tmp_path):
     """Another process may have made it, with other settings."""
     store = RunStore(tmp_path / "run")
     check(store, OPTIONS)
-    take(RunStore(store.path), Options(num_envs=32), IDENTITY).clear()
-    RunStore(store.path).save(state(0), rows(0), {})
+    other = RunStore(store.path)
+    take(other, Options(num_envs=32), IDENTITY)
+    other.save(state(0), rows(0), {})
     with pytest.raises(BadInput, match="num_envs 32 there, 64 here"):
         take(store, OPTIONS, IDENTITY)
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 import platform
 import tarfile
+import warnings
 from pathlib import Path
 
 import jax
@@ -111,6 +112,9 @@ def test_a_half_finished_run_goes_on_to_the_same_bits(half):
     pd.testing.assert_frame_equal(records[before], expected[before], check_exact=True)
     assert len(records) == len(expected) and list(records) == list(expected)
     assert records["round"].max() == 6 and set(records["generation"]) == {0, 1}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # such as of records that were changed
+        assert len(bgpbt.open_run(half).records) == len(records)
     report = json.loads((folder / "half" / "expected_report.json").read_text())
     if same_machine(half):
         pd.testing.assert_frame_equal(records, expected, check_exact=True)
