@@ -1,0 +1,216 @@
+"""Networks designed layer by layer: states, actions, legality, observations.
+
+A design is a list of layers in the network structure code of BlockQNN (Zhong et al.
+2018). Nas-dmrl (Gomez-Robles and Vanschoren 2019, section 3) makes decisions of it: an
+action appends a layer after the last one, or moves one of two pointers that say which
+layers the next one reads. What a design is worth is not known here.
+
+Everything is for one design, pure, and of fixed shapes. `d` is the largest number of
+layers, `A` the number of actions.
+"""
+
+import hashlib
+from enum import IntEnum
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bgpbt.types import Array
+
+
+class Kind(IntEnum):
+    """The types of layers, as the code numbers them."""
+
+    empty = 0
+    convolution = 1
+    max_pooling = 2
+    average_pooling = 3
+    identity = 4
+    add = 5
+    concatenate = 6
+    terminal = 7
+
+
+LARGEST_KERNEL = 5
+_CELLS = (
+    (Kind.convolution, 1),
+    (Kind.convolution, 3),
+    (Kind.convolution, 5),
+    (Kind.max_pooling, 2),
+    (Kind.max_pooling, 3),
+    (Kind.average_pooling, 2),
+    (Kind.average_pooling, 3),
+)
+_JOINS = ((Kind.add, 0), (Kind.concatenate, 0))
+_END = ((Kind.terminal, 0),)
+
+
+class Actions(NamedTuple):
+    """What can be done to a design."""
+
+    layers: tuple[tuple[int, int], ...]  # type and kernel of each layer to append
+    moves: bool  # then follow: pointer 1 up, down, pointer 2 up, down
+
+    @property
+    def count(self) -> int:
+        """A."""
+        return len(self.layers) + 4 * self.moves
+
+
+CHAIN = Actions(_CELLS + _END, moves=False)  # every layer reads the one before
+BRANCHES = Actions(_CELLS + _JOINS + _END, moves=True)
+
+
+class Rules(NamedTuple):
+    """Sizes that legality depends on."""
+
+    actions: Actions
+    side: int  # of the square images, pixels
+    depth: int = 10  # d
+    max_steps: int = 100  # decisions of an episode
+
+
+class Design(NamedTuple):
+    """A design, and where its designer stands."""
+
+    rows: Array  # [d, 5] int32: index, type, kernel, pred1, pred2; zeros below
+    sides: Array  # [d + 1] int32, of the image and of what each layer gives
+    layers: Array  # [] int32, rows that are filled
+    shifts: Array  # [2] int32, of the pointers, relative to the last layer
+    steps: Array  # [] int32, decisions so far
+    buildable: Array  # [] bool: there is such a network
+    inside: Array  # [] bool: both pointers point to a layer, or to the image
+    ended: Array  # [] bool: the last layer is terminal
+
+    @property
+    def done(self) -> Array:
+        """Whether the design itself has ended; `over` also counts steps."""
+        full = self.layers == len(self.rows)
+        return self.ended | full | ~self.buildable | ~self.inside
+
+
+def empty(rules: Rules) -> Design:
+    """Before the first decision: the image goes straight into the classifier."""
+    zero = jnp.zeros((), jnp.int32)
+    true = jnp.ones((), bool)
+    return Design(
+        rows=jnp.zeros((rules.depth, 5), jnp.int32),
+        sides=jnp.zeros(rules.depth + 1, jnp.int32).at[0].set(rules.side),
+        layers=zero,
+        shifts=jnp.zeros(2, jnp.int32),
+        steps=zero,
+        buildable=true,
+        inside=true,
+        ended=~true,
+    )
+
+
+def over(rules: Rules, design: Design) -> Array:
+    """Whether an episode ends with this design. Shape `[]`, bool."""
+    return design.done | (design.steps == rules.max_steps)
+
+
+def act(rules: Rules, design: Design, action: Array) -> Design:
+    """Takes a decision; a design that is over must not be acted on.
+
+    Args:
+      rules: sizes.
+      design: before.
+      action: from 0 to A - 1, `[]` int32.
+    """
+    appends = action < len(rules.actions.layers)
+    if rules.actions.moves:
+        move = action - len(rules.actions.layers)
+        shifts = design.shifts.at[move // 2].add(1 - 2 * (move % 2))
+        shifts = jnp.where(appends, design.shifts, shifts)
+    else:
+        shifts = design.shifts
+    appended = _append(rules, design, action)
+    place = design.layers + shifts
+    inside = ((place >= 0) & (place <= design.layers)).all()
+    moved = design._replace(shifts=shifts, inside=inside)
+    after = jax.tree.map(partial(jnp.where, appends), appended, moved)
+    return after._replace(steps=design.steps + 1)
+
+
+def _append(rules: Rules, design: Design, action: Array) -> Design:
+    table = jnp.asarray(rules.actions.layers, jnp.int32)
+    kind, kernel = table[jnp.minimum(action, len(table) - 1)]
+    joins = (kind == Kind.add) | (kind == Kind.concatenate)
+    terminal = kind == Kind.terminal
+    first, second = jnp.maximum(design.layers + design.shifts, 0)
+    first = jnp.where(terminal, 0, first)
+    second = jnp.where(joins, second, 0)
+    index = design.layers + 1
+    row = jnp.stack([index, kind, kernel, first, second]).astype(jnp.int32)
+    side = side_after(kind, kernel, design.sides[first])
+    side = jnp.where(joins, jnp.maximum(side, design.sides[second]), side)
+    joinable = ~joins | ((first > 0) & (second > 0))
+    return design._replace(
+        rows=design.rows.at[design.layers].set(row),
+        sides=design.sides.at[index].set(side),
+        layers=index,
+        buildable=(side > 0) & joinable,
+        ended=terminal,
+    )
+
+
+def side_after(kind: Array, kernel: Array, side: Array) -> Array:
+    """The side of what a layer gives, 0 where its window is larger than its input.
+
+    Args:
+      kind: a `Kind`, `[]`.
+      kernel: side of its window, 0 where it has none, `[]`.
+      side: of what it reads, `[]`.
+    """
+    pools = (kind == Kind.max_pooling) | (kind == Kind.average_pooling)
+    convolved = side - kernel + 1
+    pooled = side // jnp.maximum(kernel, 1)
+    after = jnp.where(kind == Kind.convolution, convolved, side)
+    return jnp.maximum(jnp.where(pools, pooled, after), 0)
+
+
+def right_aligned(design: Design) -> Array:
+    """The rows `[d, 5]` with the newest last and empty ones first."""
+    depth = len(design.rows)
+    return jnp.roll(design.rows, depth - design.layers, axis=0)
+
+
+def observation_size(rules: Rules) -> int:
+    """O: 250 of a chain of ten layers, 360 with branches."""
+    predecessors = 2 if rules.actions.moves else 1
+    kinds = len(Kind) + LARGEST_KERNEL + 1
+    return rules.depth * (kinds + predecessors * (rules.depth + 1))
+
+
+def observe(rules: Rules, design: Design) -> Array:
+    """What the designer sees: type, kernel and predecessors of each row, one-hot.
+
+    The pointers are not in it. Shape `[O]`, float32.
+    """
+    rows = right_aligned(design)
+    places = rules.depth + 1
+    sizes = [len(Kind), LARGEST_KERNEL + 1, places]
+    sizes += [places] * rules.actions.moves
+    parts = [
+        (rows[:, column + 1, None] == jnp.arange(size))
+        for column, size in enumerate(sizes)
+    ]
+    return jnp.concatenate(parts, axis=1).astype(jnp.float32).reshape(-1)
+
+
+def text(rows: np.ndarray) -> str:
+    """A design as databases of experiments write it: `1-1-3-0-0;...`.
+
+    Args:
+      rows: right-aligned, `[d, 5]`.
+    """
+    return "".join("-".join(map(str, row)) + ";" for row in np.asarray(rows).tolist())
+
+
+def digest(rows: np.ndarray) -> str:
+    """The MD5 by which databases of experiments know a design."""
+    return hashlib.md5(text(rows).encode(), usedforsecurity=False).hexdigest()
