@@ -9,41 +9,15 @@ Everything is for one design, pure, and of fixed shapes. `d` is the largest numb
 layers, `A` the number of actions.
 """
 
-import hashlib
-from enum import IntEnum
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+from bgpbt.networks.structure import CELLS, LARGEST_KERNEL, Kind, side_after
 from bgpbt.types import Array
 
-
-class Kind(IntEnum):
-    """The types of layers, as the code numbers them."""
-
-    empty = 0
-    convolution = 1
-    max_pooling = 2
-    average_pooling = 3
-    identity = 4
-    add = 5
-    concatenate = 6
-    terminal = 7
-
-
-LARGEST_KERNEL = 5
-_CELLS = (
-    (Kind.convolution, 1),
-    (Kind.convolution, 3),
-    (Kind.convolution, 5),
-    (Kind.max_pooling, 2),
-    (Kind.max_pooling, 3),
-    (Kind.average_pooling, 2),
-    (Kind.average_pooling, 3),
-)
 _JOINS = ((Kind.add, 0), (Kind.concatenate, 0))
 _END = ((Kind.terminal, 0),)
 
@@ -55,13 +29,13 @@ class Actions(NamedTuple):
     moves: bool  # then follow: pointer 1 up, down, pointer 2 up, down
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         """A."""
         return len(self.layers) + 4 * self.moves
 
 
-CHAIN = Actions(_CELLS + _END, moves=False)  # every layer reads the one before
-BRANCHES = Actions(_CELLS + _JOINS + _END, moves=True)
+CHAIN = Actions(CELLS + _END, moves=False)  # every layer reads the one before
+BRANCHES = Actions(CELLS + _JOINS + _END, moves=True)
 
 
 class Rules(NamedTuple):
@@ -158,21 +132,6 @@ def _append(rules: Rules, design: Design, action: Array) -> Design:
     )
 
 
-def side_after(kind: Array, kernel: Array, side: Array) -> Array:
-    """The side of what a layer gives, 0 where its window is larger than its input.
-
-    Args:
-      kind: a `Kind`, `[]`.
-      kernel: side of its window, 0 where it has none, `[]`.
-      side: of what it reads, `[]`.
-    """
-    pools = (kind == Kind.max_pooling) | (kind == Kind.average_pooling)
-    convolved = side - kernel + 1
-    pooled = side // jnp.maximum(kernel, 1)
-    after = jnp.where(kind == Kind.convolution, convolved, side)
-    return jnp.maximum(jnp.where(pools, pooled, after), 0)
-
-
 def right_aligned(design: Design) -> Array:
     """The rows `[d, 5]` with the newest last and empty ones first."""
     depth = len(design.rows)
@@ -200,17 +159,3 @@ def observe(rules: Rules, design: Design) -> Array:
         for column, size in enumerate(sizes)
     ]
     return jnp.concatenate(parts, axis=1).astype(jnp.float32).reshape(-1)
-
-
-def text(rows: np.ndarray) -> str:
-    """A design as databases of experiments write it: `1-1-3-0-0;...`.
-
-    Args:
-      rows: right-aligned, `[d, 5]`.
-    """
-    return "".join("-".join(map(str, row)) + ";" for row in np.asarray(rows).tolist())
-
-
-def digest(rows: np.ndarray) -> str:
-    """The MD5 by which databases of experiments know a design."""
-    return hashlib.md5(text(rows).encode(), usedforsecurity=False).hexdigest()

@@ -7,30 +7,31 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs import nsc
+from bgpbt.networks.structure import Kind, digest, side_after
+from bgpbt.tasks.nas import design as designs
 
 CONV1, CONV3, CONV5, MAX2, MAX3, AVERAGE2, AVERAGE3, END = range(8)
 ADD, CONCATENATE, TERMINAL = 7, 8, 9
 UP1, DOWN1, UP2, DOWN2 = 10, 11, 12, 13
 
 
-def chain(side: int = 84, **sizes: int) -> nsc.Rules:
-    return nsc.Rules(nsc.CHAIN, side, **sizes)
+def chain(side: int = 84, **sizes: int) -> designs.Rules:
+    return designs.Rules(designs.CHAIN, side, **sizes)
 
 
-def branches(side: int = 84) -> nsc.Rules:
-    return nsc.Rules(nsc.BRANCHES, side, max_steps=20)
+def branches(side: int = 84) -> designs.Rules:
+    return designs.Rules(designs.BRANCHES, side, max_steps=20)
 
 
 @partial(jax.jit, static_argnums=0)
-def _act(rules: nsc.Rules, design: nsc.Design, action: int) -> nsc.Design:
-    return nsc.act(rules, design, action)
+def _act(rules: designs.Rules, design: designs.Design, action: int) -> designs.Design:
+    return designs.act(rules, design, action)
 
 
-def designed(rules: nsc.Rules, *actions: int) -> nsc.Design:
-    design = nsc.empty(rules)
+def designed(rules: designs.Rules, *actions: int) -> designs.Design:
+    design = designs.empty(rules)
     for action in actions:
-        assert not bool(nsc.over(rules, design))
+        assert not bool(designs.over(rules, design))
         design = _act(rules, design, jnp.int32(action))
     return design
 
@@ -42,10 +43,10 @@ GOLDEN = {
 }
 
 
-@pytest.mark.parametrize(("actions", "digest"), [(a, d) for a, d in GOLDEN.items()])
-def test_designs_have_the_digests_of_published_databases(actions, digest):
+@pytest.mark.parametrize(("actions", "golden"), GOLDEN.items())
+def test_designs_have_the_digests_of_published_databases(actions, golden):
     design = designed(chain(), *actions)
-    assert nsc.digest(nsc.right_aligned(design)) == digest
+    assert digest(designs.right_aligned(design)) == golden
     assert bool(design.buildable) and not bool(design.done)
 
 
@@ -65,10 +66,10 @@ COUNTS = {
 
 
 def test_as_many_chains_can_be_built_as_in_the_reference():
-    cells = nsc.CHAIN.layers[:END]
+    cells = designs.CHAIN.layers[:END]
     sides = np.arange(85)
     after = {
-        cell: np.asarray(nsc.side_after(*map(jnp.asarray, cell), jnp.asarray(sides)))
+        cell: np.asarray(side_after(*map(jnp.asarray, cell), jnp.asarray(sides)))
         for cell in cells
     }
 
@@ -93,15 +94,15 @@ def test_random_designers_fail_as_often_as_in_the_reference(side):
 
     def episode(key):
         def step(design, key):
-            action = jax.random.randint(key, (), 0, rules.actions.count)
-            ended = nsc.over(rules, design)
-            after = nsc.act(rules, design, action)
+            action = jax.random.randint(key, (), 0, rules.actions.number)
+            ended = designs.over(rules, design)
+            after = designs.act(rules, design, action)
             return jax.tree.map(
                 lambda a, b: jnp.where(ended, a, b), design, after
             ), None
 
         keys = jax.random.split(key, rules.depth)
-        design, _ = jax.lax.scan(step, nsc.empty(rules), keys)
+        design, _ = jax.lax.scan(step, designs.empty(rules), keys)
         return design.steps, ~design.buildable
 
     keys = jax.random.split(jax.random.PRNGKey(0), 20_000)
@@ -113,10 +114,10 @@ def test_random_designers_fail_as_often_as_in_the_reference(side):
 
 def test_an_observation_is_one_hot_in_each_of_its_groups():
     for rules, size, groups in ((chain(), 250, 3), (branches(), 360, 4)):
-        assert nsc.observation_size(rules) == size
+        assert designs.observation_size(rules) == size
         for actions in ((), (CONV3, MAX2)):
             design = designed(rules, *actions)
-            seen = np.asarray(nsc.observe(rules, design))
+            seen = np.asarray(designs.observe(rules, design))
             assert seen.shape == (size,) and set(seen) <= {0.0, 1.0}
             rows = seen.reshape(10, -1)
             assert (rows.sum(axis=1) == groups).all()
@@ -140,15 +141,15 @@ def test_a_terminal_layer_or_the_last_row_ends_a_design_that_can_be_built(action
 def test_an_episode_ends_after_so_many_decisions():
     rules = chain(max_steps=2)
     assert not bool(designed(rules, CONV1, CONV1).done)
-    assert bool(nsc.over(rules, designed(rules, CONV1, CONV1)))
+    assert bool(designs.over(rules, designed(rules, CONV1, CONV1)))
 
 
 def test_pointers_persist_and_layers_read_what_they_point_to():
     design = designed(branches(), CONV3, MAX2, CONV1, DOWN1, CONV5, DOWN2, ADD)
     rows = np.asarray(design.rows)
-    assert rows[3].tolist() == [4, nsc.Kind.convolution, 5, 2, 0]
+    assert rows[3].tolist() == [4, Kind.convolution, 5, 2, 0]
     # Pointers are relative: the first one now points at layer 3.
-    assert rows[4].tolist() == [5, nsc.Kind.add, 0, 3, 3]
+    assert rows[4].tolist() == [5, Kind.add, 0, 3, 3]
     assert design.shifts.tolist() == [-1, -1]
     # 84, 82, 41, 41, and 37 of layer 2's 41; the sum is as large as the larger.
     assert design.sides[:6].tolist() == [84, 82, 41, 41, 37, 41]
@@ -167,4 +168,4 @@ def test_joins_need_two_layers():
     assert not bool(designed(branches(), CONV1, DOWN1, CONCATENATE).buildable)
     assert bool(designed(branches(), CONV1, CONCATENATE).buildable)  # twice the same
     end = designed(branches(), CONV1, DOWN1, TERMINAL)
-    assert end.rows[1].tolist() == [2, nsc.Kind.terminal, 0, 0, 0]
+    assert end.rows[1].tolist() == [2, Kind.terminal, 0, 0, 0]

@@ -1,0 +1,68 @@
+"""The network structure code of BlockQNN (Zhong et al. 2018): what a layer is called.
+
+A network is a list of rows of five whole numbers: index from 1 on, type, kernel, and
+the two layers that it reads, 0 for the image.
+"""
+
+import hashlib
+from enum import IntEnum
+
+import jax.numpy as jnp
+import numpy as np
+
+from bgpbt.space import Array
+
+
+class Kind(IntEnum):
+    """The types of layers, as the code numbers them."""
+
+    empty = 0
+    convolution = 1
+    max_pooling = 2
+    average_pooling = 3
+    identity = 4
+    add = 5
+    concatenate = 6
+    terminal = 7
+
+
+LARGEST_KERNEL = 5
+CELLS = (
+    (Kind.convolution, 1),
+    (Kind.convolution, 3),
+    (Kind.convolution, 5),
+    (Kind.max_pooling, 2),
+    (Kind.max_pooling, 3),
+    (Kind.average_pooling, 2),
+    (Kind.average_pooling, 3),
+)
+
+
+def side_after(kind: Array, kernel: Array, side: Array) -> Array:
+    """The side of what a layer gives, 0 where its window is larger than its input.
+
+    Convolutions have no padding, and pooling windows do not overlap.
+
+    Args:
+      kind: a `Kind`.
+      kernel: side of its window, 0 where it has none.
+      side: of what it reads; all of one shape.
+    """
+    pools = (kind == Kind.max_pooling) | (kind == Kind.average_pooling)
+    pooled = side // jnp.maximum(kernel, 1)
+    after = jnp.where(kind == Kind.convolution, side - kernel + 1, side)
+    return jnp.maximum(jnp.where(pools, pooled, after), 0)
+
+
+def text(rows: np.ndarray) -> str:
+    """A network as databases of experiments write it: `1-1-3-0-0;...`.
+
+    Args:
+      rows: empty ones first, `[d, 5]`.
+    """
+    return "".join("-".join(map(str, row)) + ";" for row in np.asarray(rows).tolist())
+
+
+def digest(rows: np.ndarray) -> str:
+    """The MD5 by which databases of experiments know a network."""
+    return hashlib.md5(text(rows).encode(), usedforsecurity=False).hexdigest()
