@@ -1,0 +1,142 @@
+"""What a design is worth: the accuracy of its network after a short training.
+
+A pure function of the design and the data set. The network's first weights, the order
+of its minibatches and its dropout belong to the data set, so that no design is worth
+another number in another run.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import lax
+
+from bgpbt.networks import chain
+from bgpbt.networks.chain import Sizes, Weights
+from bgpbt.types import Array, Key
+
+
+class Labelled(NamedTuple):
+    """Images and what is on them."""
+
+    images: Array  # [n, S, S, channels] uint8
+    labels: Array  # [n] int32
+
+
+class ChildData(NamedTuple):
+    """A data set as the networks of designs see it."""
+
+    training: Labelled
+    validation: Labelled  # the accuracy on it is the reward
+    key: Key  # of the data set
+
+
+class Training(NamedTuple):
+    """How a network is trained (nas-dmrl 2019, section 4.2)."""
+
+    epochs: int = 12
+    batch_size: int = 128
+    learning_rate: float = 1e-3  # of Adam
+    # The learning rate is multiplied by it every five epochs, as the paper says; its
+    # code leaves the learning rate as it is: 1.
+    decay: float = 0.2
+    dropout: float = 0.4  # share of the dense layer's units
+
+
+DECAY_EPOCHS = 5
+EVALUATED = 500  # images at once
+
+
+def accuracy(sizes: Sizes, training: Training, data: ChildData, rows: Array) -> Array:
+    """Trains the network of a design and judges it.
+
+    Args:
+      sizes: of images and layers.
+      training: how.
+      data: on what.
+      rows: of a chain that can be built, `[d, 5]`.
+
+    Returns:
+      The share of the validation images that it classifies rightly, `[]`.
+    """
+    first, order, dropout = jax.random.split(data.key, 3)
+    weights = chain.init(first, sizes, rows)
+    batches = _batches(order, training, len(data.training.labels))
+    optimizer = optax.adam(_schedule(training, len(batches)), eps=1e-7)
+    state = weights, optimizer.init(weights)
+
+    def step(state: tuple, batch: tuple[Array, Array]) -> tuple[tuple, None]:
+        weights, moments = state
+        number, chosen = batch
+        key = jax.random.fold_in(dropout, number)
+        gradient = jax.grad(_loss)(
+            weights, key, sizes, training, data.training, rows, chosen
+        )
+        updates, moments = optimizer.update(gradient, moments)
+        return (optax.apply_updates(weights, updates), moments), None
+
+    numbered = jnp.arange(len(batches)), batches
+    (weights, _), _ = lax.scan(step, state, numbered)
+    return share_right(sizes, rows, weights, data.validation)
+
+
+def _batches(key: Key, training: Training, number: int) -> Array:
+    """Which images are in which minibatch, -1 where the last one has fewer.
+
+    Shape `[epochs x minibatches, batch_size]`.
+    """
+    size = training.batch_size
+    per_epoch = -(-number // size)
+    keys = jax.random.split(key, training.epochs)
+    orders = jax.vmap(lambda k: jax.random.permutation(k, number))(keys)
+    missing = per_epoch * size - number
+    orders = jnp.pad(orders, ((0, 0), (0, missing)), constant_values=-1)
+    return orders.reshape(-1, size)
+
+
+def _schedule(training: Training, steps: int) -> optax.Schedule:
+    per_epoch = steps // training.epochs
+    epochs = range(DECAY_EPOCHS, training.epochs, DECAY_EPOCHS)
+    drops = {epoch * per_epoch: training.decay for epoch in epochs}
+    return optax.piecewise_constant_schedule(training.learning_rate, drops)
+
+
+def _loss(
+    weights: Weights,
+    key: Key,
+    sizes: Sizes,
+    training: Training,
+    data: Labelled,
+    rows: Array,
+    chosen: Array,
+) -> Array:
+    """Cross-entropy, the mean over the images `[n]` that were chosen, -1 for none."""
+    canvas = chain.features(sizes, rows, weights, _pixels(data.images[chosen]))
+    kept = 1 - training.dropout
+    keep = jax.random.bernoulli(key, kept, (len(chosen), sizes.dense)) / kept
+    logits = chain.classify(weights, canvas, keep)
+    each = optax.softmax_cross_entropy_with_integer_labels(logits, data.labels[chosen])
+    return jnp.mean(each, where=chosen >= 0)
+
+
+def share_right(sizes: Sizes, rows: Array, weights: Weights, data: Labelled) -> Array:
+    """The share of images that are classified rightly, `[]`."""
+    number = len(data.labels)
+    size = min(EVALUATED, number)
+    parts = -(-number // size)
+    indices = np.arange(parts * size).reshape(parts, size)
+
+    def right(chosen: Array) -> Array:
+        pixels = _pixels(data.images[chosen % number])
+        canvas = chain.features(sizes, rows, weights, pixels)
+        found = chain.classify(weights, canvas).argmax(axis=-1)
+        hits = found == data.labels[chosen % number]
+        return jnp.sum(hits & (chosen < number))
+
+    return lax.map(right, jnp.asarray(indices)).sum() / number
+
+
+def _pixels(images: Array) -> Array:
+    return images.astype(jnp.float32) / 255
