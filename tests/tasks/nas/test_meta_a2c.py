@@ -1,0 +1,128 @@
+"""An agent with a memory solves what none without can."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bgpbt.networks.recurrent import RecurrentActorCritic
+from bgpbt.tasks.nas import meta_a2c
+from bgpbt.tasks.nas.meta_a2c import Acting, Happened, Learner, World
+
+ARMS = 3
+STEPS = 16  # of a trial; every other one is a pull
+
+
+def bandit() -> World:
+    """The best arm is another one in every trial.
+
+    What a pull gave is seen one step later, when no arm can be pulled; at the next pull
+    nothing of it is seen.
+    """
+
+    def begin(key):
+        best = jax.random.randint(key, (), 0, ARMS)
+        nothing = {"action": jnp.int32(0), "reward": jnp.float32(0)}
+        return nothing | {"best": best, "step": jnp.int32(0)}
+
+    def seen(place):
+        shows = place["step"] % 2
+        last = jax.nn.one_hot(place["action"], ARMS) * shows
+        numbers = jnp.stack([place["reward"] * shows, shows * 1.0])
+        return jnp.concatenate([last, numbers])
+
+    def decide(key, place, action):
+        pulls = place["step"] % 2 == 0
+        reward = (pulls & (action == place["best"])) * 1.0
+        step = place["step"] + 1
+        place = place | {"step": step, "action": action, "reward": reward}
+        return place, Happened(reward, jnp.bool_(False), step == STEPS)
+
+    return World(ARMS, ARMS + 2, begin, seen, decide)
+
+
+def begun(network, world, key) -> Learner:
+    keys = jax.random.split(key)
+    params = network.init(keys[0], network.nothing(), jnp.zeros(world.input_size))
+    moments = meta_a2c.optimizer().init(params)
+    return Learner(params, moments, meta_a2c.begin(network, world, keys[1]))
+
+
+def hyper(num_steps: int, **values: float) -> dict:
+    defaults = {"learning_rate": 3e-3, "entropy_cost": 0.02, "discounting": 0.8}
+    chosen = meta_a2c.STEP_COUNTS.index(num_steps)
+    return defaults | values | {"num_steps": jnp.int32(chosen)}
+
+
+@pytest.mark.parametrize("num_steps", [5, 20])
+def test_returns_are_those_of_a_loop(num_steps):
+    rng = np.random.default_rng(0)
+    rewards = rng.random(20).astype(np.float32)
+    over = rng.random(20) < 0.3
+    used = np.arange(20) < num_steps
+    happened = Happened(rewards, over, over)
+    found = meta_a2c.n_step_returns(happened, jnp.float32(2.0), jnp.float32(0.9), used)
+    after = 2.0
+    for i in reversed(range(num_steps)):
+        after = rewards[i] + 0.9 * (0.0 if over[i] else after)
+        assert float(found[i]) == pytest.approx(after, rel=1e-5)
+
+
+@pytest.mark.parametrize("num_steps", meta_a2c.STEP_COUNTS)
+def test_it_learns_as_often_as_it_is_told(num_steps):
+    world, network = bandit(), RecurrentActorCritic(ARMS, units=8)
+    learner = begun(network, world, jax.random.PRNGKey(0))
+    run = partial(meta_a2c.update, network, world, hyper(num_steps))
+    after, (_, steps) = jax.jit(run)(learner, jax.random.PRNGKey(1))
+    assert steps.action.shape == (20,)
+    # n decisions end in one step: the first ones were taken with the first weights.
+    acting, params = learner.acting, learner.params
+    for i in range(num_steps):
+        key = jax.random.split(jax.random.fold_in(jax.random.PRNGKey(1), i // 5), 5)
+        acting, step = meta_a2c.take_step(network, world, params, acting, key[i % 5])
+        assert float(steps.value[i]) == pytest.approx(float(step.value), abs=1e-6)
+    if num_steps < 20:
+        key = jax.random.split(
+            jax.random.fold_in(jax.random.PRNGKey(1), num_steps // 5), 5
+        )
+        _, step = meta_a2c.take_step(network, world, params, acting, key[0])
+        assert float(steps.value[num_steps]) != float(step.value)
+    assert isinstance(after.acting, Acting)
+
+
+def pulled(learner, network, world, forget: bool) -> float:
+    """Mean reward of the pulls in the second half of 300 trials."""
+
+    def trial(key):
+        acting = meta_a2c.begin(network, world, key)
+
+        def step(acting, key):
+            if forget:
+                acting = acting._replace(memory=network.nothing())
+            return meta_a2c.take_step(network, world, learner.params, acting, key)
+
+        _, steps = jax.lax.scan(step, acting, jax.random.split(key, STEPS))
+        return 2 * steps.happened.reward[STEPS // 2 :].mean()
+
+    keys = jax.random.split(jax.random.PRNGKey(5), 300)
+    return float(jax.jit(jax.vmap(trial))(keys).mean())
+
+
+def test_a_memory_finds_the_arm_that_is_best_in_this_trial():
+    world, network = bandit(), RecurrentActorCritic(ARMS, units=24)
+    learner = begun(network, world, jax.random.PRNGKey(0))
+    run = partial(meta_a2c.update, network, world, hyper(20))
+
+    @jax.jit
+    def train(learner):
+        keys = jax.random.split(jax.random.PRNGKey(2), 4000)
+        learner, (losses, _) = jax.lax.scan(run, learner, keys)
+        return learner, losses
+
+    learner, losses = train(learner)
+    assert np.isfinite(np.asarray(losses)).all()
+    remembering = pulled(learner, network, world, forget=False)
+    forgetting = pulled(learner, network, world, forget=True)
+    assert remembering > 0.8 and remembering > forgetting + 0.1
