@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bgpbt.assembly.environment_contract import check_environment
 from bgpbt.cli.command import prepare_jax
 from bgpbt.config.errors import BadInput
+from bgpbt.files import write_json
 from bgpbt.registry import ENVIRONMENTS
-from bgpbt.storage.files import write_json
 from bgpbt.tasks.ppo.environments import load_environment_file, make_environment
 from scripts.benchmarks import flags
 from scripts.benchmarks.cases import small_options

@@ -26,7 +26,7 @@ from bgpbt.cli.command import prepare_jax
 from bgpbt.config.errors import BadInput
 from bgpbt.config.loading import load_options
 from bgpbt.config.options import Options
-from bgpbt.storage.files import write_json
+from bgpbt.files import write_json
 from bgpbt.tasks.ppo.agents import make_env
 from bgpbt.tasks.ppo.episodes import play
 from scripts.benchmarks import flags

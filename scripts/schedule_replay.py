@@ -35,8 +35,8 @@ from bgpbt.api import make_strategy
 from bgpbt.cli.command import prepare_jax
 from bgpbt.config.errors import BadInput
 from bgpbt.config.options import Options
+from bgpbt.files import write
 from bgpbt.result import Result as Run
-from bgpbt.storage.files import write
 from bgpbt.storage.places import run_folder
 from bgpbt.storage.run_folder import OPTIONS
 from bgpbt.strategies.operators import inherit_all

@@ -1,11 +1,12 @@
 """An actor-critic with an LSTM, which remembers what it did and what it got."""
 
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 
-from bgpbt.types import Array
+from bgpbt.types import Array, PyTree
 
 Memory = tuple[Array, Array]  # of the LSTM: cell and output, [..., H] each
 _orthogonal = nn.initializers.orthogonal
@@ -39,6 +40,13 @@ class RecurrentActorCritic(nn.Module):
         logits = dense(self.actions, kernel_init=_orthogonal(0.01))(output)
         value = dense(1, kernel_init=_orthogonal(1.0))(output)
         return memory, logits, value[..., 0]
+
+    def step(
+        self, params: PyTree, memory: Memory, x: Array
+    ) -> tuple[Memory, Array, Array]:
+        """`__call__` with these weights."""
+        answer: Any = self.apply(params, memory, x)
+        return answer
 
     def nothing(self) -> Memory:
         """The memory with which a trial begins."""

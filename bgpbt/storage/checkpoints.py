@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 
 from bgpbt.config.errors import BadInput, NotSaved
+from bgpbt.files import put_in_place, read_json, sync, why, write, write_json
 from bgpbt.storage import forms
-from bgpbt.storage.files import put_in_place, read_json, sync, why, write, write_json
 from bgpbt.storage.packing import Words, pack, unpack
 from bgpbt.storage.records_file import parse
 from bgpbt.storage.schema import SCHEMA, check_schema, leaf_name, upgrade_layout

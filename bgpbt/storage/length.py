@@ -4,8 +4,8 @@ from bgpbt.config.errors import BadInput
 from bgpbt.config.loading import load_options
 from bgpbt.config.options import Options
 from bgpbt.config.parsers import user_file
+from bgpbt.files import write
 from bgpbt.storage import checkpoints
-from bgpbt.storage.files import write
 from bgpbt.storage.run_folder import OPTIONS, REPORT, RunFolder
 
 

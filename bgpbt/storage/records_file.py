@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bgpbt.config.errors import NotSaved
-from bgpbt.storage.files import sync, why, write
+from bgpbt.files import sync, why, write
 
 RECORDS = "records.csv"
 _KEYS = ["round", "member"]

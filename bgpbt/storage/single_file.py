@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bgpbt.config.errors import BadInput, NotSaved
-from bgpbt.storage.files import why, write
+from bgpbt.files import why, write
 
 _WORDS = "words"
 

@@ -15,9 +15,9 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import pandas as pd
 
 from bgpbt.config.errors import BadInput, NotSaved
+from bgpbt.files import why, write
 from bgpbt.storage import checkpoints, records_file
 from bgpbt.storage.checkpoints import Unreadable
-from bgpbt.storage.files import why, write
 from bgpbt.storage.records_file import NOTHING, RECORDS, Records
 from bgpbt.storage.run_folder import ENVIRONMENT, RunFolder
 from bgpbt.types import PyTree

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FixedLocator, MaxNLocator
 
-from bgpbt.storage.files import write
+from bgpbt.files import write
 
 WINNER = "#7b1fa2"
 BEST = "#f5a700"

@@ -10,8 +10,8 @@ from toys import same_bits
 
 from bgpbt.config.errors import BadInput, NotSaved
 from bgpbt.config.options import Options
+from bgpbt.files import write_json
 from bgpbt.storage import checkpoints
-from bgpbt.storage.files import write_json
 from bgpbt.storage.store import RunStore
 from bgpbt.storage.taking import check, take
 

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from matplotlib.collections import LineCollection
 
+from bgpbt import files
 from bgpbt.config.errors import NotSaved
-from bgpbt.storage import files
 from bgpbt.storage.records import best_member, lineage, replacements
 from bgpbt.viz.learning_curve import learning_curve
 from bgpbt.viz.schedule import MAX_PANELS, hyperparameter_schedule

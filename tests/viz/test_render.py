@@ -14,8 +14,8 @@ import pytest
 from brax import kinematics
 from PIL import Image, ImageSequence
 
+from bgpbt import files
 from bgpbt.config.errors import NotSaved
-from bgpbt.storage import files
 from bgpbt.viz import render
 from bgpbt.viz.render import render_frames, save_gif
 from bgpbt.viz.render.camera import AZIMUTH, smooth_path

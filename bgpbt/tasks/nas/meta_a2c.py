@@ -89,7 +89,7 @@ def take_step(
     """Decides once; the action is always sampled."""
     chosen, moved, begun = jax.random.split(key, 3)
     seen = world.seen(acting.place)
-    memory, logits, value = network.apply(params, acting.memory, seen)
+    memory, logits, value = network.step(params, acting.memory, seen)
     action = jax.random.categorical(chosen, logits).astype(jnp.int32)
     place, happened = world.decide(moved, acting.place, action)
     fresh = begin(network, world, begun)
@@ -178,7 +178,7 @@ def _learn(
     window = jax.tree.map(lambda x: jnp.roll(x, -begin, axis=0), steps)
     memory = jax.tree.map(lambda x: x[begin], memories)
     learner_memory, seen = learner.acting.memory, world.seen(learner.acting.place)
-    _, _, next_value = network.apply(learner.params, learner_memory, seen)
+    _, _, next_value = network.step(learner.params, learner_memory, seen)
     used = jnp.arange(LONGEST) < count
     targets = n_step_returns(
         window.happened, next_value, hyperparams["discounting"], used
@@ -228,7 +228,7 @@ def _loss(
     """A2C: policy gradient, entropy, squared error of the values."""
 
     def step(memory: Memory, now: Step) -> tuple[Memory, tuple[Array, Array]]:
-        memory, logits, value = network.apply(params, memory, now.seen)
+        memory, logits, value = network.step(params, memory, now.seen)
         memory = jax.tree.map(
             lambda x, nothing: jnp.where(now.happened.trial_over, nothing, x),
             memory,

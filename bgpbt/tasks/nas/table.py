@@ -42,7 +42,8 @@ def layers_of(number: int) -> list[tuple[int, int]]:
     layers = []
     while number:
         number, cell = divmod(number - 1, BASE)
-        layers.append(tuple(map(int, CELLS[cell])))
+        kind, kernel = CELLS[cell]
+        layers.append((int(kind), kernel))
     return layers[::-1]
 
 

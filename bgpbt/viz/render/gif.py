@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bgpbt.storage.files import write
+from bgpbt.files import write
 
 SHORTEST_FRAME = 0.02  # seconds
 COLOURS = 255
