@@ -157,6 +157,14 @@ def _resized(images: np.ndarray, side: int) -> np.ndarray:
     return np.stack(small)[..., None] if grey else np.stack(small)
 
 
+def some(data: DataSet, most: int | None) -> DataSet:
+    """At most so many images of a data set, always the same ones; None: all."""
+    if most is None or most >= len(data.labels):
+        return data
+    chosen = np.random.default_rng(SPLIT_SEED).permutation(len(data.labels))[:most]
+    return data._replace(images=data.images[chosen], labels=data.labels[chosen])
+
+
 def split(number: int, *, third: bool) -> Split:
     """Shuffles and splits as nas-dmrl does: two thirds train, the rest judges.
 

@@ -4,14 +4,31 @@ A chain has a number: the image alone has 0, and the chain that goes on from num
 with the k-th of `CELLS`, k from 1 on, has `7 n + k`. Ten layers fit into an int32.
 """
 
+import io
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
+from bgpbt.config.errors import BadInput, nearest
+from bgpbt.files import write
 from bgpbt.networks.structure import CELLS
 from bgpbt.tasks.nas.design import Design
 from bgpbt.types import Array
 
 BASE = len(CELLS)
+_SETTINGS = "settings"  # of the networks, in JSON
+
+
+class Table(NamedTuple):
+    """What all chains on a data set are worth."""
+
+    worths: np.ndarray  # [chains(depth)] float32, NaN: cannot be built
+    side: int  # of the images, pixels
+    depth: int  # layers, at most
 
 
 def chains(depth: int) -> int:
@@ -55,3 +72,52 @@ def looked_up(table: Array, design: Design) -> Array:
       design: a chain that can be built, of at most d layers.
     """
     return table[number_of(design.rows)]
+
+
+def write_all(
+    path: Path, worths: dict[str, np.ndarray], settings: dict[str, Any]
+) -> None:
+    """Writes the table of several data sets, as `.npz`.
+
+    Args:
+      path: of the file.
+      worths: by data set, each `[chains(depth)]` float32.
+      settings: of the networks; `side` and `depth` are among them.
+
+    Raises:
+      NotSaved: the disk is full, or cannot be written.
+    """
+    content = io.BytesIO()
+    np.savez_compressed(
+        content, **worths, **{_SETTINGS: np.array(json.dumps(settings))}
+    )
+    write(path, content.getvalue())
+
+
+def read(path: Path, name: str) -> Table:
+    """The table of a data set.
+
+    Raises:
+      BadInput: the file is no table, or the data set is not in it.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {key: arrays[key] for key in arrays.files}
+        settings = json.loads(str(found.pop(_SETTINGS)))
+        side, depth = int(settings["side"]), int(settings["depth"])
+    except Exception as error:  # what NumPy and zipfile make of other files
+        said = getattr(error, "strerror", None) or "is no table of rewards"
+        raise BadInput(f"reward_table: {path}: {said}", "reward_table") from None
+    if name not in found:
+        raise BadInput(
+            f"problem: {path} has no {name!r}, {nearest(name, tuple(found))}", "problem"
+        )
+    worths = found[name]
+    right = worths.shape == (chains(depth),) and worths.dtype == np.float32
+    built = worths[np.isfinite(worths)] if right else np.array([-1.0])
+    if not (right and built.size and built.min() >= 0 and built.max() <= 1):
+        raise BadInput(
+            f"reward_table: {path}: {name} is not {chains(depth)} numbers from 0 to 1",
+            "reward_table",
+        )
+    return Table(worths, side, depth)

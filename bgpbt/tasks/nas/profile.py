@@ -1,0 +1,56 @@
+"""How the networks of designs are built and trained, as one whole that can be named."""
+
+from typing import NamedTuple
+
+from bgpbt.networks.chain import Sizes
+from bgpbt.tasks.nas.children import ChildData, Training
+from bgpbt.tasks.nas.data import DataSet, child_data, load, some, split
+from bgpbt.tasks.nas.design import Actions, Rules
+
+
+class Profile(NamedTuple):
+    """All that a design's worth depends on beside the data set.
+
+    The defaults are those of nas-dmrl's paper.
+    """
+
+    side: int = 84  # of the images, pixels
+    depth: int = 10  # layers of a design, at most
+    filters: int = 32  # of every convolution
+    dense: int = 1024  # units of the layer before the classifier
+    max_images: int | None = None  # of a data set; None: all
+    epochs: int = 12
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    decay: float = 0.2  # of the learning rate, every five epochs
+    # Half of the held-out images is kept for the report, and no reward sees them.
+    third_split: bool = True
+
+    def rules(self, actions: Actions, max_steps: int = 100) -> Rules:
+        """What designs are legal."""
+        return Rules(actions, self.side, self.depth, max_steps)
+
+    @property
+    def training(self) -> Training:
+        """How a network is trained."""
+        return Training(self.epochs, self.batch_size, self.learning_rate, self.decay)
+
+    def load(self, name: str, data_dir: str | None) -> DataSet:
+        """The images of a data set, as `data.load` says."""
+        return some(load(name, data_dir, self.side), self.max_images)
+
+    def sizes(self, data: DataSet) -> Sizes:
+        """Sizes of all networks on a data set."""
+        return Sizes(
+            side=self.side,
+            channels=data.images.shape[3],
+            filters=self.filters,
+            dense=self.dense,
+            classes=data.classes,
+            depth=self.depth,
+        )
+
+    def child_data(self, data: DataSet) -> ChildData:
+        """What the networks train on and are judged by."""
+        parts = split(len(data.labels), third=self.third_split)
+        return child_data(data, parts, seed=0)
