@@ -26,6 +26,7 @@ TASKS = {
     "ppo": "bgpbt.tasks.ppo.agents:agents",
     "toy": "bgpbt.tasks.toy:toy",
     "classification": "bgpbt.tasks.vision.classification:classification",
+    "nas": "bgpbt.tasks.nas.designing:designing",
 }
 
 # An environment is built from its name by a function of a file in the folder `envs`.

@@ -9,6 +9,7 @@ uses each of its keys once.
 
 import enum
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -238,6 +239,40 @@ class Playback(NamedTuple):
     policy: Callable[[TrainState, Hyperparams], Policy]
 
 
+class Cache(Protocol):
+    """What members find out and others need not find out again.
+
+    It lives on the host, outside of the state of a run: it changes how long a round
+    takes, and no result.
+    """
+
+    def open(self, folder: Path) -> list[str]:
+        """Called before the first round of a process.
+
+        Args:
+          folder: of the run.
+
+        Returns:
+          Lines for the user.
+
+        Raises:
+          BadInput: what is kept there cannot be used.
+        """
+        ...
+
+    def fill(self, data: PyTree) -> PyTree:
+        """The task's `data` with what is known now, in the same shapes."""
+        ...
+
+    def add(self, metrics: Metrics) -> None:
+        """Learns what the training of P members has found; arrays of NumPy."""
+        ...
+
+    def summary(self) -> str:
+        """What the run gained by it, in a line."""
+        ...
+
+
 NOTHING_OFFERED: SearchSpace = {}
 
 
@@ -259,6 +294,8 @@ class Task(NamedTuple):
     columns: tuple[str, ...] = ()
     # Arrays that all members read. `train` and `evaluate` get them as keyword `data`.
     data: PyTree = ()
+    # What members of other rounds and runs have found out, as part of `data`.
+    cache: Cache | None = None
     # Loads what `evaluate` gets in the place of `data` for the report, which no
     # selection sees; None: fresh episodes will do.
     test_data: Callable[[], PyTree] | None = None

@@ -17,13 +17,28 @@ PPO_ONLY = (
     "policy_layers",
     "value_layers",
     "normalize_advantage",
-    "fitness",
     "objective",
-    "eval_episodes",
     "discounting_scale",
     "render",
     "arch_space",
 )
+EPISODES = ("fitness", "eval_episodes")
+NAS_ONLY = (
+    "design_layers",
+    "design_steps",
+    "quirks",
+    "reward_table",
+    "database",
+    "image_side",
+    "max_images",
+    "filters",
+    "dense_units",
+    "epochs",
+    "child_batch_size",
+    "child_learning_rate",
+)
+# What decides how a network is trained, and not what is known of it already.
+CHILDREN = ("data_dir", *NAS_ONLY[NAS_ONLY.index("image_side") :])
 BANDIT = ("trust_region", "gp_time", "gp_context")
 DISTILLATION = ("t_distillation", "distill_every", "arch_policy")
 NO_LENGTHS: dict[str, int] = {}
@@ -117,16 +132,31 @@ def _budget(options: Options) -> Iterator[Idle]:
 
 def _task(options: Options) -> Iterator[Idle]:
     """What belongs to other tasks."""
+    task = f"task {options.task}"
     if options.task in TASKS and options.task != "ppo":
-        yield PPO_ONLY, f"task {options.task}"
+        yield PPO_ONLY, task
+    if options.task in TASKS and options.task not in ("ppo", "nas"):
+        yield EPISODES, task
+    if options.task in TASKS and options.task != "nas":
+        yield NAS_ONLY, task
+    if options.task == "nas":
+        yield from _designing(options)
     if options.task == "ppo":
-        yield ("problem", "data_dir"), "task ppo"
+        yield ("problem", "data_dir"), task
     if options.task == "toy":
-        yield ("data_dir", "alg_name"), "task toy"
+        yield ("data_dir", "alg_name"), task
     if options.task == "classification":
-        yield ("report_episodes",), "task classification"
+        yield ("report_episodes",), task
         if options.problem in (None, "digits"):
             yield ("data_dir",), "problem digits"
+
+
+def _designing(options: Options) -> Iterator[Idle]:
+    """What a table or the data set leaves to nobody."""
+    if options.reward_table is not None:
+        yield (*CHILDREN, "design_layers"), "a reward_table, which says them itself"
+    if options.problem in (None, "digits"):
+        yield ("data_dir",), "problem digits"
 
 
 def _environment(options: Options, lengths: Mapping[str, int]) -> Iterator[Idle]:

@@ -10,6 +10,10 @@ MOST_ROUNDS = 1_000_000
 def check_population(options: Settings) -> None:
     """The population, its candidates and its devices."""
     size = options.pop_size
+    if size == 1 and options.strategy != "random":
+        raise BadInput(
+            "pop_size: 1 is no population, give at least 2, or -o random", "pop_size"
+        )
     if options.candidates < size:
         raise BadInput(
             f"n_init: {options.n_init} is below pop_size {size}, give at least {size}",

@@ -53,10 +53,11 @@ def at_least(least: int, problem: str, value: Any, most: int = 2**53) -> int:
 positive = partial(at_least, 1, "not positive")
 # Of arrays and loops that would take the memory or the time of a whole machine before
 # anything is trained.
-members = partial(at_least, 2, "no population", most=100_000)
+members = partial(at_least, 1, "no population", most=100_000)
 devices = partial(at_least, 1, "not positive", most=1024)
 generations = partial(at_least, 0, "negative", most=100)
 width = partial(at_least, 1, "not positive", most=65_536)
+design_layers = partial(at_least, 1, "not positive", most=15)
 
 
 def share(value: Any, interval: str) -> float:
@@ -191,6 +192,7 @@ MaybeMembers = Annotated[int | None, BeforeValidator(unless("none", None, member
 MaybeDevices = Annotated[int | None, BeforeValidator(unless("none", None, devices))]
 Generations = Annotated[int, BeforeValidator(generations)]
 MaybeCount = Annotated[int | None, BeforeValidator(unless("none", None, positive))]
+DesignLayers = Annotated[int, BeforeValidator(design_layers)]
 Layers = Annotated[tuple[int, ...], BeforeValidator(layers)]
 Share = Annotated[float, BeforeValidator(partial(share, interval="[0, 1]"))]
 QuantileFraction = Annotated[

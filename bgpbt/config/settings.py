@@ -53,6 +53,7 @@ _budget = partial(_setting, "how long")
 _network = partial(_setting, "member")
 _fitness = partial(_setting, "fitness and report")
 _distil = partial(_setting, "generations (-sm both, nas)")
+_design = partial(_setting, "designed networks (-t nas)")
 _place = partial(_setting, "where and on what it runs")
 
 
@@ -75,8 +76,11 @@ class Settings(BaseModel):
     backend: Literal["generalized", "positional", "spring", "mjx", "warp"] = _problem(
         "spring", "physics engine; warp is for playground:NAME alone", "-b"
     )
-    alg_name: Literal["ppo", "sgd", "adam"] = _problem(
-        "ppo", "how one member learns: agents by ppo, classifiers by the others", "-a"
+    alg_name: Literal["ppo", "sgd", "adam", "meta_a2c", "dqn", "uniform"] = _problem(
+        "ppo",
+        "how one member learns: agents by ppo, classifiers by sgd or adam, designers "
+        "of networks by the others",
+        "-a",
     )
     data_dir: parsers.MaybeText = _problem(
         None, "folder of the images that the problem needs; nothing is downloaded"
@@ -211,6 +215,29 @@ class Settings(BaseModel):
         False, "smaller fitness is better, as a task may say itself"
     )
     render: bool = _fitness(True, "write the best policy as a moving GIF")
+
+    design_layers: parsers.DesignLayers = _design(10, "layers of a design at most")
+    design_steps: parsers.Count = _design(
+        100, "decisions after which the design of a network is cut"
+    )
+    quirks: Literal["fixed", "reference"] = _design(
+        "fixed", "as nas-dmrl's paper says, or as its published code does"
+    )
+    reward_table: parsers.MaybeText = _design(
+        None, "table of what chains are worth, .npz; none: networks are trained"
+    )
+    database: parsers.MaybeText = _design(
+        None, "experiments that several runs share, .csv; none: those of the run"
+    )
+    image_side: parsers.Count = _design(84, "side to which images are resized, pixels")
+    max_images: parsers.MaybeCount = _design(
+        None, "most images of a data set; none: all"
+    )
+    filters: parsers.Count = _design(32, "filters of every convolution")
+    dense_units: parsers.Count = _design(1024, "units before the classifier")
+    epochs: parsers.Count = _design(12, "epochs for which a network is trained")
+    child_batch_size: parsers.Count = _design(128, "images of its minibatches")
+    child_learning_rate: parsers.OpenShare = _design(1e-3, "its learning rate")
 
     t_distillation: parsers.Count = _distil(
         30_000_000, "steps of one distillation", "-td"

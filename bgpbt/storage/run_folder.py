@@ -6,6 +6,7 @@
     records.csv           one row per round and member, appended
     checkpoints/round_N   the state after round N, the last complete ones
     report.json           the final evaluation on fresh episodes
+    experiments.csv       what designed networks are worth
     *.png, *.gif          pictures
 
 `taking.py` says whether a process may use it, and prepares it. `store.py` reads and
@@ -35,7 +36,8 @@ REPORT = "report.json"
 CURVE = "learning_curve.png"
 SCHEDULE = "hyperparameter_schedule.png"
 GIF = "policy.gif"
-RESULTS = (RECORDS, REPORT, CURVE, SCHEDULE, GIF)
+EXPERIMENTS = "experiments.csv"
+RESULTS = (RECORDS, REPORT, CURVE, SCHEDULE, GIF, EXPERIMENTS)
 FILES = (RUN, OPTIONS, ENVIRONMENT, *RESULTS)
 LOCK = ".lock"
 # Settings that may differ when a run is continued. `seed` lists all seeds of a command,
@@ -53,6 +55,7 @@ MUTABLE_ON_RESUME = {
     "max_timesteps",  # see length.py
     "save_every",
     "keep",
+    "database",  # changes how long a round takes, and no result
 }
 
 

@@ -40,6 +40,12 @@ class Engine(NamedTuple):
         return (*self.task.padding.variants, self.task)
 
     @property
+    def round_data(self) -> PyTree:
+        """The data of a round, with what is known when it begins."""
+        cache = self.task.cache
+        return self.data if cache is None else cache.fill(self.data)
+
+    @property
     def largest(self) -> Programs:
         """The programs of the largest padding."""
         return self.programs[-1]

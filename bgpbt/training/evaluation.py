@@ -104,13 +104,15 @@ def _train_group(
         progress.active[slots],
         group,
         progress.config[slots],
-        engine.data,
+        engine.round_data,
     )
     if teaching:
         group, metrics = programs.distil(*arguments, teaching)
     else:
         group, metrics = programs.train(*arguments)
     metrics = {name: np.asarray(x) for name, x in metrics.items()}
+    if engine.task.cache is not None:
+        engine.task.cache.add(metrics)
     return group, Training(metrics, time.monotonic() - began)
 
 
@@ -245,7 +247,7 @@ def evaluate_group(
     arguments = (*scalars, start_draws, active, group, config)
     programs = engine.programs[padding]
     if test_data is None:
-        out = programs.evaluate(*arguments, engine.data)
+        out = programs.evaluate(*arguments, engine.round_data)
     else:
         out = programs.evaluate_test(*arguments, test_data)
     measured, steps, finite = jax.tree.map(np.asarray, out)

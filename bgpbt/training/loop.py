@@ -60,6 +60,10 @@ def train_population(
       PopulationLost: every member failed again; the checkpoint before the round stays.
       Stopped: the run was asked to end; its last round is saved.
     """
+    cache = engine.task.cache
+    if cache is not None:
+        for line in cache.open(store.path):
+            observer.notice(line)
     if store.rounds():
         state = _resume(engine, seed, store, observer)
     else:
@@ -96,6 +100,8 @@ def train_population(
             if exit_code is not None:
                 line = f"stopped after round {round_}{stop.advice}"
                 raise Stopped(line, exit_code)
+    if cache is not None:
+        observer.notice(cache.summary())
     return state
 
 

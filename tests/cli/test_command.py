@@ -82,7 +82,7 @@ def test_a_refusal_is_the_only_line(monkeypatch, tmp_path, capsys, dry_run):
 def test_the_installed_command_has_its_own_name(calls, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["/usr/bin/bgpbt"])
     assert main(["-ps", "1"]) == 2
-    assert capsys.readouterr().err.startswith("bgpbt: pop_size: '1' is no population")
+    assert capsys.readouterr().err.startswith("bgpbt: pop_size: 1 is no population")
 
 
 def test_dry_run_prints_and_does_not_run(calls, capsys):

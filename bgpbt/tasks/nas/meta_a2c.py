@@ -16,10 +16,18 @@ import optax
 
 from bgpbt.networks.recurrent import Memory, RecurrentActorCritic
 from bgpbt.space import Categorical, Float, SearchSpace
+from bgpbt.tasks.nas.designer import (
+    DECISIONS,
+    Acting,
+    Designer,
+    Happened,
+    Learner,
+    Step,
+    World,
+)
 from bgpbt.types import Array, Hyperparams, Key, PyTree
 
 STEP_COUNTS = (5, 10, 20)  # n
-LONGEST = max(STEP_COUNTS)  # T
 SHORTEST = min(STEP_COUNTS)
 VALUE_WEIGHT = 0.5
 MAX_GRADIENT = 0.5  # global norm
@@ -33,44 +41,47 @@ SPACE: SearchSpace = {
 }
 
 
-class Happened(NamedTuple):
-    """What a decision led to."""
-
-    reward: Array  # []
-    over: Array  # [] bool, of the episode
-    trial_over: Array  # [] bool: another problem begins, and nothing is remembered
+def _as_seen(window: Step, targets: Array) -> Array:
+    return window.seen
 
 
-class World(NamedTuple):
-    """What an agent acts in, one trial after the other; `place` is where it stands."""
+class Agent(NamedTuple):
+    """What does not change while an agent learns."""
 
-    actions: int  # A
-    input_size: int  # I
-    begin: Callable[[Key], PyTree]  # -> place
-    seen: Callable[[PyTree], Array]  # place -> [I]
-    # (key, place, action [] int32) -> the next place, and what happened
-    decide: Callable[[Key, PyTree, Array], tuple[PyTree, Happened]]
-
-
-class Step(NamedTuple):
-    """A decision, as far as something is learnt from it."""
-
-    seen: Array  # [I]
-    action: Array  # [] int32
-    value: Array  # [], expected when it was taken
-    happened: Happened
+    network: RecurrentActorCritic
+    world: World
+    # What the published code does in place of what the paper says: the memory is
+    # cleared after every episode, ...
+    forgets: bool = False
+    # ... and the network learns from other inputs than it has acted on:
+    # (decisions [T], targets [T]) -> [T, I].
+    learnt_from: Callable[[Step, Array], Array] = _as_seen
 
 
-class Acting(NamedTuple):
-    """An agent in the world."""
+def meta_a2c(agent: Agent) -> Designer:
+    """The agent as a `Designer`."""
+    return Designer(
+        space=SPACE,
+        init=partial(init, agent),
+        begin=partial(begin, agent),
+        update=partial(update, agent),
+        decide=lambda hyperparams, params, acting, key: take_step(
+            agent, params, acting, key
+        ),
+    )
 
-    place: PyTree
-    memory: Memory
 
-
-def begin(network: RecurrentActorCritic, world: World, key: Key) -> Acting:
+def begin(agent: Agent, key: Key) -> Acting:
     """Before the first decision of a trial."""
-    return Acting(world.begin(key), network.nothing())
+    return Acting(agent.world.begin(key), agent.network.nothing())
+
+
+def init(agent: Agent, key: Key) -> Learner:
+    """Draws an agent that has learnt nothing."""
+    drawn, begun = jax.random.split(key)
+    inputs = jnp.zeros(agent.world.input_size)
+    params = agent.network.init(drawn, agent.network.nothing(), inputs)
+    return Learner(params, optimizer().init(params), begin(agent, begun))
 
 
 def optimizer() -> optax.GradientTransformation:
@@ -80,41 +91,40 @@ def optimizer() -> optax.GradientTransformation:
 
 
 def take_step(
-    network: RecurrentActorCritic,
-    world: World,
-    params: PyTree,
-    acting: Acting,
-    key: Key,
+    agent: Agent, params: PyTree, acting: Acting, key: Key
 ) -> tuple[Acting, Step]:
     """Decides once; the action is always sampled."""
     chosen, moved, begun = jax.random.split(key, 3)
-    seen = world.seen(acting.place)
-    memory, logits, value = network.step(params, acting.memory, seen)
+    seen = agent.world.seen(acting.place)
+    memory, logits, value = agent.network.step(params, acting.memory, seen)
     action = jax.random.categorical(chosen, logits).astype(jnp.int32)
-    place, happened = world.decide(moved, acting.place, action)
-    fresh = begin(network, world, begun)
+    place, happened = agent.world.decide(moved, acting.place, action)
+    following = Acting(place, _kept(agent, happened, memory))
     following = jax.tree.map(
         lambda new, old: jnp.where(happened.trial_over, new, old),
-        fresh,
-        Acting(place, memory),
+        begin(agent, begun),
+        following,
     )
-    return following, Step(seen, action, value, happened)
+    return following, Step(seen, action, value, _entropy(logits), happened)
 
 
-class Learner(NamedTuple):
-    """What is learnt, and by whom."""
+def _kept(agent: Agent, happened: Happened, memory: Memory) -> Memory:
+    """What is remembered after a decision."""
+    forgotten = happened.over if agent.forgets else happened.trial_over
+    return jax.tree.map(
+        lambda nothing, x: jnp.where(forgotten, nothing, x),
+        agent.network.nothing(),
+        memory,
+    )
 
-    params: PyTree
-    moments: PyTree
-    acting: Acting
+
+def _entropy(logits: Array) -> Array:
+    log_probs = jax.nn.log_softmax(logits)
+    return -jnp.sum(jnp.exp(log_probs) * log_probs, axis=-1)
 
 
 def update(
-    network: RecurrentActorCritic,
-    world: World,
-    hyperparams: Hyperparams,
-    learner: Learner,
-    key: Key,
+    agent: Agent, hyperparams: Hyperparams, learner: Learner, key: Key
 ) -> tuple[Learner, tuple[Array, Step]]:
     """Makes T decisions, and learns after every n of them.
 
@@ -122,13 +132,13 @@ def update(
       The learner; the mean loss `[]`, and the decisions, each with a first axis T.
     """
     count = jnp.asarray(STEP_COUNTS)[hyperparams["num_steps"]]
-    act = partial(take_step, network, world)
-    chunks = LONGEST // SHORTEST
+    act = partial(take_step, agent)
+    chunks = DECISIONS // SHORTEST
     memories = jax.tree.map(
-        lambda x: jnp.zeros((LONGEST, *x.shape)), learner.acting.memory
+        lambda x: jnp.zeros((DECISIONS, *x.shape)), learner.acting.memory
     )
     first = jax.eval_shape(act, learner.params, learner.acting, key)[1]
-    steps = jax.tree.map(lambda x: jnp.zeros((LONGEST, *x.shape), x.dtype), first)
+    steps = jax.tree.map(lambda x: jnp.zeros((DECISIONS, *x.shape), x.dtype), first)
 
     def chunk(state: tuple, number: Array) -> tuple[tuple, Array]:
         learner, steps, memories = state
@@ -147,50 +157,54 @@ def update(
         )
         learner = learner._replace(acting=acting)
         end = place + SHORTEST
-        learnt, loss = jax.lax.cond(
-            end % count == 0,
-            partial(_learn, network, world, hyperparams, count),
-            lambda learner, *_: (learner, jnp.zeros(())),
-            learner,
-            steps,
-            memories,
-            end,
+        learns = end % count == 0
+        params, moments, loss = jax.lax.cond(
+            learns,
+            lambda: _learn(agent, hyperparams, count, learner, steps, memories, end),
+            lambda: (learner.params, learner.moments, jnp.zeros(())),
         )
-        return (learnt, steps, memories), loss
+        learner = learner._replace(params=params, moments=moments)
+        return (learner, steps, memories), loss
 
     state = learner, steps, memories
     (learner, steps, _), losses = jax.lax.scan(chunk, state, jnp.arange(chunks))
-    return learner, (losses.sum() * count / LONGEST, steps)
+    return learner, (losses.sum() * count / DECISIONS, steps)
+
+
+def _next_value(agent: Agent, learner: Learner) -> Array:
+    """The value of what is seen now, `[]`."""
+    seen = agent.world.seen(learner.acting.place)
+    return agent.network.step(learner.params, learner.acting.memory, seen)[2]
 
 
 def _learn(
-    network: RecurrentActorCritic,
-    world: World,
+    agent: Agent,
     hyperparams: Hyperparams,
     count: Array,
     learner: Learner,
     steps: Step,
     memories: Memory,
     end: Array,
-) -> tuple[Learner, Array]:
-    """One gradient step from the `count` decisions before `end`."""
+) -> tuple[PyTree, PyTree, Array]:
+    """One gradient step from the `count` decisions before `end`.
+
+    Returns:
+      Weights, moments and the loss.
+    """
     begin = end - count
     window = jax.tree.map(lambda x: jnp.roll(x, -begin, axis=0), steps)
     memory = jax.tree.map(lambda x: x[begin], memories)
-    learner_memory, seen = learner.acting.memory, world.seen(learner.acting.place)
-    _, _, next_value = network.step(learner.params, learner_memory, seen)
-    used = jnp.arange(LONGEST) < count
+    used = jnp.arange(DECISIONS) < count
     targets = n_step_returns(
-        window.happened, next_value, hyperparams["discounting"], used
+        window.happened, _next_value(agent, learner), hyperparams["discounting"], used
     )
     loss, gradient = jax.value_and_grad(_loss, argnums=1)(
-        network, learner.params, memory, window, targets, used, hyperparams
+        agent, learner.params, memory, window, targets, used, hyperparams
     )
     updates, moments = optimizer().update(gradient, learner.moments)
     rate = hyperparams["learning_rate"]
     updates = jax.tree.map(lambda x: -rate * x, updates)
-    params = optax.apply_updates(learner.params, updates)
-    return learner._replace(params=params, moments=moments), loss
+    return optax.apply_updates(learner.params, updates), moments, loss
 
 
 def n_step_returns(
@@ -217,7 +231,7 @@ def n_step_returns(
 
 
 def _loss(
-    network: RecurrentActorCritic,
+    agent: Agent,
     params: PyTree,
     memory: Memory,
     window: Step,
@@ -227,23 +241,21 @@ def _loss(
 ) -> Array:
     """A2C: policy gradient, entropy, squared error of the values."""
 
-    def step(memory: Memory, now: Step) -> tuple[Memory, tuple[Array, Array]]:
-        memory, logits, value = network.step(params, memory, now.seen)
-        memory = jax.tree.map(
-            lambda x, nothing: jnp.where(now.happened.trial_over, nothing, x),
-            memory,
-            network.nothing(),
-        )
-        return memory, (logits, value)
+    def step(memory: Memory, now: tuple) -> tuple[Memory, tuple[Array, Array]]:
+        seen, happened = now
+        memory, logits, value = agent.network.step(params, memory, seen)
+        return _kept(agent, happened, memory), (logits, value)
 
-    _, (logits, values) = jax.lax.scan(step, memory, window)
+    # What was noted is not needed, and may be large.
+    happened = window.happened._replace(note=())
+    inputs = agent.learnt_from(window, targets), happened
+    _, (logits, values) = jax.lax.scan(step, memory, inputs)
     log_probs = jax.nn.log_softmax(logits)
     chosen = jnp.take_along_axis(log_probs, window.action[:, None], axis=1)[:, 0]
-    entropy = -jnp.sum(jnp.exp(log_probs) * log_probs, axis=1)
     advantage = targets - window.value
     each = (
         -advantage * chosen
-        - hyperparams["entropy_cost"] * entropy
+        - hyperparams["entropy_cost"] * _entropy(logits)
         + VALUE_WEIGHT * (targets - values) ** 2
     )
     return jnp.mean(each, where=used)

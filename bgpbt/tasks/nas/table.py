@@ -16,7 +16,6 @@ from jax import lax
 from bgpbt.config.errors import BadInput, nearest
 from bgpbt.files import write
 from bgpbt.networks.structure import CELLS
-from bgpbt.tasks.nas.design import Design
 from bgpbt.types import Array
 
 BASE = len(CELLS)
@@ -64,14 +63,14 @@ def layers_of(number: int) -> list[tuple[int, int]]:
     return layers[::-1]
 
 
-def looked_up(table: Array, design: Design) -> Array:
+def of_rows(worths: Array, rows: Array) -> Array:
     """What a chain is worth, `[]`.
 
     Args:
-      table: by number, `[chains(d)]`.
-      design: a chain that can be built, of at most d layers.
+      worths: by number, `[chains(d)]`.
+      rows: of a chain that can be built, of at most d layers.
     """
-    return table[number_of(design.rows)]
+    return worths[number_of(rows)]
 
 
 def write_all(
@@ -87,10 +86,9 @@ def write_all(
     Raises:
       NotSaved: the disk is full, or cannot be written.
     """
+    arrays: dict[str, Any] = worths | {_SETTINGS: np.array(json.dumps(settings))}
     content = io.BytesIO()
-    np.savez_compressed(
-        content, **worths, **{_SETTINGS: np.array(json.dumps(settings))}
-    )
+    np.savez_compressed(content, **arrays)
     write(path, content.getvalue())
 
 

@@ -18,10 +18,10 @@ from bgpbt.tasks.nas.design import (
     observe,
     over,
 )
-from bgpbt.types import Array
+from bgpbt.types import Array, PyTree
 
-# What a design that can be built is worth, [] in [0, 1].
-Worth = Callable[[Design], Array]
+# (found, design) -> what the design is worth, in [0, 1], and what has been found then
+Worth = Callable[[PyTree, Design], tuple[Array, PyTree]]
 
 
 class Trial(NamedTuple):
@@ -61,23 +61,47 @@ def seen(rules: Rules, trial: Trial) -> Array:
 
 
 def decide(
-    rules: Rules, worth: Worth, move_factor: float, trial: Trial, action: Array
-) -> tuple[Trial, Decided]:
+    rules: Rules,
+    worth: Worth,
+    move_factor: float,
+    found: PyTree,
+    trial: Trial,
+    action: Array,
+) -> tuple[Trial, Decided, PyTree]:
     """Takes a decision, and begins another design where the episode has ended.
 
     Args:
       rules: of designs.
       worth: what a design is worth.
       move_factor: of the reward of an action that moves a pointer (sigma).
+      found: what `worth` has found so far.
       trial: before.
       action: `[]` int32.
     """
     design = act(rules, trial.design, action)
     moves = action >= len(rules.actions.layers)
-    earned = jnp.where(moves, move_factor, 1.0) * worth(design)
+    value, found = worth(found, design)
+    earned = jnp.where(moves, move_factor, 1.0) * value
     reward = jnp.where(design.buildable & design.inside, earned, 0.0)
     ended = over(rules, design)
     following = jax.tree.map(
         lambda new, old: jnp.where(ended, new, old), empty(rules), design
     )
-    return Trial(following, action, reward), Decided(reward, ended, design)
+    decided = Decided(reward, ended, design)
+    return Trial(following, action, reward), decided, found
+
+
+def as_the_reference_learns(seen: Array, over: Array, targets: Array) -> Array:
+    """The inputs that nas-dmrl's code learns from, which are not those it acted on.
+
+    In the place of the last reward stands the discounted return before, in that of the
+    step the number of steps after the decision.
+
+    Args:
+      seen: when it acted, `[T, I]`.
+      over: whether the episode ended then, `[T]`.
+      targets: discounted returns, `[T]`.
+    """
+    rewards = jnp.concatenate([seen[:1, -2], targets[:-1]])
+    steps = jnp.where(over, 0, seen[:, -1] + 1)
+    return seen.at[:, -2].set(rewards).at[:, -1].set(steps)

@@ -9,7 +9,8 @@ import pytest
 
 from bgpbt.networks.recurrent import RecurrentActorCritic
 from bgpbt.tasks.nas import meta_a2c
-from bgpbt.tasks.nas.meta_a2c import Acting, Happened, Learner, World
+from bgpbt.tasks.nas.designer import Acting, Happened, World
+from bgpbt.tasks.nas.meta_a2c import Agent
 
 ARMS = 3
 STEPS = 16  # of a trial; every other one is a pull
@@ -43,13 +44,6 @@ def bandit() -> World:
     return World(ARMS, ARMS + 2, begin, seen, decide)
 
 
-def begun(network, world, key) -> Learner:
-    keys = jax.random.split(key)
-    params = network.init(keys[0], network.nothing(), jnp.zeros(world.input_size))
-    moments = meta_a2c.optimizer().init(params)
-    return Learner(params, moments, meta_a2c.begin(network, world, keys[1]))
-
-
 def hyper(num_steps: int, **values: float) -> dict:
     defaults = {"learning_rate": 3e-3, "entropy_cost": 0.02, "discounting": 0.8}
     chosen = meta_a2c.STEP_COUNTS.index(num_steps)
@@ -72,36 +66,36 @@ def test_returns_are_those_of_a_loop(num_steps):
 
 @pytest.mark.parametrize("num_steps", meta_a2c.STEP_COUNTS)
 def test_it_learns_as_often_as_it_is_told(num_steps):
-    world, network = bandit(), RecurrentActorCritic(ARMS, units=8)
-    learner = begun(network, world, jax.random.PRNGKey(0))
-    run = partial(meta_a2c.update, network, world, hyper(num_steps))
+    agent = Agent(RecurrentActorCritic(ARMS, units=8), bandit())
+    learner = meta_a2c.init(agent, jax.random.PRNGKey(0))
+    run = partial(meta_a2c.update, agent, hyper(num_steps))
     after, (_, steps) = jax.jit(run)(learner, jax.random.PRNGKey(1))
     assert steps.action.shape == (20,)
     # n decisions end in one step: the first ones were taken with the first weights.
     acting, params = learner.acting, learner.params
     for i in range(num_steps):
         key = jax.random.split(jax.random.fold_in(jax.random.PRNGKey(1), i // 5), 5)
-        acting, step = meta_a2c.take_step(network, world, params, acting, key[i % 5])
+        acting, step = meta_a2c.take_step(agent, params, acting, key[i % 5])
         assert float(steps.value[i]) == pytest.approx(float(step.value), abs=1e-6)
     if num_steps < 20:
         key = jax.random.split(
             jax.random.fold_in(jax.random.PRNGKey(1), num_steps // 5), 5
         )
-        _, step = meta_a2c.take_step(network, world, params, acting, key[0])
+        _, step = meta_a2c.take_step(agent, params, acting, key[0])
         assert float(steps.value[num_steps]) != float(step.value)
     assert isinstance(after.acting, Acting)
 
 
-def pulled(learner, network, world, forget: bool) -> float:
+def pulled(learner, agent, forget: bool) -> float:
     """Mean reward of the pulls in the second half of 300 trials."""
 
     def trial(key):
-        acting = meta_a2c.begin(network, world, key)
+        acting = meta_a2c.begin(agent, key)
 
         def step(acting, key):
             if forget:
-                acting = acting._replace(memory=network.nothing())
-            return meta_a2c.take_step(network, world, learner.params, acting, key)
+                acting = acting._replace(memory=agent.network.nothing())
+            return meta_a2c.take_step(agent, learner.params, acting, key)
 
         _, steps = jax.lax.scan(step, acting, jax.random.split(key, STEPS))
         return 2 * steps.happened.reward[STEPS // 2 :].mean()
@@ -111,18 +105,18 @@ def pulled(learner, network, world, forget: bool) -> float:
 
 
 def test_a_memory_finds_the_arm_that_is_best_in_this_trial():
-    world, network = bandit(), RecurrentActorCritic(ARMS, units=24)
-    learner = begun(network, world, jax.random.PRNGKey(0))
-    run = partial(meta_a2c.update, network, world, hyper(20))
+    agent = Agent(RecurrentActorCritic(ARMS, units=24), bandit())
+    learner = meta_a2c.init(agent, jax.random.PRNGKey(0))
+    run = partial(meta_a2c.update, agent, hyper(20))
 
     @jax.jit
     def train(learner):
-        keys = jax.random.split(jax.random.PRNGKey(2), 4000)
+        keys = jax.random.split(jax.random.PRNGKey(2), 8000)
         learner, (losses, _) = jax.lax.scan(run, learner, keys)
         return learner, losses
 
     learner, losses = train(learner)
     assert np.isfinite(np.asarray(losses)).all()
-    remembering = pulled(learner, network, world, forget=False)
-    forgetting = pulled(learner, network, world, forget=True)
+    remembering = pulled(learner, agent, forget=False)
+    forgetting = pulled(learner, agent, forget=True)
     assert remembering > 0.8 and remembering > forgetting + 0.1

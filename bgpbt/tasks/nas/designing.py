@@ -1,0 +1,173 @@
+"""`-t nas`: agents that design networks, as the options describe them."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import jax.numpy as jnp
+
+from bgpbt.config.errors import BadInput, nearest
+from bgpbt.config.options import Options
+from bgpbt.networks.dueling import DuelingNetwork
+from bgpbt.networks.recurrent import RecurrentActorCritic
+from bgpbt.tasks.nas import children, table
+from bgpbt.tasks.nas.design import CHAIN, Rules
+from bgpbt.tasks.nas.designer import Designer, World
+from bgpbt.tasks.nas.dqn import Agent as QAgent
+from bgpbt.tasks.nas.dqn import dqn
+from bgpbt.tasks.nas.experiments import Experiments
+from bgpbt.tasks.nas.meta_a2c import Agent as MetaAgent
+from bgpbt.tasks.nas.meta_a2c import meta_a2c
+from bgpbt.tasks.nas.profile import Profile
+from bgpbt.tasks.nas.rewards import Judge, RewardData, nothing_known
+from bgpbt.tasks.nas.task import Problem, nas
+from bgpbt.tasks.nas.trial import as_the_reference_learns
+from bgpbt.tasks.nas.uniform import uniform
+from bgpbt.types import Array, PyTree, Task
+
+MOST_KNOWN = 2**17  # designs that programs read
+MOST_FOUND = 2**12  # designs that a member finds in a round; more are judged again
+ACTION_NAMES = ("conv1", "conv3", "conv5", "max2", "max3", "avg2", "avg3", "terminal")
+FLOAT_BYTES = 4
+
+
+def designing(options: Options) -> Task:
+    """Builds the task that the options describe.
+
+    `problem` names the data set, `alg_name` the agent. What a design is worth comes
+    from `reward_table`, or its network is trained on images of `data_dir`.
+
+    Args:
+      options: of the run.
+
+    Raises:
+      BadInput: no such agent, data set or table, or the files cannot be used.
+    """
+    if options.alg_name not in DESIGNERS:
+        raise BadInput(
+            f"alg_name: {options.alg_name} designs no networks, give -a "
+            f"{nearest(options.alg_name, tuple(DESIGNERS))}",
+            "alg_name",
+        )
+    if options.search_mode != "hpo":
+        raise BadInput(
+            "search_mode: agents that design networks have no architectures to "
+            "search, give -sm hpo",
+            "search_mode",
+        )
+    if options.fitness == "concurrent":
+        raise BadInput(
+            "fitness: concurrent is for agents by ppo, give evaluation or training",
+            "fitness",
+        )
+    name = options.problem or "digits"
+    profile = profile_of(options)
+    if options.reward_table is None:
+        data = profile.load(name, options.data_dir)
+        judging, judge = trained_judge(profile, data)
+    else:
+        worths = table.read(Path(options.reward_table).expanduser(), name)
+        profile = profile._replace(side=worths.side, depth=worths.depth)
+        judging, judge = jnp.asarray(worths.worths), table.of_rows
+    rules = profile.rules(CHAIN, options.design_steps)
+    problem = Problem(
+        rules=rules,
+        action_names=ACTION_NAMES,
+        judge=judge,
+        move_factor=1.0,
+        sees_past=options.alg_name == "meta_a2c",
+        most_found=min(_most_decisions(options), MOST_FOUND),
+    )
+    database = Path(options.database).expanduser() if options.database else None
+    cache = Experiments(name, rules.depth, MOST_KNOWN, profile._asdict(), database)
+    return nas(
+        f"networks for {name}, designed by {options.alg_name}",
+        problem,
+        DESIGNERS[options.alg_name](options, rules),
+        RewardData(judging, nothing_known(MOST_KNOWN, rules.depth)),
+        cache,
+        from_training=options.fitness == "training",
+        episodes=options.eval_episodes,
+        workspace_bytes=partial(_workspace_bytes, profile),
+    )
+
+
+def profile_of(options: Options) -> Profile:
+    """How networks are built and trained."""
+    return Profile(
+        side=options.image_side,
+        depth=options.design_layers,
+        filters=options.filters,
+        dense=options.dense_units,
+        max_images=options.max_images,
+        epochs=options.epochs,
+        batch_size=options.child_batch_size,
+        learning_rate=options.child_learning_rate,
+        decay=1.0 if options.quirks == "reference" else 0.2,
+        third_split=options.quirks != "reference",
+    )
+
+
+def trained_judge(profile: Profile, data) -> tuple[PyTree, Judge]:
+    """What a design is worth is the accuracy of its network after a short training."""
+    sizes = profile.sizes(data)
+
+    def judge(child_data: PyTree, rows: Array) -> Array:
+        return children.accuracy(sizes, profile.training, child_data, rows)
+
+    return profile.child_data(data), judge
+
+
+def _most_decisions(options: Options) -> int:
+    """Decisions of the longest round."""
+    return max(options.t_ready, options.t_ready_end or 0)
+
+
+def _workspace_bytes(profile: Profile, size: dict[str, int]) -> int:
+    """Bytes of a member while it trains: a network four times, a minibatch of images.
+
+    Args:
+      profile: of the networks.
+      size: bytes of the fields of the member's state.
+    """
+    canvas = profile.side**2 * profile.filters
+    weights = canvas * profile.dense + profile.depth * (5 * profile.filters) ** 2
+    activations = profile.depth * profile.batch_size * canvas
+    return FLOAT_BYTES * (4 * weights + 3 * activations) + 3 * size["params"]
+
+
+# How an agent is made, from its world.
+Make = Callable[[World], Designer]
+
+
+def _meta_a2c(options: Options, rules: Rules) -> Make:
+    network = RecurrentActorCritic(rules.actions.number)
+    if options.quirks == "fixed":
+        return lambda world: meta_a2c(MetaAgent(network, world))
+    return lambda world: meta_a2c(
+        MetaAgent(
+            network,
+            world,
+            forgets=True,
+            learnt_from=lambda window, targets: as_the_reference_learns(
+                window.seen, window.happened.over, targets
+            ),
+        )
+    )
+
+
+def _dqn(options: Options, rules: Rules) -> Make:
+    network = DuelingNetwork(rules.actions.number)
+    return lambda world: dqn(QAgent(network, world, options.max_timesteps))
+
+
+def _uniform(options: Options, rules: Rules) -> Make:
+    terminal = len(rules.actions.layers) - 1
+    return lambda world: uniform(world, terminal)
+
+
+DESIGNERS: dict[str, Callable[[Options, Rules], Make]] = {
+    "meta_a2c": _meta_a2c,
+    "dqn": _dqn,
+    "uniform": _uniform,
+}

@@ -1,0 +1,63 @@
+"""Random search over designs: every action is as likely as any other.
+
+How likely it is to end a design can be another number (a weight of its own), because
+that decides how many layers designs have.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from bgpbt.space import Float, SearchSpace
+from bgpbt.tasks.nas.designer import (
+    DECISIONS,
+    Acting,
+    Designer,
+    Learner,
+    Step,
+    World,
+)
+from bgpbt.types import Array, Hyperparams, Key, PyTree
+
+SPACE: SearchSpace = {"terminal_weight": Float(0.01, 10.0, 1.0, log=True, least=0)}
+
+
+def uniform(world: World, terminal: int) -> Designer:
+    """The designer.
+
+    Args:
+      world: what it acts in.
+      terminal: the action that ends a design.
+    """
+
+    def begin(key: Key) -> Acting:
+        return Acting(world.begin(key))
+
+    def init(key: Key) -> Learner:
+        # What is inherited must not be empty.
+        return Learner({"nothing": jnp.zeros(())}, (), begin(key))
+
+    def decide(
+        hyperparams: Hyperparams, params: PyTree, acting: Acting, key: Key
+    ) -> tuple[Acting, Step]:
+        chosen, moved = jax.random.split(key)
+        weights = jnp.ones(world.actions)
+        weights = weights.at[terminal].set(hyperparams["terminal_weight"])
+        log_probs = jnp.log(weights / weights.sum())
+        action = jax.random.categorical(chosen, log_probs).astype(jnp.int32)
+        place, happened = world.decide(moved, acting.place, action)
+        entropy = jax.scipy.special.entr(weights / weights.sum()).sum()
+        seen = world.seen(acting.place)
+        step = Step(seen, action, jnp.zeros(()), entropy, happened)
+        return Acting(place), step
+
+    def update(
+        hyperparams: Hyperparams, learner: Learner, key: Key
+    ) -> tuple[Learner, tuple[Array, Step]]:
+        def one(acting: Acting, key: Key) -> tuple[Acting, Step]:
+            return decide(hyperparams, learner.params, acting, key)
+
+        keys = jax.random.split(key, DECISIONS)
+        acting, steps = jax.lax.scan(one, learner.acting, keys)
+        return learner._replace(acting=acting), (jnp.zeros(()), steps)
+
+    return Designer(SPACE, init, begin, update, decide)

@@ -1,0 +1,111 @@
+"""What a run knows of designs, on disk and in the programs."""
+
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bgpbt.config.errors import BadInput
+from bgpbt.tasks.nas import database, rewards
+from bgpbt.tasks.nas.design import CHAIN, Rules, act, empty
+from bgpbt.tasks.nas.experiments import FILE, Experiments, in_order
+from bgpbt.tasks.nas.rewards import RewardData
+
+DEPTH = 4
+SETTINGS = {"side": 28, "depth": DEPTH}
+NOTHING = RewardData((), ())
+
+
+def rows_of(*actions: int) -> np.ndarray:
+    rules = Rules(CHAIN, side=28, depth=DEPTH)
+    design = empty(rules)
+    for action in actions:
+        design = act(rules, design, jnp.int32(action))
+    return np.asarray(design.rows)
+
+
+def found(*members: dict[tuple, float]) -> dict:
+    """What members found, as the metrics of a round."""
+    keys = np.full((len(members), 3, rewards.words(DEPTH)), rewards.NO_KEY, np.int32)
+    worths = np.zeros((len(members), 3), np.float32)
+    for i, own in enumerate(members):
+        for j, (actions, worth) in enumerate(own.items()):
+            keys[i, j] = rewards.key_of(rows_of(*actions))
+            worths[i, j] = worth
+    judged = np.full(len(members), 5)
+    return {"found_keys": keys, "found_worths": worths, "judged": judged}
+
+
+def experiments(path=None, **changes) -> Experiments:
+    settings = {"capacity": 8, "settings": SETTINGS} | changes
+    return Experiments("digits", DEPTH, path=path, **settings)
+
+
+def looked_up(cache: Experiments, *actions: int) -> float | None:
+    known = cache.fill(NOTHING).known
+    known = rewards.Known(*map(jnp.asarray, known))
+    hit, worth = rewards.look_up(known, rewards.key_of(jnp.asarray(rows_of(*actions))))
+    return round(float(worth), 4) if hit else None
+
+
+def test_what_was_found_is_known_in_the_next_round_and_in_the_next_process(tmp_path):
+    cache = experiments()
+    assert cache.open(tmp_path) == [] and looked_up(cache, 1) is None
+    cache.add(found({(1,): 0.5, (1, 3): 0.25}, {(): 0.125}))
+    assert "10 designs were judged, 3 of them for the first time" in cache.summary()
+    for known in (cache, experiments()):
+        known.open(tmp_path)
+        assert looked_up(known, 1) == 0.5 and looked_up(known, 1, 3) == 0.25
+        assert looked_up(known) == 0.125 and looked_up(known, 3) is None
+
+
+def test_the_first_member_is_believed(tmp_path):
+    cache = experiments()
+    cache.open(tmp_path)
+    cache.add(found({(1,): 0.5}, {(1,): 0.75}))
+    assert looked_up(cache, 1) == 0.5
+
+
+def test_the_order_of_the_shapes_never_changes(tmp_path):
+    cache = experiments()
+    cache.open(tmp_path)
+    shapes = [x.shape for x in cache.fill(NOTHING).known]
+    cache.add(found({(1,): 0.5}))
+    assert [x.shape for x in cache.fill(NOTHING).known] == shapes
+    small = experiments(capacity=2)  # what does not fit is judged again
+    small.open(tmp_path)
+    small.add(found({(2,): 0.5, (3,): 0.5, (4,): 0.5}))
+    assert small.fill(NOTHING).known.worths.shape == (2,)
+
+
+def test_a_terminal_layer_of_a_file_changes_nothing(tmp_path):
+    rows = np.roll(rows_of(1, 7), 2, axis=0)
+    filled = database.Experiment(
+        rows, 40, 0.4, 0, 0, database.datetime(2026, 1, 2), 3, True
+    )
+    database.write_all(tmp_path / FILE, "digits", [filled])
+    assert (in_order(rows)[:, 1] == [1, 0, 0, 0]).all()
+    cache = experiments()
+    assert "designs known before: 1" in cache.open(tmp_path)[0]
+    assert looked_up(cache, 1) == 0.4
+    cache.add(found({(2,): 0.5}))
+    kept = database.read(tmp_path / FILE, "digits", DEPTH)
+    assert len(kept) == 2 and kept[database.digest(rows)][1:] == filled[1:]
+
+
+def test_runs_share_a_file_and_add_to_it(tmp_path):
+    path = tmp_path / "shared.csv"
+    one, other = experiments(path), experiments(path)
+    for cache in (one, other):
+        cache.open(tmp_path / "run")
+    one.add(found({(1,): 0.5}))
+    other.add(found({(2,): 0.25}))
+    assert len(database.read(path, "digits", DEPTH)) == 2
+    assert looked_up(other, 1) == 0.5
+    assert json.loads((tmp_path / "shared.json").read_text()) == SETTINGS
+    with pytest.raises(BadInput, match=r"shared\.json has other settings"):
+        experiments(path, settings=SETTINGS | {"side": 8}).open(tmp_path)
+    (tmp_path / "shared.json").write_text("{")
+    with pytest.raises(BadInput, match=r"shared\.json has other settings"):
+        experiments(path).open(tmp_path)

@@ -1,0 +1,153 @@
+"""Designers through the engine; what is known changes no result."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+from toy_runs import kill_run
+
+import bgpbt
+from bgpbt.config.errors import BadInput
+from bgpbt.config.options import Options
+from bgpbt.networks.structure import side_after
+from bgpbt.tasks.nas import database, table
+from bgpbt.tasks.nas.experiments import in_order
+
+DEPTH, SIDE = 3, 12
+
+
+@pytest.fixture(scope="module")
+def rewards(tmp_path_factory) -> Path:
+    """A table in which convolutions of 3 are worth most, and windows of 5 least."""
+    worths = np.full(table.chains(DEPTH), np.nan, np.float32)
+    for number in range(len(worths)):
+        side, worth = SIDE, 0.2
+        for kind, kernel in table.layers_of(number):
+            side = int(side_after(kind, kernel, side))
+            worth += {3: 0.15, 5: -0.05}.get(kernel, 0.02) if kind == 1 else 0.0
+        if side:
+            worths[number] = worth
+    path = tmp_path_factory.mktemp("table") / "rewards.npz"
+    table.write_all(path, {"made_up": worths}, {"side": SIDE, "depth": DEPTH})
+    return path
+
+
+def options(rewards: Path, folder: Path, **changes) -> Options:
+    settings = {
+        "task": "nas",
+        "alg_name": "meta_a2c",
+        "problem": "made_up",
+        "reward_table": str(rewards),
+        "pop_size": 2,
+        "quantile_fraction": 0.5,
+        "t_ready": 60,
+        "max_timesteps": 240,
+        "fitness": "training",
+        "eval_episodes": 4,
+        "report_episodes": 8,
+        "devices": 1,
+        "save_dir": str(folder),
+    }
+    return Options(**(settings | changes))
+
+
+def compared(records: pd.DataFrame) -> pd.DataFrame:
+    return records.drop(columns="seconds")
+
+
+@pytest.fixture(scope="module")
+def whole(rewards, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    return bgpbt.run(options(rewards, folder)), folder
+
+
+def test_the_records_say_what_agents_did(whole, rewards):
+    result, folder = whole
+    records = result.records
+    trained = records[records["round"] > 0]
+    shares = trained.filter(like="share_")
+    assert shares.shape[1] == 8 and shares.sum(axis=1).to_numpy() == pytest.approx(1)
+    assert trained["entropy"].between(1.9, np.log(8) + 1e-6).all()
+    assert trained["episode_length"].between(1, DEPTH).all()
+    assert (trained["best_reward"] <= trained["fitness"] + 1e-6).all()
+    worths = table.read(rewards, "made_up").worths
+    (file,) = folder.glob("*/*/experiments.csv")
+    known = database.read(file, "made_up", DEPTH)
+    assert 10 < len(known) < 2 * 240
+    rows = np.stack([in_order(x.rows) for x in known.values()])
+    numbers = jax.vmap(table.number_of)(rows)
+    assert [x.accuracy for x in known.values()] == pytest.approx(
+        worths[np.asarray(numbers)], abs=1e-7
+    )
+
+
+def test_what_is_known_changes_no_result(whole, rewards, tmp_path):
+    result, folder = whole
+    (file,) = folder.glob("*/*/experiments.csv")
+    shared = tmp_path / "shared.csv"
+    shared.write_bytes(file.read_bytes())
+    again = bgpbt.run(options(rewards, tmp_path, database=str(shared)))
+    pd.testing.assert_frame_equal(compared(again.records), compared(result.records))
+    assert again.report == result.report
+    assert len(shared.read_text().splitlines()) == len(file.read_text().splitlines())
+
+
+def test_a_killed_run_goes_on_in_the_middle_of_an_episode(
+    whole, rewards, tmp_path, after_save
+):
+    result, _ = whole
+    kill_run(after_save, 2, lambda: bgpbt.run(options(rewards, tmp_path)))
+    resumed = bgpbt.run(options(rewards, tmp_path))
+    pd.testing.assert_frame_equal(compared(resumed.records), compared(result.records))
+    assert resumed.report == result.report
+
+
+@pytest.mark.long
+def test_an_agent_learns_what_the_table_pays_for(rewards, tmp_path):
+    """On fresh episodes, against the same agent before."""
+    settings = {
+        "strategy": "random",
+        "freeze": "default",
+        "pop_size": 1,
+        "fix": {"learning_rate": 5e-3},
+        "t_ready": 2000,
+        "max_timesteps": 10_000,
+        "report_episodes": 40,
+    }
+    report = bgpbt.run(options(rewards, tmp_path, **settings)).report
+    assert report["mean"] > report["untrained_mean"] + 0.4
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"alg_name": "ppo"}, "alg_name: ppo designs no networks"),
+        ({"problem": "nothing"}, "has no 'nothing', known: made_up"),
+        ({"fitness": "concurrent"}, "fitness: concurrent is for agents by ppo"),
+        ({"search_mode": "both"}, "search_mode: agents that design networks"),
+        ({"reward_table": "missing.npz"}, "reward_table: missing.npz: No such file"),
+    ],
+)
+def test_what_cannot_be_used_is_said(rewards, tmp_path, changes, message):
+    with pytest.raises(BadInput) as caught:
+        bgpbt.run(options(rewards, tmp_path, **changes))
+    assert message in str(caught.value)
+
+
+def test_a_file_that_is_no_table_is_refused(rewards, tmp_path):
+    path = tmp_path / "no.npz"
+    path.write_text("no")
+    with pytest.raises(BadInput, match=r"no\.npz: is no table of rewards"):
+        table.read(path, "made_up")
+    table.write_all(path, {"made_up": np.zeros(5)}, {"side": SIDE, "depth": DEPTH})
+    with pytest.raises(BadInput, match="made_up is not 400 numbers from 0 to 1"):
+        table.read(path, "made_up")
+
+
+def test_a_database_that_was_cut_short_is_refused(rewards, tmp_path):
+    shared = tmp_path / "shared.csv"
+    shared.write_text(",".join(database.COLUMNS) + "\nmade_up-12,1-1")
+    with pytest.raises(BadInput, match="line 2 is cut short"):
+        bgpbt.run(options(rewards, tmp_path, database=str(shared)))
