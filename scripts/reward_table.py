@@ -66,7 +66,7 @@ def parser() -> flags.Parser:
     result.add_argument(
         "--table", type=flags.output, metavar="FILE.npz", help="the table"
     )
-    result.add_quick("chains of two layers on scikit-learn's digits", sets=["digits"])
+    result.add_quick("small, on scikit-learn's digits", sets=["digits"])
     return result
 
 
@@ -187,7 +187,7 @@ def main(argv: list[str]) -> int:
     train_missing(args, profile)
     if args.table:
         missing = write_table(profile, args.results, args.sets, args.table)
-        say(missing or f"{args.table} written")
+        print(missing or f"{args.table} written")
     return 0
 
 

@@ -17,8 +17,16 @@ from toys import share
 
 from bgpbt.registry import STRATEGIES
 from bgpbt.result import Result
+from bgpbt.tasks.nas import table
 from bgpbt.tasks.ppo import minibatches
-from scripts import backends, bandit_regret, benchmark, learning_robots, witness
+from scripts import (
+    backends,
+    bandit_regret,
+    benchmark,
+    learning_robots,
+    reward_table,
+    witness,
+)
 from scripts.studies import parity_cells
 from scripts.studies.parity_settings import QUICK_SEEDS, options_of
 
@@ -233,6 +241,21 @@ def test_a_table_of_engines_that_is_none_is_refused(text, tmp_path, capsys):
     assert backends.main([str(path)]) == 2
     assert f"{path} holds no such table" in capsys.readouterr().err
     assert path.read_text() == text
+
+
+@pytest.mark.scripts
+def test_a_table_of_rewards_is_trained_once(call, tmp_path):
+    folder, path = tmp_path / "cells", tmp_path / "rewards.npz"
+    flags = ["--quick", "--results", str(folder), "--table", str(path)]
+    assert f"{path} written" in call("reward_table", *flags)
+    (cell,) = folder.glob("*.csv")
+    first, when = table.read(path, "digits"), cell.stat().st_mtime_ns
+    assert np.isfinite(first.worths).sum() == 46  # of 57 chains of two layers
+    call("reward_table", *flags)
+    assert cell.stat().st_mtime_ns == when
+    assert np.array_equal(first.worths, table.read(path, "digits").worths, True)
+    (folder / "profile.json").write_text("{}")
+    assert reward_table.main(flags) == 2
 
 
 @pytest.mark.scripts

@@ -50,6 +50,16 @@ from bgpbt.config.options import Options
         ),
         ({"data_dir": "x", "task": "toy"}, {"data_dir": "x", "task": "mine.py:task"}),
         ({"data_dir": "x"}, {}),
+        ({"eval_episodes": 2, "task": "toy"}, {"eval_episodes": 2, "task": "nas"}),
+        ({"filters": 2}, {"filters": 2, "task": "nas"}),
+        (
+            {"filters": 2, "task": "nas", "reward_table": "x"},
+            {"quirks": "reference", "task": "nas", "reward_table": "x"},
+        ),
+        (
+            {"data_dir": "x", "task": "nas"},
+            {"data_dir": "x", "task": "nas", "problem": "mine"},
+        ),
         ({"policy_layers": "8,8", "search_mode": "both"}, {"policy_layers": "8,8"}),
         ({"gp_time": False, "strategy": "bgpbt", "search_mode": "nas"}, {}),
         (

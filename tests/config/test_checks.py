@@ -7,7 +7,8 @@ from bgpbt.config.options import Options
 
 
 def test_population_of_one():
-    assert "at least 2" in str(refusal_of(pop_size=1, strategy="random"))
+    assert "at least 2, or -o random" in str(refusal_of(pop_size=1))
+    assert Options(pop_size=1, strategy="random").candidates == 1
 
 
 def test_candidates():

@@ -120,3 +120,36 @@ def test_a_memory_finds_the_arm_that_is_best_in_this_trial():
     remembering = pulled(learner, agent, forget=False)
     forgetting = pulled(learner, agent, forget=True)
     assert remembering > 0.8 and remembering > forgetting + 0.1
+
+
+def test_what_the_published_code_does():
+    """The memory ends with the episode, and other inputs are learnt from."""
+    world = bandit()
+
+    def decide(key, place, action):
+        place, happened = world.decide(key, place, action)
+        return place, happened._replace(over=place["step"] % 3 == 0)
+
+    def learnt_from(window, targets):
+        return window.seen.at[:, -2].set(targets)
+
+    network = RecurrentActorCritic(ARMS, units=8)
+    agent = Agent(network, world._replace(decide=decide))
+    learner = meta_a2c.init(agent, jax.random.PRNGKey(0))
+    as_coded = agent._replace(forgets=True)
+    acting = {"paper": learner.acting, "code": learner.acting}
+    for step in range(1, 4):
+        for name, own in (("paper", agent), ("code", as_coded)):
+            key = jax.random.PRNGKey(step)
+            acting[name], _ = meta_a2c.take_step(own, learner.params, acting[name], key)
+        forgotten = not np.any(acting["code"].memory[0])
+        if step > 1:  # at first nothing is seen, and nothing remembered
+            assert forgotten == (step == 3)
+            assert np.any(acting["paper"].memory[0])
+    run = jax.jit(meta_a2c.update, static_argnums=0)
+    key = jax.random.PRNGKey(1)
+    losses = [
+        float(run(own, hyper(20), learner, key)[1][0])
+        for own in (as_coded, as_coded._replace(learnt_from=learnt_from))
+    ]
+    assert losses[0] != losses[1]

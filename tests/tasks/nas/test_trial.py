@@ -91,3 +91,12 @@ def test_a_terminal_layer_changes_no_number():
     )
     worths = jnp.arange(table.chains(3)) / 1000
     assert float(table.of_rows(worths, without.design.rows)) == pytest.approx(0.002)
+
+
+def test_what_the_published_code_learns_from():
+    seen = jnp.arange(12.0).reshape(3, 4)  # the last two: reward and step
+    over = jnp.array([False, True, False])
+    found = trial.as_the_reference_learns(seen, over, jnp.array([0.5, 0.25, 0.125]))
+    assert found[:, :2].tolist() == seen[:, :2].tolist()
+    assert found[:, 2].tolist() == [2.0, 0.5, 0.25]
+    assert found[:, 3].tolist() == [4.0, 0.0, 12.0]
