@@ -44,6 +44,7 @@ from bgpbt.storage.store import RunStore
 from bgpbt.storage.taking import check, outlook, take
 from bgpbt.training.engine import Engine
 from bgpbt.training.loop import train_population
+from bgpbt.training.origin import Origin, read_origin
 from bgpbt.training.report import make_report
 from bgpbt.training.run_state import RunState
 from bgpbt.training.state import read_state
@@ -75,6 +76,7 @@ class Prepared(NamedTuple):
     options: Options
     parts: Parts
     stores: list[RunStore]  # one for each seed
+    origins: list[Origin | None]  # what new runs begin with, one for each seed
 
 
 def prepare(
@@ -101,7 +103,29 @@ def prepare(
     if options.existing_policy == "resume":
         for store in stores:
             check_same_task(store, parts.task, OTHER_PLACE)
-    return Prepared(options, parts, stores)
+    origins = [
+        _origin(options, parts, store, seed)
+        for seed, store in zip(options.seed, stores, strict=True)
+    ]
+    return Prepared(options, parts, stores, origins)
+
+
+def _origin(
+    options: Options, parts: Parts, store: RunStore, seed: int
+) -> Origin | None:
+    """What a run begins with; None where it is fresh weights, or goes on."""
+    goes_on = options.existing_policy == "resume" and store.rounds()
+    if options.init_from is None or goes_on:
+        return None
+    folder = Path(options.init_from).expanduser()
+    own = folder / f"seed_{seed}"
+    return read_origin(
+        own if own.is_dir() else folder,
+        parts.task,
+        options.pop_size,
+        of_all=options.init_members == "all",
+        moments=options.init_moments,
+    )
 
 
 def own_lengths(prepared: Prepared) -> dict[str, int]:
@@ -157,12 +181,14 @@ def run_prepared(prepared: Prepared, stop: Stop | None = None) -> list[Result]:
       stop: by which another thread can end them after a round.
     """
     stop = stop or Stop()
-    options, parts, stores = prepared
+    options, parts, stores, origins = prepared
     finished = [store.finished(options) for store in stores]
     engine = start_engine(parts, background=not all(finished))
     return [
-        _run_seed(engine, options.model_copy(update={"seed": (seed,)}), store, stop)
-        for seed, store in zip(options.seed, stores, strict=True)
+        _run_seed(
+            engine, options.model_copy(update={"seed": (seed,)}), store, origin, stop
+        )
+        for seed, store, origin in zip(options.seed, stores, origins, strict=True)
     ]
 
 
@@ -177,13 +203,19 @@ def dry_run(options: Options) -> str:
 
 def describe_prepared(prepared: Prepared) -> str:
     """What a prepared run would do, in words."""
-    options, parts, stores = prepared
+    options, parts, stores, _ = prepared
     forecast = make_forecast(parts.plan, parts.task, parts.device_layout)
     outlooks = [outlook(store, options) for store in stores]
     return describe(options, parts.task, forecast, parts.device_layout, outlooks)
 
 
-def _run_seed(engine: Engine, options: Options, store: RunStore, stop: Stop) -> Result:
+def _run_seed(
+    engine: Engine,
+    options: Options,
+    store: RunStore,
+    origin: Origin | None,
+    stop: Stop,
+) -> Result:
     (seed,) = options.seed
     title = title_of(options, f"seed {seed}")
     with Display(title, options.max_timesteps, options.verbose) as display:
@@ -198,7 +230,7 @@ def _run_seed(engine: Engine, options: Options, store: RunStore, stop: Stop) -> 
                 load = partial(_load, store, options, engine)
                 result = _result(store, options, engine.task, load, display.notice)
             else:
-                result = _train(engine, options, store, display, stop)
+                result = _train(engine, options, store, origin, display, stop)
             display.phase("drawing")
             pictures = result.draw()
             pictures += _film(result, new=not finished)
@@ -208,7 +240,12 @@ def _run_seed(engine: Engine, options: Options, store: RunStore, stop: Stop) -> 
 
 
 def _train(
-    engine: Engine, options: Options, store: RunStore, display: Display, stop: Stop
+    engine: Engine,
+    options: Options,
+    store: RunStore,
+    origin: Origin | None,
+    display: Display,
+    stop: Stop,
 ) -> Result:
     versions_and_devices = environment(options, engine.device_layout)
     changes = store.record_environment(versions_and_devices)
@@ -216,7 +253,9 @@ def _train(
     notices = layout_notices(engine.device_layout, options.pop_size, *asked)
     for line in (*changes, *notices):
         display.notice(line)
-    state = train_population(engine, options.seed[0], store, display, stop)
+    if origin is not None:
+        display.notice(f"the weights come from {options.init_from}")
+    state = train_population(engine, options.seed[0], store, display, stop, origin)
     display.phase("evaluating", "for the report")
     report = make_report(engine, state)
     store.write_json(REPORT, report)

@@ -26,7 +26,9 @@ EPISODES = ("fitness", "eval_episodes")
 NAS_ONLY = (
     "design_layers",
     "design_steps",
+    "exploration_steps",
     "quirks",
+    "evaluate_only",
     "reward_table",
     "database",
     "image_side",
@@ -59,7 +61,7 @@ def notices(
     Raises:
       BadInput: the strategy is a file's that cannot be used.
     """
-    rules = (_generations, _method, _budget, _task)
+    rules = (_generations, _method, _budget, _task, _origin)
     idle = [pair for rule in rules for pair in rule(options)]
     idle += _environment(options, lengths)
     reasons: dict[str, str] = {}
@@ -130,6 +132,12 @@ def _budget(options: Options) -> Iterator[Idle]:
         yield ("t_ready_end",), "the same t_ready"
 
 
+def _origin(options: Options) -> Iterator[Idle]:
+    """What belongs to weights of another run."""
+    if options.init_from is None:
+        yield ("init_members", "init_moments"), "no init_from"
+
+
 def _task(options: Options) -> Iterator[Idle]:
     """What belongs to other tasks."""
     task = f"task {options.task}"
@@ -153,6 +161,12 @@ def _task(options: Options) -> Iterator[Idle]:
 
 def _designing(options: Options) -> Iterator[Idle]:
     """What a table or the data set leaves to nobody."""
+    if options.alg_name != "dqn":
+        yield ("exploration_steps",), f"alg_name {options.alg_name}"
+    if options.alg_name != "meta_a2c" and options.reward_table is not None:
+        yield ("quirks",), f"alg_name {options.alg_name} and a reward_table"
+    if options.alg_name == "uniform":
+        yield ("evaluate_only",), "alg_name uniform, which learns nothing"
     if options.reward_table is not None:
         yield (*CHILDREN, "design_layers"), "a reward_table, which says them itself"
     if options.problem in (None, "digits"):

@@ -89,6 +89,16 @@ def check_freeze(options: Settings) -> None:
         )
 
 
+def check_origin(options: Settings) -> None:
+    """Weights of another run fit one architecture."""
+    if options.init_from is not None and options.search_mode != "hpo":
+        raise BadInput(
+            f"init_from: with search_mode {options.search_mode} members have other "
+            "architectures than the run's, give -sm hpo",
+            "init_from",
+        )
+
+
 def check_generations(options: Settings) -> None:
     """A distillation has an update for each of its rungs."""
     if options.search_mode == "hpo":
@@ -126,5 +136,6 @@ CHECKS = (
     check_population,
     check_budget,
     check_freeze,
+    check_origin,
     check_generations,
 )

@@ -28,7 +28,10 @@ MOST_BYTES = 100_000  # of a file of settings
 
 
 def load_options(
-    argv_values: dict[str, Any], config: Path | str | None = None
+    argv_values: dict[str, Any],
+    config: Path | str | None = None,
+    *,
+    with_usual: bool = True,
 ) -> Options:
     """Merges the defaults, the usual file, the file `config` and the command line.
 
@@ -37,12 +40,13 @@ def load_options(
     Args:
       argv_values: values by setting, texts or numbers.
       config: YAML file that names only settings, or None.
+      with_usual: False: `config` are the settings of a run, which say it all.
 
     Raises:
       BadInput: a file or a value is wrong; the line names the file it came from.
     """
     chosen = {} if config is None else read_settings(Path(config))
-    usual_file = _usual_file(chosen | argv_values)
+    usual_file = _usual_file(chosen | argv_values) if with_usual else None
     usual = read_settings(usual_file) if usual_file else {}
     origin = dict.fromkeys(usual, usual_file)
     origin |= dict.fromkeys(chosen, config)

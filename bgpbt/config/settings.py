@@ -85,6 +85,14 @@ class Settings(BaseModel):
     data_dir: parsers.MaybeText = _problem(
         None, "folder of the images that the problem needs; nothing is downloaded"
     )
+    init_from: parsers.MaybeText = _problem(
+        None, "folder of a run whose weights a new run begins with; none: fresh ones"
+    )
+    init_members: Literal["reported", "all"] = _problem(
+        "reported",
+        "init_from: whose weights, those of the reported member or each its own",
+    )
+    init_moments: bool = _problem(False, "init_from: the optimizer's state comes along")
     num_envs: parsers.Count = _problem(
         2048, "environments of each member, a multiple of 32"
     )
@@ -220,8 +228,19 @@ class Settings(BaseModel):
     design_steps: parsers.Count = _design(
         100, "decisions after which the design of a network is cut"
     )
+    exploration_steps: parsers.Count = _design(
+        8000, "dqn: decisions until random actions are rare; replay has half as many"
+    )
     quirks: Literal["fixed", "reference"] = _design(
         "fixed", "as nas-dmrl's paper says, or as its published code does"
+    )
+    evaluate_only: Annotated[
+        Literal["sampled", "greedy"] | None,
+        parsers.BeforeValidator(parsers.unless("none", None, parsers.unchanged)),
+    ] = _design(
+        None,
+        "agents design and learn nothing; actions are drawn, or the best ones",
+        bare="sampled",
     )
     reward_table: parsers.MaybeText = _design(
         None, "table of what chains are worth, .npz; none: networks are trained"

@@ -155,6 +155,33 @@ def read_checkpoint(path: Path, template: PyTree) -> PyTree:
     return jax.tree_util.tree_map_with_path(read, template)
 
 
+def read_parts(path: Path, name: str, templates: dict[str, PyTree]) -> dict:
+    """Parts of the state of a checkpoint, such as the weights of the saved best.
+
+    Args:
+      path: its folder.
+      name: of what they are parts of, as in `best.state`.
+      templates: of each part by name, as in `read_checkpoint`.
+
+    Raises:
+      BadInput: the checkpoint's schema is not known here.
+      Unreadable: a part does not fit its template, or the checkpoint is an old one.
+    """
+    schema = read_layout(path)["schema"]
+    if schema < 3:
+        raise Unreadable("is of an older version, continue that run first")
+    own = _by_name(templates, schema)
+    wanted = {f"{name}.{part}": x for part, x in own.items()}
+    prefixes = tuple(f"{name}.{part}" for part in templates)
+    try:
+        leaves = unpack(*read_packed(path), wanted, prefixes)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unreadable(f"does not fit this run ({why(error)})") from error
+    return jax.tree_util.tree_map_with_path(
+        lambda path, x: leaves.get(f"{name}.{_name(path, schema)}", x), templates
+    )
+
+
 def read_packed(path: Path) -> tuple[np.ndarray, Words]:
     """The bytes of all arrays of a checkpoint, and what they are; from schema 3 on."""
     with _quiet_orbax() as ocp:

@@ -56,7 +56,9 @@ def change_length(folder: RunFolder, options: Options) -> list[str]:
             checkpoints.remove(folder.checkpoint(last))
         stays = last if decides_anew and not earlier else None
         lines = [describe_length(before, options, stays)]
-    if load_options({}, folder.path / OPTIONS).max_timesteps != options.max_timesteps:
+    place = folder.path / OPTIONS
+    there = load_options({}, place, with_usual=False)
+    if there.max_timesteps != options.max_timesteps:
         saved = before.model_copy(update={"max_timesteps": options.max_timesteps})
         write(folder.path / OPTIONS, saved.to_yaml())
     return lines

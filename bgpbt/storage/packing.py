@@ -4,6 +4,7 @@ Orbax and TensorStore take time for each array, and TensorStore 0.1.86 loses 0.3
 memory for each at every save: a run of many rounds would grow by gigabytes.
 """
 
+import math
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 Words = list[list[Any]]  # name, dtype and shape of each array, in their order
+_KEY_BYTES = {"key<fry>": 8, "key<rbg>": 16, "key<urbg>": 16}  # JAX's random keys
 
 
 def pack(arrays: dict[str, Any]) -> tuple[np.ndarray, Words]:
@@ -29,7 +31,10 @@ def pack(arrays: dict[str, Any]) -> tuple[np.ndarray, Words]:
 
 
 def unpack(
-    packed: np.ndarray, words: Words, templates: dict[str, Any]
+    packed: np.ndarray,
+    words: Words,
+    templates: dict[str, Any],
+    prefixes: tuple[str, ...] = ("",),
 ) -> dict[str, Any]:
     """Parts what `pack` joined.
 
@@ -37,6 +42,7 @@ def unpack(
       packed: the bytes.
       words: what they were.
       templates: arrays of the same names, types, shapes, and placement.
+      prefixes: of the names that are wanted; others are left out.
 
     Returns:
       The arrays by name.
@@ -44,7 +50,11 @@ def unpack(
     Raises:
       ValueError: names, types or shapes are not those of the templates.
     """
-    there = {name: _describe(dtype, shape) for name, dtype, shape in words}
+    there = {
+        name: _describe(dtype, shape)
+        for name, dtype, shape in words
+        if name.startswith(prefixes)
+    }
     here = {name: _describe(x.dtype, x.shape) for name, x in templates.items()}
     for name in [*here, *there]:
         one, other = (side.get(name, "nothing") for side in (there, here))
@@ -52,14 +62,20 @@ def unpack(
             raise ValueError(f"{name}: {one} there, {other} here")
     arrays = {}
     begin = 0
-    for name, _, _ in words:
-        template = templates[name]
-        plain = _plain(template)
-        end = begin + plain.nbytes
-        array = packed[begin:end].view(plain.dtype).reshape(plain.shape).copy()
-        arrays[name] = _placed_like(template, array)
+    for name, dtype, shape in words:
+        end = begin + _num_bytes(dtype, shape)
+        if name in templates:
+            plain = _plain(templates[name])
+            array = packed[begin:end].view(plain.dtype).reshape(plain.shape).copy()
+            arrays[name] = _placed_like(templates[name], array)
         begin = end
     return arrays
+
+
+def _num_bytes(dtype: str, shape: list[int]) -> int:
+    """Bytes of an array, from what it is called."""
+    size = _KEY_BYTES.get(dtype) or jnp.dtype(dtype).itemsize
+    return math.prod(shape) * size
 
 
 def _describe(dtype: Any, shape: Any) -> str:

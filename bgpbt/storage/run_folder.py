@@ -152,7 +152,7 @@ class RunFolder:
                 "give another -n",
                 "existing_policy",
             )
-        return load_options({}, path)
+        return load_options({}, path, with_usual=False)
 
     def whole_options(self) -> Path | None:
         """Where the settings stand undamaged; None: nowhere.
@@ -211,7 +211,11 @@ class RunFolder:
 def _settings(path: Path) -> dict[str, Any]:
     """The settings in a file, all of them; none where it is damaged or empty."""
     try:
-        return load_options({}, path).model_dump() if read_settings(path) else {}
+        return (
+            load_options({}, path, with_usual=False).model_dump()
+            if read_settings(path)
+            else {}
+        )
     except BadInput:
         return {}
 

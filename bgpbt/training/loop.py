@@ -31,6 +31,7 @@ from bgpbt.training.evaluation import Evaluation, evaluate, train
 from bgpbt.training.groups import first_configs, pick
 from bgpbt.training.inheritance import inherit
 from bgpbt.training.observer import Observer
+from bgpbt.training.origin import Origin
 from bgpbt.training.progress import (
     all_failed,
     best_so_far,
@@ -50,11 +51,24 @@ from bgpbt.types import Task
 
 
 def train_population(
-    engine: Engine, seed: int, store: RunStore, observer: Observer, stop: Stop
+    engine: Engine,
+    seed: int,
+    store: RunStore,
+    observer: Observer,
+    stop: Stop,
+    origin: Origin | None = None,
 ) -> RunState:
     """Trains one population to the end, or on to the end from its last round.
 
     A round in which every member failed is played once more, with other random numbers.
+
+    Args:
+      engine: programs and rules.
+      seed: of the run.
+      store: its folder.
+      observer: told what happens.
+      stop: by which it can be ended after a round.
+      origin: what a new population has learnt before; None: nothing.
 
     Raises:
       PopulationLost: every member failed again; the checkpoint before the round stays.
@@ -70,7 +84,7 @@ def train_population(
         paddings = first_configs(engine, seed).paddings
         compile_for(engine, paddings, ROUND_PROGRAMS, observer)
         observer.phase("evaluating", "the untrained population")
-        state, rows = begin(engine, seed, observer)
+        state, rows = begin(engine, seed, observer, origin)
         store.save(state, rows, layout_of(state))
     observer.start(int(state.progress.timesteps.max()))
     unsaved: list[pd.DataFrame] = []

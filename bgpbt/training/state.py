@@ -20,17 +20,27 @@ from bgpbt.training.groups import (
     with_padding,
 )
 from bgpbt.training.observer import Observer
+from bgpbt.training.origin import Origin, begin_with
 from bgpbt.training.progress import fresh_strategy, no_best, untrained_progress
 from bgpbt.training.round_records import round_records
 from bgpbt.training.run_state import RunState
 
 
 def begin(
-    engine: Engine, seed: int, observer: Observer
+    engine: Engine, seed: int, observer: Observer, origin: Origin | None = None
 ) -> tuple[RunState, pd.DataFrame]:
-    """Round 0: the untrained population, or all initial candidates, evaluated."""
+    """Round 0: the untrained population, or all initial candidates, evaluated.
+
+    Args:
+      engine: programs and rules.
+      seed: of the run.
+      observer: told what they are worth.
+      origin: what they have learnt before; None: nothing.
+    """
     candidates = first_configs(engine, seed)
     groups = initialise(engine, seed, 0, candidates.paddings, candidates.config)
+    if origin is not None:
+        groups = begin_with(engine, groups, origin)
     evaluation = evaluate_untrained(engine, seed, candidates, groups)
     state = untrained_state(engine, seed, candidates, groups, evaluation)
     fitness = np.where(candidates.active, evaluation.fitness, np.nan)

@@ -53,8 +53,22 @@ from bgpbt.config.options import Options
         ({"eval_episodes": 2, "task": "toy"}, {"eval_episodes": 2, "task": "nas"}),
         ({"filters": 2}, {"filters": 2, "task": "nas"}),
         (
+            {"exploration_steps": 9, "task": "nas", "alg_name": "uniform"},
+            {"exploration_steps": 9, "task": "nas", "alg_name": "dqn"},
+        ),
+        (
+            {"evaluate_only": "greedy", "task": "nas", "alg_name": "uniform"},
+            {"evaluate_only": "greedy", "task": "nas", "alg_name": "dqn"},
+        ),
+        ({"init_moments": True}, {"init_moments": True, "init_from": "x"}),
+        (
             {"filters": 2, "task": "nas", "reward_table": "x"},
-            {"quirks": "reference", "task": "nas", "reward_table": "x"},
+            {
+                "quirks": "reference",
+                "task": "nas",
+                "reward_table": "x",
+                "alg_name": "meta_a2c",
+            },
         ),
         (
             {"data_dir": "x", "task": "nas"},

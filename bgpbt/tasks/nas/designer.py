@@ -6,6 +6,9 @@ Shapes: `T` decisions of an update, `I` numbers that are seen, `A` actions.
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
+
 from bgpbt.space import SearchSpace
 from bgpbt.types import Array, Hyperparams, Key, PyTree
 
@@ -71,3 +74,21 @@ class Designer(NamedTuple):
     update: Callable[[Hyperparams, Learner, Key], tuple[Learner, tuple[Array, Step]]]
     # Decides once and learns nothing.
     decide: Callable[[Hyperparams, PyTree, Acting, Key], tuple[Acting, Step]]
+
+
+def only_decide(
+    decide: Callable[[Hyperparams, PyTree, Acting, Key], tuple[Acting, Step]],
+) -> Callable[[Hyperparams, Learner, Key], tuple[Learner, tuple[Array, Step]]]:
+    """The `update` of an agent that makes T decisions and learns nothing from them."""
+
+    def update(
+        hyperparams: Hyperparams, learner: Learner, key: Key
+    ) -> tuple[Learner, tuple[Array, Step]]:
+        def one(acting: Acting, key: Key) -> tuple[Acting, Step]:
+            return decide(hyperparams, learner.params, acting, key)
+
+        keys = jax.random.split(key, DECISIONS)
+        acting, steps = jax.lax.scan(one, learner.acting, keys)
+        return learner._replace(acting=acting), (jnp.zeros(()), steps)
+
+    return update

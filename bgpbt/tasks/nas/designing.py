@@ -12,7 +12,7 @@ from bgpbt.networks.dueling import DuelingNetwork
 from bgpbt.networks.recurrent import RecurrentActorCritic
 from bgpbt.tasks.nas import children, table
 from bgpbt.tasks.nas.design import CHAIN, Rules
-from bgpbt.tasks.nas.designer import Designer, World
+from bgpbt.tasks.nas.designer import Designer, Step, World, only_decide
 from bgpbt.tasks.nas.dqn import Agent as QAgent
 from bgpbt.tasks.nas.dqn import dqn
 from bgpbt.tasks.nas.experiments import Experiments
@@ -83,7 +83,7 @@ def designing(options: Options) -> Task:
     return nas(
         f"networks for {name}, designed by {options.alg_name}",
         problem,
-        DESIGNERS[options.alg_name](options, rules),
+        _agent(options, rules),
         RewardData(judging, nothing_known(MOST_KNOWN, rules.depth)),
         cache,
         from_training=options.fitness == "training",
@@ -142,23 +142,22 @@ Make = Callable[[World], Designer]
 
 def _meta_a2c(options: Options, rules: Rules) -> Make:
     network = RecurrentActorCritic(rules.actions.number)
+    greedy = options.evaluate_only == "greedy"
     if options.quirks == "fixed":
-        return lambda world: meta_a2c(MetaAgent(network, world))
+        return lambda world: meta_a2c(MetaAgent(network, world, greedy))
+
+    def learnt_from(window: Step, targets: Array) -> Array:
+        return as_the_reference_learns(window.seen, window.happened.over, targets)
+
     return lambda world: meta_a2c(
-        MetaAgent(
-            network,
-            world,
-            forgets=True,
-            learnt_from=lambda window, targets: as_the_reference_learns(
-                window.seen, window.happened.over, targets
-            ),
-        )
+        MetaAgent(network, world, greedy, forgets=True, learnt_from=learnt_from)
     )
 
 
 def _dqn(options: Options, rules: Rules) -> Make:
     network = DuelingNetwork(rules.actions.number)
-    return lambda world: dqn(QAgent(network, world, options.max_timesteps))
+    greedy = options.evaluate_only != "sampled"
+    return lambda world: dqn(QAgent(network, world, options.exploration_steps, greedy))
 
 
 def _uniform(options: Options, rules: Rules) -> Make:
@@ -171,3 +170,16 @@ DESIGNERS: dict[str, Callable[[Options, Rules], Make]] = {
     "dqn": _dqn,
     "uniform": _uniform,
 }
+
+
+def _agent(options: Options, rules: Rules) -> Make:
+    """The agent that the options name, who may learn or not."""
+    make = DESIGNERS[options.alg_name](options, rules)
+    if options.evaluate_only is None:
+        return make
+
+    def frozen(world: World) -> Designer:
+        designer = make(world)
+        return designer._replace(update=only_decide(designer.decide))
+
+    return frozen

@@ -55,6 +55,7 @@ class Agent(NamedTuple):
     network: DuelingNetwork
     world: World  # what is seen are zeros and ones
     horizon: int  # decisions after which epsilon has fallen to the end
+    greedy: bool = True  # without learning; else epsilon is that of the end
 
     @property
     def capacity(self) -> int:
@@ -63,15 +64,20 @@ class Agent(NamedTuple):
 
 
 def dqn(agent: Agent) -> Designer:
-    """The agent as a `Designer`; without learning it takes the best action."""
+    """The agent as a `Designer`."""
+
+    def decide(
+        hyperparams: Hyperparams, params: PyTree, acting: Acting, key: Key
+    ) -> tuple[Acting, Step]:
+        epsilon = jnp.zeros(()) if agent.greedy else hyperparams["exploration"]
+        return take_step(agent, params, acting, key, epsilon)
+
     return Designer(
         space=SPACE,
         init=partial(init, agent),
         begin=lambda key: Acting(agent.world.begin(key)),
         update=partial(update, agent),
-        decide=lambda hyperparams, params, acting, key: take_step(
-            agent, params, acting, key, jnp.zeros(())
-        ),
+        decide=decide,
     )
 
 

@@ -50,6 +50,7 @@ class Agent(NamedTuple):
 
     network: RecurrentActorCritic
     world: World
+    greedy: bool = False  # the likeliest action in the place of a drawn one
     # What the published code does in place of what the paper says: the memory is
     # cleared after every episode, ...
     forgets: bool = False
@@ -93,11 +94,12 @@ def optimizer() -> optax.GradientTransformation:
 def take_step(
     agent: Agent, params: PyTree, acting: Acting, key: Key
 ) -> tuple[Acting, Step]:
-    """Decides once; the action is always sampled."""
+    """Decides once."""
     chosen, moved, begun = jax.random.split(key, 3)
     seen = agent.world.seen(acting.place)
     memory, logits, value = agent.network.step(params, acting.memory, seen)
-    action = jax.random.categorical(chosen, logits).astype(jnp.int32)
+    drawn = jax.random.categorical(chosen, logits)
+    action = (logits.argmax() if agent.greedy else drawn).astype(jnp.int32)
     place, happened = agent.world.decide(moved, acting.place, action)
     following = Acting(place, _kept(agent, happened, memory))
     following = jax.tree.map(

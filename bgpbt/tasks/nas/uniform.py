@@ -9,14 +9,14 @@ import jax.numpy as jnp
 
 from bgpbt.space import Float, SearchSpace
 from bgpbt.tasks.nas.designer import (
-    DECISIONS,
     Acting,
     Designer,
     Learner,
     Step,
     World,
+    only_decide,
 )
-from bgpbt.types import Array, Hyperparams, Key, PyTree
+from bgpbt.types import Hyperparams, Key, PyTree
 
 SPACE: SearchSpace = {"terminal_weight": Float(0.01, 10.0, 1.0, log=True, least=0)}
 
@@ -50,14 +50,4 @@ def uniform(world: World, terminal: int) -> Designer:
         step = Step(seen, action, jnp.zeros(()), entropy, happened)
         return Acting(place), step
 
-    def update(
-        hyperparams: Hyperparams, learner: Learner, key: Key
-    ) -> tuple[Learner, tuple[Array, Step]]:
-        def one(acting: Acting, key: Key) -> tuple[Acting, Step]:
-            return decide(hyperparams, learner.params, acting, key)
-
-        keys = jax.random.split(key, DECISIONS)
-        acting, steps = jax.lax.scan(one, learner.acting, keys)
-        return learner._replace(acting=acting), (jnp.zeros(()), steps)
-
-    return Designer(SPACE, init, begin, update, decide)
+    return Designer(SPACE, init, begin, only_decide(decide), decide)

@@ -104,6 +104,31 @@ def test_a_killed_run_goes_on_in_the_middle_of_an_episode(
     assert resumed.report == result.report
 
 
+def test_an_agent_that_was_trained_goes_on_elsewhere_and_learns_nothing(
+    whole, rewards, tmp_path
+):
+    """The frozen evaluation of the paper."""
+    before = whole[0]
+    settings = {
+        "init_from": str(before.path),
+        "evaluate_only": "sampled",
+        "strategy": "random",
+        "pop_size": 1,
+        "max_timesteps": 120,
+    }
+    result = bgpbt.run(options(rewards, tmp_path, **settings))
+    weights = before.load().best.state.params
+    (group,) = result.load().population
+    assert jax.tree.all(
+        jax.tree.map(lambda x, y: np.array_equal(x[0], y), group.params, weights)
+    )
+    assert result.records["entropy"].iloc[-1] > 1.9
+    settings |= {"evaluate_only": "greedy", "report_episodes": 4}
+    greedy = bgpbt.run(options(rewards, tmp_path / "greedy", **settings))
+    # Shares of what is done again and again.
+    assert greedy.records.iloc[-1].filter(like="share_").max() > 0.24
+
+
 @pytest.mark.long
 def test_an_agent_learns_what_the_table_pays_for(rewards, tmp_path):
     """On fresh episodes, against the same agent before."""
