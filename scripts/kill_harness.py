@@ -35,6 +35,10 @@ ROWS = {
         "-ps 4 -qf 0.25 -tr 480 -mt 19_200 --episode_length 50 --report_episodes 4 "
         "--no_render --devices 1"
     ),
+    "designers": (
+        "-t nas --image_side 8 --filters 2 --dense_units 8 --epochs 1 --max_images 300 "
+        "-tr 100 -mt 4_000 --report_episodes 8 --devices 1"
+    ),
 }
 KILLS = 12
 

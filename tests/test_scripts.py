@@ -15,15 +15,18 @@ import pandas as pd
 import pytest
 from toys import share
 
+from bgpbt.config.options import Options
+from bgpbt.networks import structure
 from bgpbt.registry import STRATEGIES
 from bgpbt.result import Result
-from bgpbt.tasks.nas import table
+from bgpbt.tasks.nas import database, table
 from bgpbt.tasks.ppo import minibatches
 from scripts import (
     backends,
     bandit_regret,
     benchmark,
     learning_robots,
+    retrain_designs,
     reward_table,
     witness,
 )
@@ -256,6 +259,30 @@ def test_a_table_of_rewards_is_trained_once(call, tmp_path):
     assert np.array_equal(first.worths, table.read(path, "digits").worths, True)
     (folder / "profile.json").write_text("{}")
     assert reward_table.main(flags) == 2
+
+
+@pytest.mark.scripts
+def test_the_best_designs_are_trained_in_full(call, tmp_path):
+    settings = {"task": "nas", "image_side": 8, "max_images": 300, "design_layers": 2}
+    (tmp_path / "options.yaml").write_text(Options(**settings).to_yaml())
+    digest = structure.digest
+    names = ",".join(database.COLUMNS)
+    lines = []
+    for layer, worth in (("1-1-3-0-0", 0.5), ("1-2-2-0-0", 0.25), ("1-7-0-0-0", 0.1)):
+        rows = np.array([[0] * 5, [int(x) for x in layer.split("-")]])
+        cells = [f"digits-{digest(rows)}", structure.text(rows), worth, worth, 0, 0]
+        lines.append(",".join(map(str, [*cells, "2026-01-02 03:04:05", 1, True])))
+    (tmp_path / "experiments.csv").write_text("\n".join([names, *lines, ""]))
+    flags = ["--epochs", "2", "--divide", "512", "--seeds", "0"]
+    out = tmp_path / "figures.json"
+    call("retrain_designs", str(tmp_path), *flags, "--json", str(out))
+    figures = json.loads(out.read_text())["figures"]
+    names = [figure["name"] for figure in figures]
+    assert names == ["design 1", "design 2", "shortened VGG19"]
+    assert all(0 <= figure["value"] <= 100 for figure in figures)
+    assert "on 50 images" in figures[0]["note"]
+    (tmp_path / "experiments.csv").unlink()
+    assert retrain_designs.main([str(tmp_path)]) == 2
 
 
 @pytest.mark.scripts

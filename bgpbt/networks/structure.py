@@ -38,6 +38,22 @@ CELLS = (
 )
 
 
+_NAMES = {
+    Kind.convolution: "conv",
+    Kind.max_pooling: "max",
+    Kind.average_pooling: "avg",
+    Kind.identity: "identity",
+    Kind.add: "add",
+    Kind.concatenate: "concat",
+    Kind.terminal: "terminal",
+}
+
+
+def layer_name(kind: int, kernel: int) -> str:
+    """What a layer is called, such as `conv3`."""
+    return _NAMES[Kind(kind)] + (str(kernel) if kernel else "")
+
+
 def side_after(kind: Array, kernel: Array, side: Array) -> Array:
     """The side of what a layer gives, 0 where its window is larger than its input.
 

@@ -63,7 +63,8 @@ def accuracy(sizes: Sizes, training: Training, data: ChildData, rows: Array) -> 
     """
     first, order, dropout = jax.random.split(data.key, 3)
     weights = chain.init(first, sizes, rows)
-    batches = _batches(order, training, len(data.training.labels))
+    number = len(data.training.labels)
+    batches = minibatches(order, training.epochs, training.batch_size, number)
     optimizer = optax.adam(_schedule(training, len(batches)), eps=1e-7)
     state = weights, optimizer.init(weights)
 
@@ -82,14 +83,20 @@ def accuracy(sizes: Sizes, training: Training, data: ChildData, rows: Array) -> 
     return share_right(sizes, rows, weights, data.validation)
 
 
-def _batches(key: Key, training: Training, number: int) -> Array:
+def minibatches(key: Key, epochs: int, size: int, number: int) -> Array:
     """Which images are in which minibatch, -1 where the last one has fewer.
 
-    Shape `[epochs x minibatches, batch_size]`.
+    Args:
+      key: of the order.
+      epochs: each has an order of its own.
+      size: images of a minibatch.
+      number: of images.
+
+    Returns:
+      Shape `[epochs x minibatches, size]`, int32.
     """
-    size = training.batch_size
     per_epoch = -(-number // size)
-    keys = jax.random.split(key, training.epochs)
+    keys = jax.random.split(key, epochs)
     orders = jax.vmap(lambda k: jax.random.permutation(k, number))(keys)
     missing = per_epoch * size - number
     orders = jnp.pad(orders, ((0, 0), (0, missing)), constant_values=-1)

@@ -10,6 +10,7 @@ from bgpbt.config.errors import BadInput, nearest
 from bgpbt.config.options import Options
 from bgpbt.networks.dueling import DuelingNetwork
 from bgpbt.networks.recurrent import RecurrentActorCritic
+from bgpbt.networks.structure import layer_name
 from bgpbt.tasks.nas import children, table
 from bgpbt.tasks.nas.design import CHAIN, Rules
 from bgpbt.tasks.nas.designer import Designer, Step, World, only_decide
@@ -27,7 +28,6 @@ from bgpbt.types import Array, PyTree, Task
 
 MOST_KNOWN = 2**17  # designs that programs read
 MOST_FOUND = 2**12  # designs that a member finds in a round; more are judged again
-ACTION_NAMES = ("conv1", "conv3", "conv5", "max2", "max3", "avg2", "avg3", "terminal")
 FLOAT_BYTES = 4
 
 
@@ -60,19 +60,17 @@ def designing(options: Options) -> Task:
             "fitness: concurrent is for agents by ppo, give evaluation or training",
             "fitness",
         )
-    name = options.problem or "digits"
-    profile = profile_of(options)
+    name, profile = problem_of(options)
     if options.reward_table is None:
         data = profile.load(name, options.data_dir)
         judging, judge = trained_judge(profile, data)
     else:
-        worths = table.read(Path(options.reward_table).expanduser(), name)
-        profile = profile._replace(side=worths.side, depth=worths.depth)
-        judging, judge = jnp.asarray(worths.worths), table.of_rows
+        worths = _table(options, name).worths
+        judging, judge = jnp.asarray(worths), table.of_rows
     rules = profile.rules(CHAIN, options.design_steps)
     problem = Problem(
         rules=rules,
-        action_names=ACTION_NAMES,
+        action_names=tuple(layer_name(*layer) for layer in CHAIN.layers),
         judge=judge,
         move_factor=1.0,
         sees_past=options.alg_name == "meta_a2c",
@@ -92,9 +90,14 @@ def designing(options: Options) -> Task:
     )
 
 
-def profile_of(options: Options) -> Profile:
-    """How networks are built and trained."""
-    return Profile(
+def problem_of(options: Options) -> tuple[str, Profile]:
+    """The data set, and how networks for it are built and trained.
+
+    Raises:
+      BadInput: the table of rewards cannot be used.
+    """
+    name = options.problem or "digits"
+    profile = Profile(
         side=options.image_side,
         depth=options.design_layers,
         filters=options.filters,
@@ -106,6 +109,15 @@ def profile_of(options: Options) -> Profile:
         decay=1.0 if options.quirks == "reference" else 0.2,
         third_split=options.quirks != "reference",
     )
+    if options.reward_table is None:
+        return name, profile
+    settings = _table(options, name).settings
+    known = {name: settings[name] for name in Profile._fields if name in settings}
+    return name, profile._replace(**known)
+
+
+def _table(options: Options, name: str) -> table.Table:
+    return table.read(Path(options.reward_table or "").expanduser(), name)
 
 
 def trained_judge(profile: Profile, data) -> tuple[PyTree, Judge]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from bgpbt.config.errors import BadInput
 from bgpbt.files import write_json
-from bgpbt.networks.structure import Kind, digest
+from bgpbt.networks.structure import Kind, digest, layer_name
 from bgpbt.tasks.nas import database
 from bgpbt.tasks.nas.database import Experiment
 from bgpbt.tasks.nas.rewards import (
@@ -139,10 +139,21 @@ class Experiments:
     def summary(self) -> str:
         """What it was good for, in a line."""
         new = len(self._known) - self._before
-        return (
+        judged = (
             f"{self._path}: {self._asked:,} designs were judged, {new:,} of them for "
             "the first time"
         )
+        if not self._known:
+            return judged
+        best = max(self._known.values(), key=lambda x: x.accuracy)
+        layers = [layer_name(kind, kernel) for kind, kernel in _layers(best.rows)]
+        name = " ".join(layers) or "the classifier alone"
+        return f"{judged}; best: {name}, {best.accuracy:.3g}"
+
+
+def _layers(rows: np.ndarray) -> list[tuple[int, int]]:
+    """Type and kernel of each layer but the terminal one."""
+    return [(kind, kernel) for _, kind, kernel, *_ in in_order(rows).tolist() if kind]
 
 
 def _read_json(path: Path) -> Any:

@@ -26,8 +26,7 @@ class Table(NamedTuple):
     """What all chains on a data set are worth."""
 
     worths: np.ndarray  # [chains(depth)] float32, NaN: cannot be built
-    side: int  # of the images, pixels
-    depth: int  # layers, at most
+    settings: dict[str, Any]  # of the networks; `side` and `depth` are among them
 
 
 def chains(depth: int) -> int:
@@ -102,7 +101,8 @@ def read(path: Path, name: str) -> Table:
         with np.load(path, allow_pickle=False) as arrays:
             found = {key: arrays[key] for key in arrays.files}
         settings = json.loads(str(found.pop(_SETTINGS)))
-        side, depth = int(settings["side"]), int(settings["depth"])
+        depth = int(settings["depth"])
+        int(settings["side"])
     except Exception as error:  # what NumPy and zipfile make of other files
         said = getattr(error, "strerror", None) or "is no table of rewards"
         raise BadInput(f"reward_table: {path}: {said}", "reward_table") from None
@@ -118,4 +118,4 @@ def read(path: Path, name: str) -> Table:
             f"reward_table: {path}: {name} is not {chains(depth)} numbers from 0 to 1",
             "reward_table",
         )
-    return Table(worths, side, depth)
+    return Table(worths, settings)

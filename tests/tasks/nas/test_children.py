@@ -46,7 +46,7 @@ def test_networks_learn_and_better_designs_are_worth_more(worth):
 
 
 def test_the_last_minibatch_of_an_epoch_has_fewer_images():
-    batches = children._batches(jax.random.PRNGKey(0), TRAINING, 700)
+    batches = children.minibatches(jax.random.PRNGKey(0), 6, 64, 700)
     assert batches.shape == (6 * 11, 64)
     for epoch in np.asarray(batches).reshape(6, -1):
         assert sorted(epoch[epoch >= 0]) == list(range(700))

@@ -53,7 +53,8 @@ def test_what_was_found_is_known_in_the_next_round_and_in_the_next_process(tmp_p
     cache = experiments()
     assert cache.open(tmp_path) == [] and looked_up(cache, 1) is None
     cache.add(found({(1,): 0.5, (1, 3): 0.25}, {(): 0.125}))
-    assert "10 designs were judged, 3 of them for the first time" in cache.summary()
+    said = "10 designs were judged, 3 of them for the first time; best: conv3, 0.5"
+    assert said in cache.summary()
     for known in (cache, experiments()):
         known.open(tmp_path)
         assert looked_up(known, 1) == 0.5 and looked_up(known, 1, 3) == 0.25

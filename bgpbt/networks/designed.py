@@ -1,0 +1,142 @@
+"""The network of a design in layers of Flax, and the small VGG beside it.
+
+A design's sizes are static here, so every design is another program. It is what
+`chain.py` computes for all chains in one, and it has branches, too.
+"""
+
+from typing import Literal
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+
+from bgpbt.networks.structure import Kind
+from bgpbt.types import Array
+
+Rows = tuple[tuple[int, int, int, int, int], ...]  # of a design, in order
+NORM_EPSILON = 1e-3  # as Keras
+
+
+def rows_of(rows: np.ndarray) -> Rows:
+    """The layers of a design `[d, 5]`, without empty rows and the terminal one."""
+    return tuple(
+        (int(index), int(kind), int(kernel), int(first), int(second))
+        for index, kind, kernel, first, second in rows.tolist()
+        if index and kind != Kind.terminal
+    )
+
+
+class Affine(nn.Module):
+    """A scale and an offset of each channel, and nothing of the minibatch."""
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Same shape as `x`, whose last axis are the channels."""
+        shape = x.shape[-1:]
+        scale = self.param("scale", nn.initializers.ones, shape)
+        offset = self.param("offset", nn.initializers.zeros, shape)
+        return x * scale + offset
+
+
+class DesignedNetwork(nn.Module):
+    """A classifier whose layers a designer chose (nas-dmrl 2019, section 4.2).
+
+    A convolution is ReLU, convolution without padding, normalisation. Layers that are
+    joined are padded with zeros to the larger one, centred. What no layer reads goes
+    into the classifier, concatenated.
+    """
+
+    rows: Rows
+    filters: tuple[int, ...]  # of each convolution in its order; the last one repeats
+    dense: int  # units of the layer before the classifier
+    classes: int
+    dropout: float = 0.4
+    # "affine": a scale and an offset of each channel; "batch": by the minibatch.
+    norm: Literal["affine", "batch"] = "affine"
+
+    @nn.compact
+    def __call__(self, images: Array, *, training: bool) -> Array:
+        """Logits `[N, K]` of images `[N, S, S, channels]`, float."""
+        outputs = {0: images}
+        convolutions = 0
+        for index, kind, kernel, first, second in self.rows:
+            x = outputs[first]
+            if kind == Kind.convolution:
+                chosen = min(convolutions, len(self.filters) - 1)
+                x = self._convolution(x, self.filters[chosen], kernel, training)
+                convolutions += 1
+            elif kind == Kind.max_pooling:
+                x = nn.max_pool(x, (kernel, kernel), strides=(kernel, kernel))
+            elif kind == Kind.average_pooling:
+                x = nn.avg_pool(x, (kernel, kernel), strides=(kernel, kernel))
+            elif kind in (Kind.add, Kind.concatenate):
+                x = join(kind, x, outputs[second])
+            outputs[index] = x
+        x = self._loose_ends(outputs)
+        hidden = nn.relu(self._dense(self.dense)(x.reshape(len(x), -1)))
+        hidden = nn.Dropout(self.dropout, deterministic=not training)(hidden)
+        return self._dense(self.classes)(hidden)
+
+    def _convolution(self, x: Array, filters: int, kernel: int, training: bool):
+        x = nn.Conv(
+            filters,
+            (kernel, kernel),
+            padding="VALID",
+            kernel_init=nn.initializers.glorot_uniform(),
+        )(nn.relu(x))
+        if self.norm == "batch":
+            return nn.BatchNorm(not training, epsilon=NORM_EPSILON)(x)
+        return Affine()(x)
+
+    def _dense(self, units: int) -> nn.Dense:
+        return nn.Dense(units, kernel_init=nn.initializers.glorot_uniform())
+
+    def _loose_ends(self, outputs: dict[int, Array]) -> Array:
+        """All that no layer reads, joined in their order; the image where none is."""
+        read = {row[3] for row in self.rows}
+        read |= {row[4] for row in self.rows if row[1] in (Kind.add, Kind.concatenate)}
+        loose = [x for index, x in outputs.items() if index and index not in read]
+        if not loose:
+            return outputs[0]
+        joined = loose[0]
+        for x in loose[1:]:
+            joined = join(Kind.concatenate, joined, x)
+        return joined
+
+
+def join(kind: int, one: Array, other: Array) -> Array:
+    """Adds or concatenates two layers `[N, H, W, C]` of any sizes."""
+    shape = np.maximum(one.shape, other.shape)
+    one, other = (_centred(x, shape) for x in (one, other))
+    if kind == Kind.add:
+        return one + other
+    return jnp.concatenate([one, other], axis=-1)
+
+
+def _centred(x: Array, shape: np.ndarray) -> Array:
+    """Zeros around, half before and the rest behind, in rows, columns and channels."""
+    missing = shape - x.shape
+    return jnp.pad(x, [(int(n) // 2, int(n) - int(n) // 2) for n in missing])
+
+
+class SmallVGG(nn.Module):
+    """VGG19 without its third and later blocks, as nas-dmrl compares with it."""
+
+    classes: int
+    blocks: tuple[int, ...] = (64, 128)  # filters of two convolutions each
+    dense: int = 4096
+
+    @nn.compact
+    def __call__(self, images: Array, *, training: bool) -> Array:
+        """Logits `[N, K]` of images `[N, S, S, channels]`, float."""
+        del training
+        glorot = nn.initializers.glorot_uniform()
+        x = images
+        for filters in self.blocks:
+            for _ in range(2):
+                x = nn.relu(nn.Conv(filters, (3, 3), kernel_init=glorot)(x))
+            x = nn.max_pool(x, (2, 2), strides=(2, 2))
+        x = x.reshape(len(x), -1)
+        for _ in range(2):
+            x = nn.relu(nn.Dense(self.dense, kernel_init=glorot)(x))
+        return nn.Dense(self.classes, kernel_init=glorot)(x)

@@ -1,0 +1,186 @@
+"""Trains the best designs of a run in full, beside a shortened VGG19.
+
+`python scripts/retrain_designs.py RUN_FOLDER` reads the best designs from the run's
+database of experiments, and the data set and size of its images from its settings. Each
+network trains for many epochs with the training images, and is judged on images that no
+reward has seen, after every epoch. What is reported is the last one.
+"""
+
+import argparse
+import statistics
+import sys
+from functools import partial
+from pathlib import Path
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bgpbt.cli.command import prepare_jax
+from bgpbt.config.errors import BadInput
+from bgpbt.networks.designed import DesignedNetwork, SmallVGG, rows_of
+from bgpbt.storage.run_folder import EXPERIMENTS, RunFolder
+from bgpbt.tasks.nas import database
+from bgpbt.tasks.nas.children import Labelled, minibatches
+from bgpbt.tasks.nas.data import split
+from bgpbt.tasks.nas.designing import problem_of
+from scripts.benchmarks import flags
+from scripts.benchmarks.figures import Figure, Result
+from scripts.benchmarks.report import finish, machine, say
+
+BATCH_SIZE = 128
+LEARNING_RATE = 1e-3  # times 0.9 for every `DECAY_STEPS` gradient steps
+DECAY_STEPS = 100
+
+
+def parser() -> flags.Parser:
+    """The flags."""
+    result = flags.Parser(__doc__)
+    result.add_argument("folder", type=Path, metavar="RUN_FOLDER", help="of a seed")
+    result.add_argument(
+        "--designs", type=flags.count, default=2, help="how many, default 2"
+    )
+    result.add_argument(
+        "--data_dir", metavar="FOLDER", help="of the images; default: the run's"
+    )
+    result.add_seeds("0,1,2", "of weights and minibatches, default 0,1,2")
+    result.add_argument("--epochs", type=flags.count, default=100, help="default 100")
+    result.add_argument(
+        "--divide",
+        type=flags.count,
+        default=1,
+        help="filters and units are so many times fewer than in the paper",
+    )
+    result.add_json()
+    return result
+
+
+def best_designs(path: Path, data_set: str, depth: int, count: int) -> list[np.ndarray]:
+    """The designs with the highest rewards, best first, `[d, 5]` each.
+
+    Designs that differ in their terminal layer alone count once.
+    """
+    found = database.read(path, data_set, depth)
+    if not found:
+        raise BadInput(f"{path} holds no designs, give the folder of a -t nas run")
+    ranked = sorted(found.values(), key=lambda x: -x.accuracy)
+    distinct = {rows_of(x.rows): x.rows for x in reversed(ranked) if x.is_valid}
+    return list(reversed(distinct.values()))[:count]
+
+
+def accuracies(
+    network: nn.Module, training: Labelled, test: Labelled, epochs: int, seed: int
+) -> list[float]:
+    """Trains a network; its share of right answers on `test` after every epoch."""
+    first, order, dropout = jax.random.split(jax.random.PRNGKey(seed), 3)
+    images = _pixels(training.images[:1])
+    variables = network.init(first, images, training=False)
+    params, other = (
+        variables["params"],
+        {k: v for k, v in variables.items() if k != "params"},
+    )
+    schedule = optax.exponential_decay(LEARNING_RATE, DECAY_STEPS, 0.9)
+    optimizer = optax.adam(schedule, eps=1e-7)
+    number = len(training.labels)
+    size = min(BATCH_SIZE, number)
+    batches = minibatches(order, epochs, size, number).reshape(epochs, -1, size)
+
+    def loss(params, other, key, chosen):
+        logits, changed = network.apply(
+            {"params": params, **other},
+            _pixels(training.images[chosen]),
+            training=True,
+            rngs={"dropout": key},
+            mutable=list(other),
+        )
+        each = optax.softmax_cross_entropy_with_integer_labels(
+            logits, training.labels[chosen]
+        )
+        return jnp.mean(each, where=chosen >= 0), changed
+
+    def step(state, batch):
+        params, other, moments = state
+        number, chosen = batch
+        key = jax.random.fold_in(dropout, number)
+        grad = jax.grad(loss, has_aux=True)
+        gradient, other = grad(params, other, key, chosen)
+        updates, moments = optimizer.update(gradient, moments)
+        return (optax.apply_updates(params, updates), other, moments), None
+
+    @jax.jit
+    def epoch(state, batches):
+        state, _ = jax.lax.scan(step, state, batches)
+        right = jax.lax.map(partial(_is_right, network, state), test, batch_size=size)
+        return state, right.mean()
+
+    state = params, other, optimizer.init(params)
+    found = []
+    for i, chosen in enumerate(batches):
+        numbers = jnp.arange(len(chosen)) + i * len(chosen)
+        state, right = epoch(state, (numbers, chosen))
+        found.append(float(right))
+    return found
+
+
+def _is_right(network: nn.Module, state: tuple, labelled: Labelled) -> jax.Array:
+    params, other, _ = state
+    pixels = _pixels(labelled.images)[None]
+    logits = network.apply({"params": params, **other}, pixels, training=False)
+    return logits.argmax() == labelled.labels
+
+
+def _pixels(images: jax.Array) -> jax.Array:
+    return images.astype(jnp.float32) / 255
+
+
+def networks(args: argparse.Namespace, designs: list[np.ndarray], classes: int) -> dict:
+    """The networks by name: the designs, and the VGG."""
+    units = max(1, 4096 // args.divide)
+    filters = tuple(max(1, 2**i // args.divide) for i in range(5, 15))
+    named = {
+        f"design {i + 1}": DesignedNetwork(rows_of(rows), filters, units, classes)
+        for i, rows in enumerate(designs)
+    }
+    blocks = tuple(max(1, x // args.divide) for x in (64, 128))
+    return named | {"shortened VGG19": SmallVGG(classes, blocks, units)}
+
+
+@flags.answered
+def main(argv: list[str]) -> int:
+    """Trains, judges, prints."""
+    args = parser().parse_args(argv)
+    options = RunFolder(args.folder).options()
+    if options.task != "nas":
+        raise BadInput(f"{args.folder} is a run of -t {options.task}, give one of nas")
+    prepare_jax(options)
+    name, profile = problem_of(options)
+    database_path = Path(options.database or args.folder / EXPERIMENTS)
+    designs = best_designs(database_path, name, profile.depth, args.designs)
+    data = profile.load(name, args.data_dir or options.data_dir)
+    parts = split(len(data.labels), third=True)
+    training, test = (
+        Labelled(jnp.asarray(data.images[part]), jnp.asarray(data.labels[part]))
+        for part in (parts.training, parts.test)
+    )
+    figures = []
+    for label, network in networks(args, designs, data.classes).items():
+        last = []
+        for seed in args.seeds:
+            found = accuracies(network, training, test, args.epochs, seed)
+            say(f"{label}, seed {seed}: {100 * found[-1]:.2f} %")
+            last.append(100 * found[-1])
+        note = f"on {len(test.labels)} images that no reward has seen"
+        mean = statistics.mean(last)
+        figures.append(Figure(label, mean, "%", note=note, repeats=tuple(last)))
+    settings = {"folder": str(args.folder), "epochs": args.epochs}
+    settings |= {"divide": args.divide, "seeds": list(args.seeds)}
+    finish(Result("retrain_designs", settings, figures, False, machine()), args)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
