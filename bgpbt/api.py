@@ -103,6 +103,8 @@ def prepare(
     if options.existing_policy == "resume":
         for store in stores:
             check_same_task(store, parts.task, OTHER_PLACE)
+    if parts.task.cache is not None:
+        parts.task.cache.check()
     origins = [
         _origin(options, parts, store, seed)
         for seed, store in zip(options.seed, stores, strict=True)

@@ -246,8 +246,16 @@ class Cache(Protocol):
     takes, and no result.
     """
 
+    def check(self) -> None:
+        """Called before a run is begun; writes nothing.
+
+        Raises:
+          BadInput: what is kept outside of the run cannot be used.
+        """
+        ...
+
     def open(self, folder: Path) -> list[str]:
-        """Called before the first round of a process.
+        """Called before the first round of a process, for each seed.
 
         Args:
           folder: of the run.

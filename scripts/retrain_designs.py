@@ -67,9 +67,11 @@ def best_designs(path: Path, data_set: str, depth: int, count: int) -> list[np.n
     found = database.read(path, data_set, depth)
     if not found:
         raise BadInput(f"{path} holds no designs, give the folder of a -t nas run")
-    ranked = sorted(found.values(), key=lambda x: -x.accuracy)
-    distinct = {rows_of(x.rows): x.rows for x in reversed(ranked) if x.is_valid}
-    return list(reversed(distinct.values()))[:count]
+    distinct: dict = {}
+    for one in sorted(found.values(), key=lambda x: -x.accuracy):
+        if one.is_valid:
+            distinct.setdefault(rows_of(one.rows), one.rows)
+    return list(distinct.values())[:count]
 
 
 def accuracies(
@@ -158,7 +160,9 @@ def main(argv: list[str]) -> int:
         raise BadInput(f"{args.folder} is a run of -t {options.task}, give one of nas")
     prepare_jax(options)
     name, profile = problem_of(options)
-    database_path = Path(options.database or args.folder / EXPERIMENTS)
+    if not profile.third_split:
+        raise BadInput(f"{args.folder} has --quirks reference: rewards saw all images")
+    database_path = Path(options.database or args.folder / EXPERIMENTS).expanduser()
     designs = best_designs(database_path, name, profile.depth, args.designs)
     data = profile.load(name, args.data_dir or options.data_dir)
     parts = split(len(data.labels), third=True)

@@ -27,6 +27,7 @@ from bgpbt.files import write_json
 from bgpbt.networks.structure import digest, side_after
 from bgpbt.tasks.nas import children, database, table
 from bgpbt.tasks.nas.database import Experiment
+from bgpbt.tasks.nas.experiments import aligned
 from bgpbt.tasks.nas.profile import Profile
 from scripts.benchmarks import flags
 from scripts.benchmarks.cases import small_options
@@ -92,11 +93,6 @@ def rows_of(profile: Profile, number: int) -> np.ndarray:
     for i, (kind, kernel) in enumerate(table.layers_of(number)):
         rows[i] = i + 1, kind, kernel, i, 0
     return rows
-
-
-def aligned(rows: np.ndarray) -> np.ndarray:
-    """Rows as databases have them: empty ones first."""
-    return np.roll(rows, len(rows) - np.count_nonzero(rows[:, 0]), axis=0)
 
 
 def cells(profile: Profile, results: Path, name: str) -> dict[Path, list[int]]:

@@ -70,8 +70,8 @@ class Recorder:
         self.played = []
         begin, inherit = loop.begin, loop.inherit
 
-        def begins(engine, seed, observer):
-            state, rows = begin(engine, seed, observer)
+        def begins(engine, seed, observer, origin):
+            state, rows = begin(engine, seed, observer, origin)
             self.task, self.first = engine.task, state
             return state, rows
 

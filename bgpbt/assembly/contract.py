@@ -182,10 +182,6 @@ def _check_evaluate(word: str, task: Task) -> None:
     _check_columns(word, task, pair[0])
     if task.score is None:
         return
-    if task.fitness_from_training:
-        _refuse_task(
-            word, "score is not used where fitness_from_training, give one of them"
-        )
     if not isinstance(task.num_scores, numbers.Integral) or task.num_scores < 1:
         _refuse_task(
             word,

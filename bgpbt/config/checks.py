@@ -97,6 +97,12 @@ def check_origin(options: Settings) -> None:
             "architectures than the run's, give -sm hpo",
             "init_from",
         )
+    if options.init_members == "all" and options.candidates > options.pop_size:
+        raise BadInput(
+            f"init_members: all are {options.pop_size} members, n_init asks for "
+            f"{options.candidates}; give reported",
+            "init_members",
+        )
 
 
 def check_generations(options: Settings) -> None:

@@ -11,6 +11,9 @@ from bgpbt.config.checks import CHECKS
 from bgpbt.config.errors import BadInput, nearest
 from bgpbt.config.settings import Settings
 
+# Settings that are paths of files and folders of a person.
+PATHS = ("init_from", "reward_table", "database")
+
 
 class Options(Settings):
     """Every setting of a run, checked.
@@ -41,6 +44,12 @@ class Options(Settings):
             for name, word in words.items()
             for path, _, function in [word.rpartition(":")]
             if parsers.user_file(word)
+        }
+        paths = {name: getattr(self, name) for name in PATHS}
+        absolute |= {
+            name: os.path.abspath(os.path.expanduser(path))
+            for name, path in paths.items()
+            if path is not None
         }
         return self.model_copy(update=absolute)
 

@@ -58,6 +58,8 @@ devices = partial(at_least, 1, "not positive", most=1024)
 generations = partial(at_least, 0, "negative", most=100)
 width = partial(at_least, 1, "not positive", most=65_536)
 design_layers = partial(at_least, 1, "not positive", most=15)
+steps = partial(at_least, 1, "not positive", most=2**30)
+image_side = partial(at_least, 5, "smaller than the largest window", most=4096)
 
 
 def share(value: Any, interval: str) -> float:
@@ -192,6 +194,9 @@ MaybeMembers = Annotated[int | None, BeforeValidator(unless("none", None, member
 MaybeDevices = Annotated[int | None, BeforeValidator(unless("none", None, devices))]
 Generations = Annotated[int, BeforeValidator(generations)]
 MaybeCount = Annotated[int | None, BeforeValidator(unless("none", None, positive))]
+Width = Annotated[int, BeforeValidator(width)]
+Steps = Annotated[int, BeforeValidator(steps)]
+ImageSide = Annotated[int, BeforeValidator(image_side)]
 DesignLayers = Annotated[int, BeforeValidator(design_layers)]
 Layers = Annotated[tuple[int, ...], BeforeValidator(layers)]
 Share = Annotated[float, BeforeValidator(partial(share, interval="[0, 1]"))]

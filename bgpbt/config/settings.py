@@ -225,10 +225,10 @@ class Settings(BaseModel):
     render: bool = _fitness(True, "write the best policy as a moving GIF")
 
     design_layers: parsers.DesignLayers = _design(10, "layers of a design at most")
-    design_steps: parsers.Count = _design(
+    design_steps: parsers.Steps = _design(
         100, "decisions after which the design of a network is cut"
     )
-    exploration_steps: parsers.Count = _design(
+    exploration_steps: parsers.Steps = _design(
         8000, "dqn: decisions until random actions are rare; replay has half as many"
     )
     quirks: Literal["fixed", "reference"] = _design(
@@ -248,12 +248,14 @@ class Settings(BaseModel):
     database: parsers.MaybeText = _design(
         None, "experiments that several runs share, .csv; none: those of the run"
     )
-    image_side: parsers.Count = _design(84, "side to which images are resized, pixels")
+    image_side: parsers.ImageSide = _design(
+        84, "side to which images are resized, pixels"
+    )
     max_images: parsers.MaybeCount = _design(
         None, "most images of a data set; none: all"
     )
-    filters: parsers.Count = _design(32, "filters of every convolution")
-    dense_units: parsers.Count = _design(1024, "units before the classifier")
+    filters: parsers.Width = _design(32, "filters of every convolution")
+    dense_units: parsers.Width = _design(1024, "units before the classifier")
     epochs: parsers.Count = _design(12, "epochs for which a network is trained")
     child_batch_size: parsers.Count = _design(128, "images of its minibatches")
     child_learning_rate: parsers.OpenShare = _design(1e-3, "its learning rate")

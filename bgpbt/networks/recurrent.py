@@ -32,11 +32,16 @@ class RecurrentActorCritic(nn.Module):
         Returns:
           The memory, logits of the actions `[..., A]`, and the value `[...]`.
         """
-        cell = nn.OptimizedLSTMCell(
-            self.units, kernel_init=_orthogonal(), recurrent_kernel_init=_orthogonal()
-        )
-        memory, output = cell(memory, x)
         dense = partial(nn.Dense, bias_init=nn.initializers.zeros)
+        # One orthogonal matrix for all four gates, as in the reference: Flax's own cell
+        # draws one for each, which are twice as large.
+        gates = partial(dense, 4 * self.units, kernel_init=_orthogonal())
+        cell, output = memory
+        z = gates(name="seen")(x) + gates(use_bias=False, name="before")(output)
+        enters, stays, leaves, new = jnp.split(z, 4, axis=-1)
+        cell = nn.sigmoid(stays) * cell + nn.sigmoid(enters) * jnp.tanh(new)
+        output = nn.sigmoid(leaves) * jnp.tanh(cell)
+        memory = cell, output
         logits = dense(self.actions, kernel_init=_orthogonal(0.01))(output)
         value = dense(1, kernel_init=_orthogonal(1.0))(output)
         return memory, logits, value[..., 0]

@@ -38,6 +38,8 @@ CELLS = (
 )
 
 
+_WITHOUT_KERNEL = (Kind.identity, Kind.add, Kind.concatenate, Kind.terminal)
+LAYERS = {*CELLS, *((kind, 0) for kind in _WITHOUT_KERNEL)}  # type and kernel
 _NAMES = {
     Kind.convolution: "conv",
     Kind.max_pooling: "max",

@@ -24,8 +24,8 @@ from bgpbt.config.errors import BadInput, NotSaved
 from bgpbt.config.loading import load_options, read_settings
 from bgpbt.config.options import Options
 from bgpbt.files import read_json, write_json
+from bgpbt.lock import holds
 from bgpbt.storage import checkpoints, forms
-from bgpbt.storage.lock import holds
 from bgpbt.storage.records_file import RECORDS
 from bgpbt.storage.schema import check_schema
 

@@ -9,9 +9,9 @@ from bgpbt.config.errors import BadInput, NotSaved
 from bgpbt.config.options import Options
 from bgpbt.config.settings import base_name
 from bgpbt.files import make_folder, read_json, why, write, write_json
+from bgpbt.lock import check_free, lock
 from bgpbt.storage import forms
 from bgpbt.storage.length import change_length, check_length
-from bgpbt.storage.lock import check_free, lock
 from bgpbt.storage.places import (
     check_clock,
     check_handles,

@@ -131,11 +131,6 @@ BROKEN_TASKS = {
         "evaluate": lambda *_: jnp.ones(8),
         "score": lambda statistics: statistics,
     },
-    "score is not used where fitness_from_training, give one of them": {
-        "score": lambda statistics: statistics,
-        "fitness_from_training": True,
-        "train": lambda *_: (STATE, METRICS | {"episode_returns": jnp.zeros(2)}),
-    },
     "columns are read from statistics, give a score, too": {"columns": ("extra",)},
     "columns: evaluate has no statistic 'extra' of shape [E]": {
         "columns": ("extra",),
@@ -172,7 +167,7 @@ def test_a_task_that_breaks_the_contract(message):
 @pytest.mark.parametrize("search_mode", ["hpo", "both"])
 def test_the_products_own_tasks_keep_it(name, search_mode):
     if search_mode == "hpo" or name not in ("toy", "nas"):
-        settings = {"task": name, "search_mode": search_mode, "fitness": "evaluation"}
+        settings = {"task": name, "search_mode": search_mode}
         task = resolve("task", name, TASKS)(load_options(settings))
         contract.check_task(name, task)
 

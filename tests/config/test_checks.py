@@ -11,6 +11,18 @@ def test_population_of_one():
     assert Options(pop_size=1, strategy="random").candidates == 1
 
 
+def test_weights_of_another_run():
+    assert "give reported" in str(
+        refusal_of(init_from="x", init_members="all", strategy="bgpbt")
+    )
+    assert Options(init_from="x", init_members="all").init_members == "all"
+
+
+def test_sizes_of_designs():
+    for name, value in (("image_side", 4), ("design_steps", 1e10), ("filters", 1e6)):
+        assert name in str(refusal_of(**{name: value}))
+
+
 def test_candidates():
     assert Options().candidates == 8
     assert Options(pop_size=8, n_init=8).candidates == 8

@@ -10,13 +10,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from bgpbt.config.errors import BadInput, nearest
 from bgpbt.tasks.nas.children import ChildData, Labelled
 from bgpbt.tasks.vision import images as vision
 
 SPLIT_SEED = 32  # as in nas-dmrl
+MOST_CLASSES = 100_000
 TRAINING_SHARE = 1 - 0.33
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 NPZ_NAMES = (("images", "labels"), ("x_train", "y_train"))
@@ -42,8 +43,8 @@ def load(name: str, data_dir: str | None, side: int) -> DataSet:
     """Loads a data set.
 
     Args:
-      name: `digits`, or what lies in `data_dir`: a folder of classes, or one with
-        `.npz` or idx files, as `vision.images` reads them.
+      name: `digits`; `mnist` or `fashion_mnist`, whose files may be idx; or a folder in
+        `data_dir` with an `.npz`, or with a folder of pictures for each class.
       data_dir: the folder above.
       side: S, to which images are resized, pixels.
 
@@ -59,23 +60,30 @@ def load(name: str, data_dir: str | None, side: int) -> DataSet:
             "data_dir",
         )
     else:
-        images, labels = _from_folder(Path(data_dir).expanduser(), name)
-    labels = labels.astype(np.int32)
+        images, labels = _from_folder(data_dir, name, side)
     problem = _problem(images, labels)
     if problem:
         raise BadInput(f"data_dir: {name} has {problem}", "data_dir")
+    labels = labels.astype(np.int32)
     return DataSet(_resized(images, side), labels, int(labels.max()) + 1)
 
 
-def _from_folder(above: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
-    folder = above / name
-    if not folder.is_dir():
+def _from_folder(data_dir: str, name: str, side: int) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        above = Path(data_dir).expanduser()
+        folder = above / name
+        found = folder.is_dir()
+    except (OSError, RuntimeError) as error:  # nobody's home, a name too long
+        raise BadInput(
+            f"data_dir: {data_dir[:80]} cannot be looked into: {error}", "data_dir"
+        ) from None
+    if not found:
         there = tuple(p.name for p in above.glob("*") if p.is_dir())
         known = nearest(name, there) if there else "it has no folders"
         raise BadInput(f"data_dir: {above} has no folder {name!r}, {known}", "data_dir")
     if files := sorted(folder.glob("*.npz")):
         return _from_npz(files[0])
-    return _from_classes(folder)
+    return _from_classes(folder, side)
 
 
 def _from_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -98,8 +106,8 @@ def _as_bytes(images: np.ndarray) -> np.ndarray:
     return images[..., None] if images.ndim == 3 else images
 
 
-def _from_classes(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures of which each class has a folder."""
+def _from_classes(folder: Path, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures of which each class has a folder, `[n, side, side, 3]`."""
     classes = sorted(path for path in folder.iterdir() if path.is_dir())
     if len(classes) < 2:
         raise BadInput(
@@ -116,17 +124,16 @@ def _from_classes(folder: Path) -> tuple[np.ndarray, np.ndarray]:
                 f"give at least 2 ({', '.join(PICTURES)})",
                 "data_dir",
             )
-        images += [_picture(file) for file in files]
+        images += [_picture(file, side) for file in files]
         labels += [label] * len(files)
-    side = max(max(image.shape[:2]) for image in images)
-    return np.stack([_resized(x[None], side)[0] for x in images]), np.array(labels)
+    return np.stack(images), np.array(labels)
 
 
-def _picture(path: Path) -> np.ndarray:
+def _picture(path: Path, side: int) -> np.ndarray:
     try:
         with Image.open(path) as picture:
-            return np.asarray(picture.convert("RGB"))
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+            return np.asarray(picture.convert("RGB").resize((side, side)))
+    except Exception as error:  # what Pillow makes of damaged pictures
         raise BadInput(f"data_dir: {path} is no picture: {error}", "data_dir") from None
 
 
@@ -136,6 +143,10 @@ def _problem(images: np.ndarray, labels: np.ndarray) -> str:
     if not right or len(images) != len(labels) or not len(images):
         kind = f"{images.dtype} images of shape {images.shape}, {len(labels)} labels"
         return f"{kind}, give grey or RGB ones as bytes with a label each"
+    if not np.issubdtype(labels.dtype, np.integer):
+        return f"labels of type {labels.dtype}, give whole numbers"
+    if labels.max() > MOST_CLASSES:
+        return f"a label {labels.max()}, give labels from 0 to {MOST_CLASSES} at most"
     counts = np.bincount(labels) if labels.min() >= 0 else np.zeros(1)
     if len(counts) < 2 or counts.min() < 2:
         return (
@@ -170,8 +181,8 @@ def split(number: int, *, third: bool) -> Split:
 
     Args:
       number: of images.
-      third: half of the rest judges the rewards, and half is kept for the report. In
-        the reference rewards and final scores see the same images.
+      third: half of the rest gives the rewards, and half is kept for a final training.
+        In the reference rewards and final scores see the same images.
     """
     order = np.random.default_rng(SPLIT_SEED).permutation(number)
     training = int(number * TRAINING_SHARE)

@@ -7,6 +7,7 @@ what the database knows changes how long a run takes, and nothing else.
 
 import csv
 import io
+import math
 import re
 from collections.abc import Iterable
 from datetime import datetime
@@ -17,7 +18,7 @@ import numpy as np
 
 from bgpbt.config.errors import BadInput
 from bgpbt.files import write
-from bgpbt.networks.structure import Kind, digest, text
+from bgpbt.networks.structure import LAYERS, digest, text
 
 COLUMNS = (
     "dataset-nethash",
@@ -43,7 +44,7 @@ class Experiment(NamedTuple):
     density: float
     flops: float
     timestamp: datetime
-    running_time: int  # seconds
+    running_time: int  # seconds, ours are a mean over those of a round
     is_valid: bool
 
 
@@ -67,7 +68,10 @@ def read(path: Path, data_set: str, depth: int) -> dict[str, Experiment]:
     if content and not content.endswith("\n"):
         last = content.count("\n") + 1
         _refuse(path, last, "is cut short, remove it")
-    lines = list(csv.reader(io.StringIO(content)))
+    try:
+        lines = list(csv.reader(io.StringIO(content)))
+    except csv.Error as error:
+        raise BadInput(f"{path}: not readable: {error}") from None
     if lines and tuple(lines[0]) != COLUMNS:
         _refuse(path, 1, f"is not {','.join(COLUMNS)}")
     found = {}
@@ -94,7 +98,9 @@ def _parsed(
         try:
             numbers[name] = float(named[name])
         except ValueError:
-            _refuse(path, number, f"{name} {named[name]!r} is no number")
+            numbers[name] = math.nan
+        if not math.isfinite(numbers[name]):
+            _refuse(path, number, f"{name} {named[name][:40]!r} is no number")
     if not 0 <= numbers["accuracy"] <= 1:
         _refuse(path, number, f"accuracy {named['accuracy']} is not in [0, 1]")
     if named["is_valid"] not in _BOOLEANS:
@@ -121,7 +127,7 @@ def _rows(path: Path, number: int, netstring: str, depth: int) -> np.ndarray:
     filled = design[design[:, 0] > 0]
     in_order = (filled[:, 0] == np.arange(1, len(filled) + 1)).all()
     empty_first = not design[: depth - len(filled)].any()
-    known = ((filled[:, 1] > 0) & (filled[:, 1] <= max(Kind))).all()
+    known = all((kind, kernel) in LAYERS for kind, kernel in filled[:, 1:3].tolist())
     reads_earlier = (filled[:, 3:] < filled[:, :1]).all()
     if not (in_order and empty_first and known and reads_earlier):
         _refuse(path, number, "its design has rows that no design has")

@@ -1,10 +1,12 @@
 """`-t nas`: agents that design networks, as the options describe them."""
 
+import hashlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import jax.numpy as jnp
+import numpy as np
 
 from bgpbt.config.errors import BadInput, nearest
 from bgpbt.config.options import Options
@@ -12,6 +14,7 @@ from bgpbt.networks.dueling import DuelingNetwork
 from bgpbt.networks.recurrent import RecurrentActorCritic
 from bgpbt.networks.structure import layer_name
 from bgpbt.tasks.nas import children, table
+from bgpbt.tasks.nas.data import DataSet
 from bgpbt.tasks.nas.design import CHAIN, Rules
 from bgpbt.tasks.nas.designer import Designer, Step, World, only_decide
 from bgpbt.tasks.nas.dqn import Agent as QAgent
@@ -28,6 +31,7 @@ from bgpbt.types import Array, PyTree, Task
 
 MOST_KNOWN = 2**17  # designs that programs read
 MOST_FOUND = 2**12  # designs that a member finds in a round; more are judged again
+FEWEST_IMAGES = 10
 FLOAT_BYTES = 4
 
 
@@ -63,10 +67,15 @@ def designing(options: Options) -> Task:
     name, profile = problem_of(options)
     if options.reward_table is None:
         data = profile.load(name, options.data_dir)
+        _check_enough(len(data.labels))
         judging, judge = trained_judge(profile, data)
+        judged_by = _digest(data.images, data.labels)
+        workspace_bytes = partial(_workspace_bytes, profile)
     else:
         worths = _table(options, name).worths
         judging, judge = jnp.asarray(worths), table.of_rows
+        judged_by = _digest(worths)
+        workspace_bytes = _no_network
     rules = profile.rules(CHAIN, options.design_steps)
     problem = Problem(
         rules=rules,
@@ -77,7 +86,8 @@ def designing(options: Options) -> Task:
         most_found=min(_most_decisions(options), MOST_FOUND),
     )
     database = Path(options.database).expanduser() if options.database else None
-    cache = Experiments(name, rules.depth, MOST_KNOWN, profile._asdict(), database)
+    settings = profile._asdict() | {"judged_by": judged_by}
+    cache = Experiments(name, rules.depth, MOST_KNOWN, settings, database)
     return nas(
         f"networks for {name}, designed by {options.alg_name}",
         problem,
@@ -86,7 +96,7 @@ def designing(options: Options) -> Task:
         cache,
         from_training=options.fitness == "training",
         episodes=options.eval_episodes,
-        workspace_bytes=partial(_workspace_bytes, profile),
+        workspace_bytes=workspace_bytes,
     )
 
 
@@ -116,11 +126,21 @@ def problem_of(options: Options) -> tuple[str, Profile]:
     return name, profile._replace(**known)
 
 
+def _check_enough(images: int) -> None:
+    """Refuses so few images that a part of the split would have none."""
+    if images < FEWEST_IMAGES:
+        raise BadInput(
+            f"max_images: {images} images are too few to be split, give at least "
+            f"{FEWEST_IMAGES}",
+            "max_images",
+        )
+
+
 def _table(options: Options, name: str) -> table.Table:
     return table.read(Path(options.reward_table or "").expanduser(), name)
 
 
-def trained_judge(profile: Profile, data) -> tuple[PyTree, Judge]:
+def trained_judge(profile: Profile, data: DataSet) -> tuple[PyTree, Judge]:
     """What a design is worth is the accuracy of its network after a short training."""
     sizes = profile.sizes(data)
 
@@ -128,6 +148,19 @@ def trained_judge(profile: Profile, data) -> tuple[PyTree, Judge]:
         return children.accuracy(sizes, profile.training, child_data, rows)
 
     return profile.child_data(data), judge
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    """By which images, or a table, are known."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _no_network(size: dict[str, int]) -> int:
+    """Bytes of a member that trains where a table judges."""
+    return 3 * size["params"]
 
 
 def _most_decisions(options: Options) -> int:

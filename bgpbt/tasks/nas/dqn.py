@@ -26,7 +26,7 @@ from bgpbt.tasks.nas.designer import (
 )
 from bgpbt.types import Array, Hyperparams, Key, PyTree
 
-LEARNING_STARTS = 1000  # decisions before the first gradient step
+LEARNING_STARTS = 1001  # decisions before the first gradient step
 TARGET_PERIOD = 100  # decisions from one copy of the target network to the next
 BATCH_SIZE = 20  # N
 MAX_GRADIENT = 10.0  # norm of each array
@@ -187,7 +187,7 @@ def _learn(
     replay: Replay = learner.experience
     filled = jnp.minimum(replay.decisions, len(replay.action))
     chosen = jax.random.randint(key, (BATCH_SIZE,), 0, filled)
-    batch = jax.tree.map(lambda x: x[chosen], replay._replace(decisions=replay.action))
+    batch = Replay(*(x[chosen] for x in replay[:-1]), decisions=replay.decisions)
     targets = _targets(agent, hyperparams["discounting"], learner, batch)
 
     def mean_loss(params: PyTree) -> Array:

@@ -4,12 +4,13 @@ import json
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from bgpbt.config.errors import BadInput
 from bgpbt.files import write_json
+from bgpbt.lock import alone
 from bgpbt.networks.structure import Kind, digest, layer_name
 from bgpbt.tasks.nas import database
 from bgpbt.tasks.nas.database import Experiment
@@ -43,7 +44,8 @@ class Experiments:
           data_set: on which designs are judged.
           depth: d, layers of a design at most.
           capacity: K, how many the programs can read.
-          settings: of the networks; a file that was made with others is refused.
+          settings: all that a worth depends on beside the design; a file that was made
+            with others is refused.
           path: of a file that several runs share; None: one in the run's folder.
         """
         self._data_set = data_set
@@ -53,9 +55,29 @@ class Experiments:
         self._shared = path
         self._path = path
         self._known: dict[str, Experiment] = {}
+        self._arrays: Known | None = None  # of what is known; None: of less
         self._began = time.monotonic()
         self._before = 0  # designs that were known when the run began
         self._asked = 0  # designs that members have asked for since
+
+    def check(self) -> None:
+        """Refuses a shared file that cannot be used; writes nothing.
+
+        Raises:
+          BadInput: it is damaged, or was made with other settings.
+        """
+        path = self._shared
+        if path is None:
+            return
+        if path.suffix != ".csv" or not path.parent.is_dir():
+            _refuse(f"{path} is no file in a folder, give a name such as all.csv")
+        beside = path.with_suffix(".json")
+        if beside.exists() and _read_json(beside) != self._settings:
+            _refuse(
+                f"{beside} says that other networks or images were used, give another "
+                "--database"
+            )
+        database.read(path, self._data_set, self._depth)
 
     def open(self, folder: Path) -> list[str]:
         """Reads what is known. Returns lines for the user.
@@ -63,63 +85,58 @@ class Experiments:
         Raises:
           BadInput: the database cannot be read, or was made with other settings.
         """
+        self.check()
         self._path = self._shared or folder / FILE
-        self._check_settings()
-        self._known |= database.read(self._path, self._data_set, self._depth)
+        if self._shared is not None:  # the run's own settings stand in its folder
+            write_json(self._shared.with_suffix(".json"), self._settings)
+        self._known = database.read(self._path, self._data_set, self._depth)
+        self._arrays = None
         self._before, self._asked = len(self._known), 0
         if not self._before:
             return []
         return [f"{self._path}: designs known before: {self._before:,}"]
 
-    def _check_settings(self) -> None:
-        if self._shared is None:
-            return  # the run's own settings are checked with its folder
-        path = self._shared.with_suffix(".json")
-        if not path.exists():
-            write_json(path, self._settings)
-        elif _read_json(path) != self._settings:
-            raise BadInput(
-                f"database: {path} has other settings of the networks, give another "
-                "--database, or those settings",
-                "database",
-            )
-
     def fill(self, data: RewardData) -> RewardData:
-        """The data of a task with what is known now."""
+        """The data of a task with what is known now, the latest if that is too much."""
         self._began = time.monotonic()
+        if self._arrays is None:
+            self._arrays = self._sorted()
+        return data._replace(known=self._arrays)
+
+    def _sorted(self) -> Known:
         keys = np.full((self._capacity, words(self._depth)), NO_KEY, np.int32)
         worths = np.zeros(self._capacity, np.float32)
-        found = list(self._known.values())[: self._capacity]
+        found = [x for x in self._known.values() if x.is_valid][-self._capacity :]
         if found:
-            rows = np.stack([in_order(x.rows) for x in found])
-            own = key_of(rows)
+            own = key_of(np.stack([in_order(x.rows) for x in found]))
             order = np.lexsort(own.T[::-1])
             keys[: len(found)] = own[order]
             worths[: len(found)] = np.array([x.accuracy for x in found])[order]
-        return data._replace(known=Known(keys, worths))
+        return Known(keys, worths)
 
     def add(self, metrics: Metrics) -> None:
         """Adds what members have found, in their order, and saves it.
 
         Args:
-          metrics: `found_keys` `[P, B, W]`, `found_worths` `[P, B]`, and `judged`
-            `[P]`, the designs that were asked for.
+          metrics: `found_keys` `[P, B, W]` and `found_worths` `[P, B]`, of which
+            `found` `[P]` are filled; `judged` `[P]`, the designs that were asked for.
+            All are zero for a member that idled.
         """
         self._asked += int(metrics["judged"].sum())
-        keys = metrics["found_keys"].reshape(-1, words(self._depth))
-        worths = metrics["found_worths"].reshape(-1)
-        filled = keys[:, 0] != NO_KEY
+        keys, worths = metrics["found_keys"], metrics["found_worths"]
+        filled = np.arange(keys.shape[1]) < metrics["found"][:, None]
         if not filled.any():
             return
+        # What a single one took is not known: they were judged inside a program.
         seconds = round((time.monotonic() - self._began) / int(filled.sum()))
         now = datetime.now().replace(microsecond=0)
-        for rows, value in zip(
+        for rows, worth in zip(
             rows_of(keys[filled], self._depth), worths[filled].tolist(), strict=True
         ):
             experiment = Experiment(
                 rows=aligned(rows),
-                reward=100 * value,
-                accuracy=value,
+                reward=100 * worth,
+                accuracy=worth,
                 density=0,
                 flops=0,
                 timestamp=now,
@@ -127,14 +144,19 @@ class Experiments:
                 is_valid=True,
             )
             self._known.setdefault(digest(experiment.rows), experiment)
+        self._arrays = None
         self._save()
 
     def _save(self) -> None:
         path: Any = self._path
-        # Another run may have added to it meanwhile.
-        others = database.read(path, self._data_set, self._depth)
-        self._known = others | self._known
-        database.write_all(path, self._data_set, self._known.values())
+        if self._shared is None:
+            database.write_all(path, self._data_set, self._known.values())
+            return
+        with alone(path.with_suffix(".lock")):
+            # Another run may have added to it meanwhile.
+            others = database.read(path, self._data_set, self._depth)
+            self._known = others | self._known
+            database.write_all(path, self._data_set, self._known.values())
 
     def summary(self) -> str:
         """What it was good for, in a line."""
@@ -154,6 +176,10 @@ class Experiments:
 def _layers(rows: np.ndarray) -> list[tuple[int, int]]:
     """Type and kernel of each layer but the terminal one."""
     return [(kind, kernel) for _, kind, kernel, *_ in in_order(rows).tolist() if kind]
+
+
+def _refuse(problem: str) -> NoReturn:
+    raise BadInput(f"database: {problem}", "database")
 
 
 def _read_json(path: Path) -> Any:

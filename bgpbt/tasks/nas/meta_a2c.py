@@ -32,8 +32,8 @@ SHORTEST = min(STEP_COUNTS)
 VALUE_WEIGHT = 0.5
 MAX_GRADIENT = 0.5  # global norm
 SPACE: SearchSpace = {
-    "learning_rate": Float(1e-5, 1e-1, 1e-3, log=True, least=0),
-    "entropy_cost": Float(1e-4, 1.0, 1e-2, log=True, least=0),
+    "learning_rate": Float(1e-4, 3e-2, 1e-3, log=True, least=0),
+    "entropy_cost": Float(1e-3, 1e-1, 1e-2, log=True, least=0),
     "discounting": Float(
         0.5, 0.999, 0.9, complement=True, log_complement=True, least=0, most=1
     ),

@@ -23,7 +23,7 @@ class Profile(NamedTuple):
     batch_size: int = 128
     learning_rate: float = 1e-3
     decay: float = 0.2  # of the learning rate, every five epochs
-    # Half of the held-out images is kept for the report, and no reward sees them.
+    # Half of the held-out images is kept for a final training; no reward sees them.
     third_split: bool = True
 
     def rules(self, actions: Actions, max_steps: int = 100) -> Rules:

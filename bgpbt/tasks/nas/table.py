@@ -19,6 +19,7 @@ from bgpbt.networks.structure import CELLS
 from bgpbt.types import Array
 
 BASE = len(CELLS)
+DEEPEST = 10  # layers, whose numbers still fit
 _SETTINGS = "settings"  # of the networks, in JSON
 
 
@@ -101,8 +102,9 @@ def read(path: Path, name: str) -> Table:
         with np.load(path, allow_pickle=False) as arrays:
             found = {key: arrays[key] for key in arrays.files}
         settings = json.loads(str(found.pop(_SETTINGS)))
-        depth = int(settings["depth"])
-        int(settings["side"])
+        depth, side = int(settings["depth"]), int(settings["side"])
+        if not (1 <= depth <= DEEPEST and side >= 1):
+            raise ValueError
     except Exception as error:  # what NumPy and zipfile make of other files
         said = getattr(error, "strerror", None) or "is no table of rewards"
         raise BadInput(f"reward_table: {path}: {said}", "reward_table") from None
@@ -112,7 +114,7 @@ def read(path: Path, name: str) -> Table:
         )
     worths = found[name]
     right = worths.shape == (chains(depth),) and worths.dtype == np.float32
-    built = worths[np.isfinite(worths)] if right else np.array([-1.0])
+    built = worths[~np.isnan(worths)] if right else np.array([-1.0])
     if not (right and built.size and built.min() >= 0 and built.max() <= 1):
         raise BadInput(
             f"reward_table: {path}: {name} is not {chains(depth)} numbers from 0 to 1",

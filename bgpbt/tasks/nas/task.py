@@ -233,6 +233,7 @@ def train(
         "env_steps": updates * DECISIONS,
         "episode_returns": metrics["return"],
         "judged": counted.judged,
+        "found": found.number,
         "found_keys": found.keys,
         "found_worths": found.worths,
     }

@@ -46,8 +46,8 @@ def uniform(world: World, terminal: int) -> Designer:
         action = jax.random.categorical(chosen, log_probs).astype(jnp.int32)
         place, happened = world.decide(moved, acting.place, action)
         entropy = jax.scipy.special.entr(weights / weights.sum()).sum()
-        seen = world.seen(acting.place)
-        step = Step(seen, action, jnp.zeros(()), entropy, happened)
+        nothing = jnp.zeros(())  # is seen, or expected
+        step = Step(nothing, action, nothing, entropy, happened)
         return Acting(place), step
 
     return Designer(SPACE, init, begin, only_decide(decide), decide)

@@ -68,6 +68,15 @@ REFUSED = {
     "float64 images of shape (4, 3, 3, 1)": lambda f: write_npz(
         f, images=GREY * 0.5, labels=np.arange(4)
     ),
+    "labels of type <U1": lambda f: write_npz(
+        f, images=GREY, labels=np.array(list("abab"))
+    ),
+    "labels of type float64": lambda f: write_npz(
+        f, images=GREY, labels=np.array([0.0, 0.9, 1.2, 1.9])
+    ),
+    "a label 1000000000": lambda f: write_npz(
+        f, images=GREY, labels=np.array([0, 0, 1, 10**9])
+    ),
     "a class with 1 images": lambda f: write_npz(
         f, images=GREY, labels=np.array([0, 0, 0, 1])
     ),
@@ -80,6 +89,12 @@ def test_what_is_no_data_set_is_one_line(tmp_path, words):
     with pytest.raises(BadInput) as caught:
         data.load("x", str(tmp_path), side=5)
     assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("folder", ["~nosuchuser/x", "x" * 5000])
+def test_a_folder_that_cannot_be_looked_into(folder):
+    with pytest.raises(BadInput, match="cannot be looked into"):
+        data.load("omniglot", folder, side=5)
 
 
 def test_a_misspelt_name_is_answered_with_the_nearest(tmp_path):

@@ -62,6 +62,10 @@ REFUSED = {
     "rows that no design has": HEADER + LINE.replace("2-1-5-1-0", "2-9-5-1-0"),
     "accuracy 1.615 is not in": HEADER + LINE.replace(",0.615", ",1.615"),
     "reward 'much' is no number": HEADER + LINE.replace("61.5,", "much,"),
+    "running_time 'nan' is no number": HEADER + LINE.replace(",215,", ",nan,"),
+    "its design has rows that no design": HEADER
+    + LINE.replace("3-2-2-2-0", "3-1-11-2-0"),
+    "not readable: field larger": HEADER + '"' + "x" * 200_000 + '"\n',
     "is_valid 'yes'": HEADER + LINE.replace("True", "yes"),
     "timestamp 'noon'": HEADER + LINE.replace("2019-07-01 12:30:00", "noon"),
 }

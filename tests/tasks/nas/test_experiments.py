@@ -34,7 +34,9 @@ def found(*members: dict[tuple, float]) -> dict:
             keys[i, j] = rewards.key_of(rows_of(*actions))
             worths[i, j] = worth
     judged = np.full(len(members), 5)
-    return {"found_keys": keys, "found_worths": worths, "judged": judged}
+    number = np.array([len(own) for own in members])
+    result = {"found_keys": keys, "found_worths": worths}
+    return result | {"found": number, "judged": judged}
 
 
 def experiments(path=None, **changes) -> Experiments:
@@ -80,6 +82,45 @@ def test_the_order_of_the_shapes_never_changes(tmp_path):
     assert small.fill(NOTHING).known.worths.shape == (2,)
 
 
+def test_a_member_that_idled_found_nothing(tmp_path):
+    cache = experiments()
+    cache.open(tmp_path)
+    idle = {name: np.zeros_like(x) for name, x in found({(1,): 0.5}).items()}
+    cache.add(idle)
+    assert not (tmp_path / FILE).exists() and looked_up(cache) is None
+    both = found({(1,): 0.5}, {})
+    both["found_keys"][1] = 0
+    cache.add(both)
+    assert looked_up(cache, 1) == 0.5 and looked_up(cache) is None
+
+
+def test_every_run_of_a_process_has_what_it_has_found_itself(tmp_path):
+    cache = experiments()
+    for seed in ("0", "1"):
+        (tmp_path / seed).mkdir()
+        cache.open(tmp_path / seed)
+        assert looked_up(cache, 1) is None
+        cache.add(found({(1,): 0.5}))
+
+
+def test_a_design_that_was_not_valid_there_is_judged_here(tmp_path):
+    rows = np.roll(rows_of(1), 3, axis=0)
+    lost = database.Experiment(
+        rows, 0, 0, 0, 0, database.datetime(2026, 1, 2), 3, False
+    )
+    database.write_all(tmp_path / FILE, "digits", [lost])
+    cache = experiments()
+    cache.open(tmp_path)
+    assert looked_up(cache, 1) is None
+
+
+@pytest.mark.parametrize("name", ["all.json", "all", "no/all.csv"])
+def test_a_name_that_is_none_of_a_database_is_refused(name, tmp_path):
+    with pytest.raises(BadInput, match=r"give a name such as all\.csv"):
+        experiments(tmp_path / name).check()
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_terminal_layer_of_a_file_changes_nothing(tmp_path):
     rows = np.roll(rows_of(1, 7), 2, axis=0)
     filled = database.Experiment(
@@ -105,8 +146,8 @@ def test_runs_share_a_file_and_add_to_it(tmp_path):
     assert len(database.read(path, "digits", DEPTH)) == 2
     assert looked_up(other, 1) == 0.5
     assert json.loads((tmp_path / "shared.json").read_text()) == SETTINGS
-    with pytest.raises(BadInput, match=r"shared\.json has other settings"):
+    with pytest.raises(BadInput, match=r"shared\.json says that other"):
         experiments(path, settings=SETTINGS | {"side": 8}).open(tmp_path)
     (tmp_path / "shared.json").write_text("{")
-    with pytest.raises(BadInput, match=r"shared\.json has other settings"):
+    with pytest.raises(BadInput, match=r"shared\.json says that other"):
         experiments(path).open(tmp_path)

@@ -1,7 +1,9 @@
 """One process at a time works in a run folder."""
 
+import contextlib
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from bgpbt.config.errors import BadInput
@@ -51,6 +53,22 @@ def _locked(path: Path) -> io.TextIOBase:
     except OSError:
         pass  # a file system without locks
     return handle
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Waits until no other process is between here and the end of the block.
+
+    Args:
+      path: the lock's file; made where it is missing.
+    """
+    if fcntl is None:
+        yield
+        return
+    with open(path, "a") as handle:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.lockf(handle, fcntl.LOCK_EX)
+        yield
 
 
 def holds(path: Path) -> bool:
