@@ -1,7 +1,6 @@
 """`-t nas`: agents that design networks, as the options describe them."""
 
 import hashlib
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -10,23 +9,15 @@ import numpy as np
 
 from bgpbt.config.errors import BadInput, nearest
 from bgpbt.config.options import Options
-from bgpbt.networks.dueling import DuelingNetwork
-from bgpbt.networks.recurrent import RecurrentActorCritic
 from bgpbt.networks.structure import layer_name
 from bgpbt.tasks.nas import children, table
+from bgpbt.tasks.nas.agents import AGENTS, agent_of
 from bgpbt.tasks.nas.data import DataSet
-from bgpbt.tasks.nas.design import CHAIN, Rules
-from bgpbt.tasks.nas.designer import Designer, Step, World, only_decide
-from bgpbt.tasks.nas.dqn import Agent as QAgent
-from bgpbt.tasks.nas.dqn import dqn
+from bgpbt.tasks.nas.design import CHAIN
 from bgpbt.tasks.nas.experiments import Experiments
-from bgpbt.tasks.nas.meta_a2c import Agent as MetaAgent
-from bgpbt.tasks.nas.meta_a2c import meta_a2c
 from bgpbt.tasks.nas.profile import Profile
 from bgpbt.tasks.nas.rewards import Judge, RewardData, nothing_known
 from bgpbt.tasks.nas.task import Problem, nas
-from bgpbt.tasks.nas.trial import as_the_reference_learns
-from bgpbt.tasks.nas.uniform import uniform
 from bgpbt.types import Array, PyTree, Task
 
 MOST_KNOWN = 2**17  # designs that programs read
@@ -47,10 +38,10 @@ def designing(options: Options) -> Task:
     Raises:
       BadInput: no such agent, data set or table, or the files cannot be used.
     """
-    if options.alg_name not in DESIGNERS:
+    if options.alg_name not in AGENTS:
         raise BadInput(
             f"alg_name: {options.alg_name} designs no networks, give -a "
-            f"{nearest(options.alg_name, tuple(DESIGNERS))}",
+            f"{nearest(options.alg_name, tuple(AGENTS))}",
             "alg_name",
         )
     if options.search_mode != "hpo":
@@ -91,7 +82,7 @@ def designing(options: Options) -> Task:
     return nas(
         f"networks for {name}, designed by {options.alg_name}",
         problem,
-        _agent(options, rules),
+        agent_of(options, rules),
         RewardData(judging, nothing_known(MOST_KNOWN, rules.depth)),
         cache,
         from_training=options.fitness == "training",
@@ -179,52 +170,3 @@ def _workspace_bytes(profile: Profile, size: dict[str, int]) -> int:
     weights = canvas * profile.dense + profile.depth * (5 * profile.filters) ** 2
     activations = profile.depth * profile.batch_size * canvas
     return FLOAT_BYTES * (4 * weights + 3 * activations) + 3 * size["params"]
-
-
-# How an agent is made, from its world.
-Make = Callable[[World], Designer]
-
-
-def _meta_a2c(options: Options, rules: Rules) -> Make:
-    network = RecurrentActorCritic(rules.actions.number)
-    greedy = options.evaluate_only == "greedy"
-    if options.quirks == "fixed":
-        return lambda world: meta_a2c(MetaAgent(network, world, greedy))
-
-    def learnt_from(window: Step, targets: Array) -> Array:
-        return as_the_reference_learns(window.seen, window.happened.over, targets)
-
-    return lambda world: meta_a2c(
-        MetaAgent(network, world, greedy, forgets=True, learnt_from=learnt_from)
-    )
-
-
-def _dqn(options: Options, rules: Rules) -> Make:
-    network = DuelingNetwork(rules.actions.number)
-    greedy = options.evaluate_only != "sampled"
-    return lambda world: dqn(QAgent(network, world, options.exploration_steps, greedy))
-
-
-def _uniform(options: Options, rules: Rules) -> Make:
-    terminal = len(rules.actions.layers) - 1
-    return lambda world: uniform(world, terminal)
-
-
-DESIGNERS: dict[str, Callable[[Options, Rules], Make]] = {
-    "meta_a2c": _meta_a2c,
-    "dqn": _dqn,
-    "uniform": _uniform,
-}
-
-
-def _agent(options: Options, rules: Rules) -> Make:
-    """The agent that the options name, who may learn or not."""
-    make = DESIGNERS[options.alg_name](options, rules)
-    if options.evaluate_only is None:
-        return make
-
-    def frozen(world: World) -> Designer:
-        designer = make(world)
-        return designer._replace(update=only_decide(designer.decide))
-
-    return frozen

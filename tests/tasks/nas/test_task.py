@@ -15,7 +15,7 @@ from bgpbt.config.loading import load_options
 from bgpbt.config.options import Options
 from bgpbt.networks.structure import side_after
 from bgpbt.tasks.nas import database, dqn, meta_a2c, table, uniform
-from bgpbt.tasks.nas.designing import DESIGNERS
+from bgpbt.tasks.nas.agents import AGENTS
 from bgpbt.tasks.nas.experiments import in_order
 
 DEPTH, SIDE = 3, 12
@@ -107,7 +107,7 @@ def test_a_killed_run_goes_on_in_the_middle_of_an_episode(
     assert resumed.report == result.report
 
 
-@pytest.mark.parametrize("agent", DESIGNERS)
+@pytest.mark.parametrize("agent", AGENTS)
 def test_every_agent_starts_with_the_usual_settings_and_its_own_hyperparameters(agent):
     own = load_options({"task": "nas", "alg_name": agent, "max_images": 100})
     space = make_task(own).space
