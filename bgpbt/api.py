@@ -121,8 +121,15 @@ def _origin(
         return None
     folder = Path(options.init_from).expanduser()
     own = folder / f"seed_{seed}"
+    folder = own if own.is_dir() else folder
+    if folder.resolve() == store.path.resolve():
+        raise BadInput(
+            f"init_from: {folder} is the run that would be overwritten, "
+            "give another -n",
+            "init_from",
+        )
     return read_origin(
-        own if own.is_dir() else folder,
+        folder,
         parts.task,
         options.pop_size,
         of_all=options.init_members == "all",
@@ -256,7 +263,7 @@ def _train(
     for line in (*changes, *notices):
         display.notice(line)
     if origin is not None:
-        display.notice(f"the weights come from {options.init_from}")
+        display.notice(f"the weights come from {origin.words}")
     state = train_population(engine, options.seed[0], store, display, stop, origin)
     display.phase("evaluating", "for the report")
     report = make_report(engine, state)

@@ -37,7 +37,8 @@ CURVE = "learning_curve.png"
 SCHEDULE = "hyperparameter_schedule.png"
 GIF = "policy.gif"
 EXPERIMENTS = "experiments.csv"
-RESULTS = (RECORDS, REPORT, CURVE, SCHEDULE, GIF, EXPERIMENTS)
+OF_EXPERIMENTS = "experiments.json"  # which networks and images they are of
+RESULTS = (RECORDS, REPORT, CURVE, SCHEDULE, GIF, EXPERIMENTS, OF_EXPERIMENTS)
 FILES = (RUN, OPTIONS, ENVIRONMENT, *RESULTS)
 LOCK = ".lock"
 # Settings that may differ when a run is continued. `seed` lists all seeds of a command,

@@ -25,6 +25,7 @@ class Origin(NamedTuple):
     heritage: TrainState  # of one member; `[P, ...]` of all
     of_all: bool
     moments: bool  # the optimizer state comes along
+    words: str  # where it comes from, for the user
 
 
 def read_origin(
@@ -44,6 +45,8 @@ def read_origin(
     """
     folder = RunFolder(path)
     rounds = folder.usable()
+    if not rounds and folder.rounds():
+        raise _refusal(f"all checkpoints of {path} are damaged, give another run")
     if not rounds:
         raise _refusal(
             f"{path} holds no run with a finished round, "
@@ -59,7 +62,10 @@ def read_origin(
         found = read_parts(folder.checkpoint(rounds[-1]), name, parts)
     except Unreadable as error:
         raise _refusal(f"round {rounds[-1]} of {path} {error}") from None
-    return Origin(like._replace(**found), of_all, moments)
+    words = f"round {rounds[-1]} of {path}"
+    if (newest := folder.rounds()[-1]) != rounds[-1]:
+        words += f" (round {newest} is damaged)"
+    return Origin(like._replace(**found), of_all, moments, words)
 
 
 def _refusal(problem: str) -> BadInput:

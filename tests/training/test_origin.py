@@ -137,6 +137,26 @@ def test_what_cannot_be_begun_with_is_said_before_anything_is_written(first, tmp
     assert not (tmp_path / "new").exists()
 
 
+def test_a_run_is_not_begun_with_itself(tmp_path):
+    first = bgpbt.run(options(tmp_path), climbing())
+    own = options(tmp_path, init_from=str(first.path), existing_policy="overwrite")
+    with pytest.raises(BadInput, match="is the run that would be overwritten"):
+        bgpbt.run(own, climbing())
+    assert first.load().progress.round == 3
+
+
+def test_damaged_checkpoints_are_said(first, tmp_path, capsys):
+    copy = tmp_path / "copy"
+    shutil.copytree(first.path, copy)
+    rounds = sorted((copy / "checkpoints").iterdir())
+    (rounds[-1] / "layout.json").write_text("{}")
+    begun(tmp_path, init_from=str(copy))
+    assert f"round 2 of {copy} (round 3 is damaged)" in capsys.readouterr().out
+    (rounds[0] / "layout.json").write_text("{}")
+    with pytest.raises(BadInput, match=r"all checkpoints of .* are damaged"):
+        begun(tmp_path / "new", init_from=str(copy))
+
+
 def test_another_origin_is_another_run(first, tmp_path):
     begun(tmp_path, init_from=str(first.path))
     with pytest.raises(BadInput, match="init_from"):

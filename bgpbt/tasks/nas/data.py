@@ -140,7 +140,7 @@ def _picture(path: Path, side: int) -> np.ndarray:
 def _problem(images: np.ndarray, labels: np.ndarray) -> str:
     """What is wrong with a data set, in words; "" where nothing is."""
     right = images.dtype == np.uint8 and images.ndim == 4 and images.shape[3] in (1, 3)
-    if not right or len(images) != len(labels) or not len(images):
+    if not right or len(images) != len(labels) or not images.size:
         kind = f"{images.dtype} images of shape {images.shape}, {len(labels)} labels"
         return f"{kind}, give grey or RGB ones as bytes with a label each"
     if not np.issubdtype(labels.dtype, np.integer):

@@ -155,7 +155,7 @@ def write_all(path: Path, data_set: str, experiments: Iterable[Experiment]) -> N
                 f"{data_set}-{digest(experiment.rows)}",
                 text(experiment.rows),
                 *map(repr, map(float, numbers)),
-                experiment.timestamp.strftime(_TIME),
+                experiment.timestamp.isoformat(sep=" ", timespec="seconds"),
                 experiment.running_time,
                 experiment.is_valid,
             ]

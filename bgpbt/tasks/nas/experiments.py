@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from bgpbt.config.errors import BadInput
+from bgpbt.config.errors import BadInput, NotSaved
 from bgpbt.files import write_json
 from bgpbt.lock import alone
 from bgpbt.networks.structure import Kind, digest, layer_name
@@ -59,6 +59,7 @@ class Experiments:
         self._began = time.monotonic()
         self._before = 0  # designs that were known when the run began
         self._asked = 0  # designs that members have asked for since
+        self._new = 0  # of which nobody knew
 
     def check(self) -> None:
         """Refuses a shared file that cannot be used; writes nothing.
@@ -71,13 +72,27 @@ class Experiments:
             return
         if path.suffix != ".csv" or not path.parent.is_dir():
             _refuse(f"{path} is no file in a folder, give a name such as all.csv")
-        beside = path.with_suffix(".json")
-        if beside.exists() and _read_json(beside) != self._settings:
-            _refuse(
-                f"{beside} says that other networks or images were used, give another "
-                "--database"
-            )
+        self._check_settings(path)
         database.read(path, self._data_set, self._depth)
+
+    def _check_settings(self, path: Path) -> None:
+        """Refuses a database that was made with other networks or images."""
+        beside = path.with_suffix(".json")
+        if not beside.exists():
+            return
+        there = _read_json(beside)
+        if not isinstance(there, dict):
+            _refuse(f"{beside} is damaged, remove it or give another --database")
+        differ = [
+            f"{name} {there.get(name)} there, {here} here"
+            for name, here in self._settings.items()
+            if there.get(name) != here
+        ]
+        if differ:
+            _refuse(
+                f"{beside} is of other networks or images ({'; '.join(differ)}), give "
+                "another --database"
+            )
 
     def open(self, folder: Path) -> list[str]:
         """Reads what is known. Returns lines for the user.
@@ -85,16 +100,30 @@ class Experiments:
         Raises:
           BadInput: the database cannot be read, or was made with other settings.
         """
-        self.check()
-        self._path = self._shared or folder / FILE
-        if self._shared is not None:  # the run's own settings stand in its folder
-            write_json(self._shared.with_suffix(".json"), self._settings)
-        self._known = database.read(self._path, self._data_set, self._depth)
+        self._path = path = self._shared or folder / FILE
+        beside = path.with_suffix(".json")
+        lines = []
+        try:
+            self._check_settings(path)
+            self._known = database.read(path, self._data_set, self._depth)
+        except BadInput as error:
+            if self._shared is not None:
+                raise
+            # No result depends on it.
+            path.replace(path.with_name(f"{path.name}.damaged"))
+            self._known = {}
+            lines.append(f"{error}; it stays as {path.name}.damaged, and is not used")
+        if self._known and not beside.exists():
+            lines.append(
+                f"{beside} is missing: {path.name} is taken to be of these networks "
+                "and images"
+            )
+        write_json(beside, self._settings)
         self._arrays = None
-        self._before, self._asked = len(self._known), 0
-        if not self._before:
-            return []
-        return [f"{self._path}: designs known before: {self._before:,}"]
+        self._before, self._asked, self._new = len(self._known), 0, 0
+        if self._before:
+            lines.append(f"{path}: designs known before: {self._before:,}")
+        return lines
 
     def fill(self, data: RewardData) -> RewardData:
         """The data of a task with what is known now, the latest if that is too much."""
@@ -143,7 +172,9 @@ class Experiments:
                 running_time=seconds,
                 is_valid=True,
             )
-            self._known.setdefault(digest(experiment.rows), experiment)
+            key = digest(experiment.rows)
+            self._new += key not in self._known
+            self._known.setdefault(key, experiment)
         self._arrays = None
         self._save()
 
@@ -153,17 +184,21 @@ class Experiments:
             database.write_all(path, self._data_set, self._known.values())
             return
         with alone(path.with_suffix(".lock")):
-            # Another run may have added to it meanwhile.
-            others = database.read(path, self._data_set, self._depth)
+            try:  # another run may have added to it meanwhile
+                others = database.read(path, self._data_set, self._depth)
+            except BadInput as error:
+                raise NotSaved(
+                    f"{error}: mend or remove it, and give the same command; the "
+                    "run's checkpoints are intact"
+                ) from None
             self._known = others | self._known
             database.write_all(path, self._data_set, self._known.values())
 
     def summary(self) -> str:
         """What it was good for, in a line."""
-        new = len(self._known) - self._before
         judged = (
-            f"{self._path}: {self._asked:,} designs were judged, {new:,} of them for "
-            "the first time"
+            f"{self._path}: {self._asked:,} designs were judged, {self._new:,} of them "
+            "for the first time"
         )
         if not self._known:
             return judged

@@ -102,8 +102,8 @@ def read(path: Path, name: str) -> Table:
         with np.load(path, allow_pickle=False) as arrays:
             found = {key: arrays[key] for key in arrays.files}
         settings = json.loads(str(found.pop(_SETTINGS)))
-        depth, side = int(settings["depth"]), int(settings["side"])
-        if not (1 <= depth <= DEEPEST and side >= 1):
+        depth, side = settings["depth"], settings["side"]
+        if not (type(depth) is type(side) is int and 1 <= depth <= DEEPEST):
             raise ValueError
     except Exception as error:  # what NumPy and zipfile make of other files
         said = getattr(error, "strerror", None) or "is no table of rewards"

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bgpbt.config.errors import BadInput
+from bgpbt.config.errors import BadInput, NotSaved
 from bgpbt.tasks.nas import database, rewards
 from bgpbt.tasks.nas.design import CHAIN, Rules, act, empty
 from bgpbt.tasks.nas.experiments import FILE, Experiments, in_order
@@ -129,7 +129,7 @@ def test_a_terminal_layer_of_a_file_changes_nothing(tmp_path):
     database.write_all(tmp_path / FILE, "digits", [filled])
     assert (in_order(rows)[:, 1] == [1, 0, 0, 0]).all()
     cache = experiments()
-    assert "designs known before: 1" in cache.open(tmp_path)[0]
+    assert "designs known before: 1" in cache.open(tmp_path)[1]
     assert looked_up(cache, 1) == 0.4
     cache.add(found({(2,): 0.5}))
     kept = database.read(tmp_path / FILE, "digits", DEPTH)
@@ -146,8 +146,28 @@ def test_runs_share_a_file_and_add_to_it(tmp_path):
     assert len(database.read(path, "digits", DEPTH)) == 2
     assert looked_up(other, 1) == 0.5
     assert json.loads((tmp_path / "shared.json").read_text()) == SETTINGS
-    with pytest.raises(BadInput, match=r"shared\.json says that other"):
+    with pytest.raises(BadInput, match=r"\(side 28 there, 8 here\)"):
         experiments(path, settings=SETTINGS | {"side": 8}).open(tmp_path)
     (tmp_path / "shared.json").write_text("{")
-    with pytest.raises(BadInput, match=r"shared\.json says that other"):
+    with pytest.raises(BadInput, match=r"shared\.json is damaged"):
         experiments(path).open(tmp_path)
+    (tmp_path / "shared.json").unlink()
+    assert "is taken to be of these" in experiments(path).open(tmp_path)[0]
+    path.write_text(path.read_text() + "garbage\n")
+    with pytest.raises(NotSaved, match="line 4 has 1 fields"):
+        one.add(found({(3,): 0.5}))
+
+
+def test_what_is_damaged_of_a_runs_own_is_set_aside(tmp_path):
+    cache = experiments()
+    cache.open(tmp_path)
+    cache.add(found({(1,): 0.5}))
+    torn = (tmp_path / FILE).read_bytes()[:-5]
+    (tmp_path / FILE).write_bytes(torn)
+    said = experiments().open(tmp_path)
+    assert "line 2 is cut short" in said[0] and "experiments.csv.damaged" in said[0]
+    assert (tmp_path / f"{FILE}.damaged").read_bytes() == torn
+    cache.add(found({(2,): 0.5}))
+    other = experiments(settings=SETTINGS | {"side": 8})  # the images have changed
+    assert "is of other networks or images (side 28" in other.open(tmp_path)[0]
+    assert looked_up(other, 1) is None

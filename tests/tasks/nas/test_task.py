@@ -225,9 +225,10 @@ def test_a_file_that_is_no_table_is_refused(rewards, tmp_path):
     table.write_all(path, {"made_up": worths}, {"side": SIDE, "depth": DEPTH})
     with pytest.raises(BadInput, match="made_up is not 400 numbers from 0 to 1"):
         table.read(path, "made_up")
-    table.write_all(path, {"made_up": worths}, {"side": SIDE, "depth": 11})
-    with pytest.raises(BadInput, match="is no table of rewards"):
-        table.read(path, "made_up")
+    for depth in (11, 2.7, "2"):
+        table.write_all(path, {"made_up": worths}, {"side": SIDE, "depth": depth})
+        with pytest.raises(BadInput, match="is no table of rewards"):
+            table.read(path, "made_up")
     table.write_all(path, {"made_up": np.zeros(5)}, {"side": SIDE, "depth": DEPTH})
     with pytest.raises(BadInput, match="made_up is not 400 numbers from 0 to 1"):
         table.read(path, "made_up")
