@@ -55,13 +55,12 @@ def start():
     """Starts processes that ignore no signal, whatever ran the tests; ends them."""
     started = []
 
-    def begin(words: list[str]) -> subprocess.Popen:
+    def begin(words: list[str], **streams) -> subprocess.Popen:
+        pipe = subprocess.PIPE
+        streams = streams or {"text": True, "stdout": pipe, "stderr": pipe}
         before = [(x, signal.signal(x, signal.SIG_DFL)) for x in SIGNALS]
         try:
-            pipe = subprocess.PIPE
-            process = subprocess.Popen(
-                words, cwd=ROOT, text=True, stdout=pipe, stderr=pipe
-            )
+            process = subprocess.Popen(words, cwd=ROOT, **streams)
         finally:
             for number, handler in before:
                 signal.signal(number, handler)
@@ -182,11 +181,10 @@ def test_what_is_ignored_stays_ignored(start, tmp_path):
     assert finish(process, within=9)[0] == 143
 
 
-def test_ctrl_c_on_a_terminal_leaves_a_cursor(tmp_path):
+def test_ctrl_c_on_a_terminal_leaves_a_cursor(start, tmp_path):
     terminal, inside = pty.openpty()
-    process = subprocess.Popen(
+    process = start(
         command(tmp_path, seconds=0.2),
-        cwd=ROOT,
         stdin=inside,
         stdout=inside,
         stderr=inside,
