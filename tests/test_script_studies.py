@@ -12,6 +12,7 @@ from bgpbt import space as spaces
 from bgpbt.assembly.parts import make_plan, make_task
 from bgpbt.forecast import forecast_rounds
 from bgpbt.strategies.random_search import random_search
+from bgpbt.tasks.nas import table
 from bgpbt.tasks.ppo.episodes import for_each
 from scripts import (
     bandit_regret,
@@ -21,7 +22,13 @@ from scripts import (
     pbt_vs_random_mnist,
 )
 from scripts.benchmarks.bandit_functions import FUNCTIONS, ROUNDS
-from scripts.studies import distillation_figures, fitness_figures, mnist_figures
+from scripts.studies import (
+    designer_arms,
+    distillation_figures,
+    fitness_figures,
+    mnist_figures,
+)
+from scripts.studies.designer_scores import best_return
 from scripts.studies.policies import at_random, nothing, side_by_side
 from scripts.studies.school import SEEDS, task_of
 
@@ -236,3 +243,39 @@ def test_distillation_judges_teachers_students_and_the_difference(bad, answers):
     ]
     figures = distillation_figures.summarise(pd.concat(parts))
     assert [f.met for f in figures if f.met is not None] == answers
+
+
+def test_the_best_return_of_an_episode_of_designs():
+    """By trying all sequences of decisions."""
+    depth = 2
+    rng = np.random.default_rng(0)
+    worths = rng.random(table.chains(depth)).astype(np.float32)
+    worths[[3, 9, 10]] = np.nan
+    worths[0] = 0.1
+
+    def best(number, layers):
+        if layers == depth:
+            return 0.0
+        options = [worths[number]]  # a terminal decision
+        for action in range(7):
+            child = 7 * number + 1 + action
+            built = not np.isnan(worths[child])
+            options.append(worths[child] + best(child, layers + 1) if built else 0.0)
+        return max(options)
+
+    assert best_return(worths, depth) == pytest.approx(best(0, 0), rel=1e-6)
+
+
+def test_cells_of_designers_begin_with_those_before():
+    names = [cell.name for cell in designer_arms.cells()]
+    assert len(set(names)) == len(names)
+    seen = set()
+    for cell in designer_arms.cells():
+        assert cell.origin is None or (cell.arm, cell.origin) in seen
+        seen.add((cell.arm, cell.data_set))
+        options = designer_arms.options_of(cell, (0,), "x.npz", "runs")
+        assert options.max_timesteps == cell.decisions
+        assert (options.evaluate_only is not None) == cell.frozen
+    frozen = [c for c in designer_arms.cells() if c.frozen]
+    assert {c.data_set for c in frozen} == {"mnist", "cifar10"}
+    assert all(c.origin == "fashion_mnist" for c in frozen if c.arm != "uniform")

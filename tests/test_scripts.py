@@ -262,6 +262,31 @@ def test_a_table_of_rewards_is_trained_once(call, tmp_path):
 
 
 @pytest.mark.scripts
+def test_designers_are_compared_on_a_table(quick, tmp_path):
+    worths = np.linspace(0.1, 0.9, table.chains(2)).astype(np.float32)
+    path = tmp_path / "rewards.npz"
+    sets = {"first": worths, "second": worths[::-1].copy()}
+    table.write_all(path, sets, {"side": 20, "depth": 2})
+    arms = ["meta", "uniform"]
+    flags = [
+        "--table",
+        str(path),
+        "--results",
+        str(tmp_path / "cells"),
+        "--arms",
+        *arms,
+    ]
+    written = quick("designers", *flags, "--save_dir", str(tmp_path / "runs"))
+    values = {figure["name"]: figure["value"] for figure in written["figures"]}
+    assert 0 < values["second, report: meta"] <= 1
+    assert "first, found: meta - uniform" in values
+    cells = sorted(file.name for file in (tmp_path / "cells" / "quick").iterdir())
+    assert cells == [f"{a}_{n}.json" for a in arms for n in ("first", "second")]
+    again = quick("designers", *flags, "--save_dir", str(tmp_path / "none"))
+    assert again["figures"] == written["figures"]
+
+
+@pytest.mark.scripts
 def test_the_best_designs_are_trained_in_full(call, tmp_path):
     settings = {"task": "nas", "image_side": 8, "max_images": 300, "design_layers": 2}
     (tmp_path / "options.yaml").write_text(Options(**settings).to_yaml())

@@ -1,0 +1,98 @@
+"""The arms of `designers.py`: who designs, on which data sets, for how long."""
+
+from typing import Any, NamedTuple
+
+from bgpbt.config.options import Options
+
+ROUND = 200  # decisions of a round, about 60 episodes
+# (data set, decisions): the paper's own lengths of its three trials and of its frozen
+# evaluations, which are on data sets that the agent has not seen.
+TRIALS = (("omniglot", 8000), ("quickdraw", 7000), ("fashion_mnist", 7000))
+UNSEEN = (("mnist", 2000), ("cifar10", 2000))
+SINGLE = {"pop_size": 1, "strategy": "random", "freeze": "default"}
+POPULATION = {"pop_size": 8, "quantile_fraction": 0.25}
+
+
+class Arm(NamedTuple):
+    """One way to design."""
+
+    settings: dict[str, Any]
+    carries_over: bool  # each trial begins with what the one before has learnt
+
+
+META = {"alg_name": "meta_a2c"}
+ARMS = {
+    "meta": Arm(META | SINGLE, True),
+    "meta, from scratch": Arm(META | SINGLE, False),
+    "meta, as coded": Arm(META | {"quirks": "reference"} | SINGLE, True),
+    "dqn": Arm({"alg_name": "dqn"} | SINGLE, False),
+    "uniform": Arm({"alg_name": "uniform"} | SINGLE, False),
+    "meta, pbt": Arm(META | {"strategy": "pbt"} | POPULATION, True),
+    "meta, bgpbt": Arm(META | {"strategy": "bgpbt", "n_init": 8} | POPULATION, True),
+}
+
+
+class Cell(NamedTuple):
+    """All seeds of an arm on one data set."""
+
+    arm: str
+    data_set: str
+    decisions: int  # of a member
+    frozen: bool  # nothing is learnt
+    origin: str | None  # the data set whose runs these begin with
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return f"{self.arm} {self.data_set}".replace(", ", "_").replace(" ", "_")
+
+
+def cells(trials=TRIALS, unseen=UNSEEN) -> list[Cell]:
+    """All cells, each after those that it begins with.
+
+    Agents that carry over are judged frozen on the unseen data sets, and so is random
+    search.
+    """
+    found = []
+    for arm, (_, carries_over) in ARMS.items():
+        before = None
+        for data_set, decisions in trials:
+            origin = before if carries_over else None
+            found.append(Cell(arm, data_set, decisions, False, origin))
+            before = data_set
+        if carries_over or arm == "uniform":
+            origin = before if carries_over else None
+            found += [Cell(arm, name, steps, True, origin) for name, steps in unseen]
+    return found
+
+
+def options_of(
+    cell: Cell, seeds: tuple[int, ...], table: str, save_dir: str, round_: int = ROUND
+) -> Options:
+    """The settings of a cell's runs.
+
+    Args:
+      cell: arm and data set.
+      seeds: a run for each.
+      table: of rewards.
+      save_dir: where all runs of the study lie.
+      round_: decisions of a round.
+    """
+    settings = {
+        "task": "nas",
+        "problem": cell.data_set,
+        "reward_table": table,
+        "fitness": "training",
+        "eval_episodes": 10,
+        "report_episodes": 100,
+        "t_ready": round_,
+        "max_timesteps": cell.decisions,
+        "exploration_steps": cell.decisions,
+        "devices": 1,
+        "seed": seeds,
+        "save_dir": save_dir,
+        "exp_name": cell.name,
+    }
+    if cell.frozen:
+        settings["evaluate_only"] = "sampled"
+    return Options(**(settings | ARMS[cell.arm].settings))
