@@ -17,6 +17,7 @@ from bgpbt.training.generations import first_generation, halving_rungs, should_s
 from bgpbt.training.plan import Plan
 from bgpbt.training.run_state import Generation
 from bgpbt.types import Task
+from bgpbt.viz.formatting import counted
 from bgpbt.viz.space_table import fixed_table, space_table
 
 
@@ -126,7 +127,8 @@ def describe(
       folders: what would be done in each seed's folder.
     """
     seeds = len(options.seed)
-    title = f"{task.name}, {base_name(options.strategy)}, {options.pop_size} members"
+    members = counted(options.pop_size, "member")
+    title = f"{task.name}, {base_name(options.strategy)}, {members}"
     if seeds > 1:
         title += f", {seeds} seeds: figures of one"
     report = (

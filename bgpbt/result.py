@@ -17,6 +17,7 @@ from bgpbt.storage.places import check_file
 from bgpbt.storage.run_folder import CURVE, GIF, SCHEDULE
 from bgpbt.training.run_state import RunState
 from bgpbt.types import Policy, Task
+from bgpbt.viz.formatting import counted
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def title_of(options: Options, which: str) -> str:
     strategy = base_name(options.strategy)
     if options.freeze:
         strategy += f" with {options.freeze} configurations"
-    return f"{options.run_label}, {strategy}, {options.pop_size} members, {which}"
+    return f"{options.run_label}, {strategy}, {counted(options.pop_size, 'member')}, {which}"
 
 
 def _axis(dim: spaces.Dimension) -> tuple:

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import bgpbt
 from bgpbt.cli.command import prepare_jax
 from bgpbt.config.errors import BadInput
+from bgpbt.config.options import Options
 from bgpbt.files import write_json
 from bgpbt.tasks.nas import table
 from scripts.benchmarks import flags
@@ -62,18 +63,19 @@ def _names(path: str) -> list[str]:
         return [name for name in arrays.files if name != "settings"]
 
 
-def play(cell: Cell, args: argparse.Namespace) -> dict:
-    """Runs a cell. Returns the scores of each seed."""
+def _options(cell: Cell, args: argparse.Namespace) -> Options:
     save_dir = str(Path(args.save_dir) / ("quick" if args.quick else "all"))
     round_ = 20 if args.quick else ROUND
-    options = options_of(cell, args.seeds, args.table, save_dir, round_)
-    if cell.origin is not None:
-        before = cell._replace(data_set=cell.origin)
-        (folder,) = (Path(save_dir) / before.name).iterdir()
-        moments = {"init_from": str(folder), "init_moments": True}
-        if options.pop_size > 1:
-            moments["init_members"] = "reported"
-        options = options.model_copy(update=moments)
+    return options_of(cell, args.seeds, args.table, save_dir, round_)
+
+
+def play(cell: Cell, args: argparse.Namespace) -> dict:
+    """Runs a cell. Returns the scores of each seed."""
+    options = _options(cell, args)
+    if cell.before is not None:
+        (folder,) = (Path(options.save_dir) / cell.before.name).iterdir()
+        origin = {"init_from": str(folder), "init_moments": True}
+        options = options.model_copy(update=origin)
     known = table.read(Path(args.table), cell.data_set)
     jax.clear_caches()  # Linux gives a process so many memory maps and no more
     results = bgpbt.run_seeds(options)
@@ -107,8 +109,8 @@ def result_of(cell: Cell, args: argparse.Namespace) -> dict:
 def judge(results: dict[Cell, dict]) -> list[Figure]:
     """Means over seeds, and paired differences of all arms on a data set."""
     figures = []
-    for name in dict.fromkeys(cell.data_set for cell in results):
-        own = {c.arm: r for c, r in results.items() if c.data_set == name}
+    for name in dict.fromkeys(cell.problem for cell in results):
+        own = {c.arm: r for c, r in results.items() if c.problem == name}
         for score in SCORES:
             values = {
                 arm: np.array([seed[score] for seed in scores.values()])
@@ -133,7 +135,7 @@ def main(argv: list[str]) -> int:
     """Runs what is missing, prints, judges."""
     args = parser().parse_args(argv)
     asked = chosen(args)
-    prepare_jax(options_of(asked[0], args.seeds, args.table, args.save_dir))
+    prepare_jax(_options(asked[0], args))
     results = {cell: result_of(cell, args) for cell in asked}
     settings = {"arms": args.arms, "seeds": list(args.seeds), "table": args.table}
     finish(Result("designers", settings, judge(results), args.quick, machine()), args)

@@ -281,7 +281,8 @@ def test_designers_are_compared_on_a_table(quick, tmp_path):
     assert 0 < values["second, report: meta"] <= 1
     assert "first, found: meta - uniform" in values
     cells = sorted(file.name for file in (tmp_path / "cells" / "quick").iterdir())
-    assert cells == [f"{a}_{n}.json" for a in arms for n in ("first", "second")]
+    problems = ("first", "second", "second_frozen")
+    assert cells == [f"{arm}_{name}.json" for arm in arms for name in problems]
     again = quick("designers", *flags, "--save_dir", str(tmp_path / "none"))
     assert again["figures"] == written["figures"]
 

@@ -47,3 +47,8 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
         "  ".join(word.ljust(w) for word, w in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
+
+
+def counted(number: int, noun: str) -> str:
+    """Such as `1 member` and `8 members`."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -44,7 +44,19 @@ class Cell(NamedTuple):
     @property
     def name(self) -> str:
         """Of its file."""
-        return f"{self.arm} {self.data_set}".replace(", ", "_").replace(" ", "_")
+        return f"{self.arm}, {self.problem}".replace(", ", "_").replace(" ", "_")
+
+    @property
+    def problem(self) -> str:
+        """Data set, and whether anything is learnt: arms are compared on the same."""
+        return f"{self.data_set}{', frozen' * self.frozen}"
+
+    @property
+    def before(self) -> "Cell | None":
+        """Whose runs these begin with."""
+        if self.origin is None:
+            return None
+        return self._replace(data_set=self.origin, frozen=False)
 
 
 def cells(trials=TRIALS, unseen=UNSEEN) -> list[Cell]:
