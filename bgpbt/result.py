@@ -151,7 +151,8 @@ def title_of(options: Options, which: str) -> str:
     strategy = base_name(options.strategy)
     if options.freeze:
         strategy += f" with {options.freeze} configurations"
-    return f"{options.run_label}, {strategy}, {counted(options.pop_size, 'member')}, {which}"
+    members = counted(options.pop_size, "member")
+    return f"{options.run_label}, {strategy}, {members}, {which}"
 
 
 def _axis(dim: spaces.Dimension) -> tuple:
