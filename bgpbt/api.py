@@ -234,6 +234,8 @@ def _run_seed(
         for line in (*lines, *changed_files(store, what["files"])):
             display.notice(line)
         finished = store.finished(options)
+        for line in store.faults().values() if finished else ():
+            display.notice(f"{line}: its weights are lost")
         with out_of_memory(partial(_what_fits, engine)):
             if finished:
                 load = partial(_load, store, options, engine)

@@ -187,13 +187,26 @@ def _told_warnings() -> Generator[None]:
                 which = words = f"{filename}:{lineno}: {words}"
         if which not in told:
             told.add(which)
-            print(f"notice: {words}", file=sys.stderr)
+            print(f"notice: {words}{_advice(words)}", file=sys.stderr)
 
     with warnings.catch_warnings():
         if not sys.warnoptions:
             warnings.simplefilter("default", UserWarning)
         warnings.showwarning = tell
         yield
+
+
+def _advice(warning: str) -> str:
+    """What to do about a warning of JAX's, "" where nothing is known of it.
+
+    JAX neither names nor replaces a damaged entry, and warns of it at every start.
+    """
+    if "persistent compilation cache entry" not in warning:
+        return ""
+    import jax
+
+    folder = jax.config.jax_compilation_cache_dir
+    return f"; remove {folder}, so that it is made anew"
 
 
 def _command(argv: list[str]) -> int:

@@ -84,14 +84,18 @@ class RunFolder:
 
     def usable(self) -> list[int]:
         """Rounds whose checkpoints are undamaged and of this run, ascending."""
-        return [round_ for round_ in self.rounds() if self._is_usable(round_)]
+        faults = self.faults()
+        return [round_ for round_ in self.rounds() if round_ not in faults]
 
-    def _is_usable(self, round_: int) -> bool:
-        try:
-            checkpoints.check_usable(self.checkpoint(round_), round_, self.id())
-        except checkpoints.Unreadable:
-            return False
-        return True
+    def faults(self) -> dict[int, str]:
+        """Why checkpoints cannot be used, by their rounds, ascending."""
+        faults = {}
+        for round_ in self.rounds():
+            try:
+                checkpoints.check_usable(self.checkpoint(round_), round_, self.id())
+            except checkpoints.Unreadable as error:
+                faults[round_] = f"the checkpoint of round {round_} {error}"
+        return faults
 
     def timesteps(self, round_: int) -> int:
         """Timesteps of a member after a round; 0 where its checkpoint is not usable."""
@@ -153,7 +157,13 @@ class RunFolder:
                 "give another -n",
                 "existing_policy",
             )
-        return load_options({}, path, with_usual=False)
+        try:
+            return load_options({}, path, with_usual=False)
+        except BadInput as error:
+            raise BadInput(
+                f"{error}; nothing was removed: give another -n, or -exist overwrite",
+                "existing_policy",
+            ) from None
 
     def whole_options(self) -> Path | None:
         """Where the settings stand undamaged; None: nowhere.

@@ -232,9 +232,12 @@ def _mend(folder: RunFolder) -> list[str]:
     lines = []
     for name, whole in wholes.items():
         place = folder.path / name
-        if whole is None or whole == place:
+        if whole == place:
             continue
         problem = "is damaged" if place.exists() else "is gone"
+        if whole is None:
+            lines.append(f"{place} {problem}, and no checkpoint has a copy")
+            continue
         write(place, whole.read_bytes())
         lines.append(f"{place} {problem}: that in {whole.parent} is used")
     return lines

@@ -161,6 +161,32 @@ def test_a_finished_run_given_again_is_only_drawn(tmp_path, monkeypatch, printed
 
 
 @pytest.mark.usefixtures("compile_once")
+def test_what_a_finished_run_has_lost_is_said(tmp_path, printed):
+    """Though its figures need neither checkpoints nor `run.json`."""
+    first = play(run_options(tmp_path))
+    checkpoints = sorted((first.path / "checkpoints").glob("round_*"))
+    (checkpoints[-1] / "rows.csv").write_bytes(b"")
+    play(run_options(tmp_path))
+    line = "the checkpoint of round 5 is damaged: its weights are lost"
+    assert printed.getvalue().count(line) == 1
+    assert "checkpoint of round 4" not in printed.getvalue()
+
+    (checkpoints[0] / "rows.csv").write_bytes(b"")
+    (first.path / "run.json").write_bytes(b"")
+    again = play(run_options(tmp_path))
+    assert again.report == first.report
+    said = printed.getvalue()
+    assert "the checkpoint of round 4 is damaged: its weights are lost" in said
+    run_json = first.path / "run.json"
+    assert f"{run_json} is damaged, and no checkpoint has a copy" in said
+
+    (first.path / "options.yaml").write_bytes(b"pop_size: [")
+    remedy = "nothing was removed: give another -n, or -exist overwrite"
+    with pytest.raises(BadInput, match=f"options.yaml.*; {remedy}"):
+        play(run_options(tmp_path))
+
+
+@pytest.mark.usefixtures("compile_once")
 def test_overwrite_says_what_it_removes_and_starts_at_round_zero(
     tmp_path, printed, unbroken
 ):
