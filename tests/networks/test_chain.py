@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from bgpbt.networks import chain
+from bgpbt.networks.canvas import Sizes, Weights
 from bgpbt.networks.structure import CELLS, Kind
 
-SIZES = chain.Sizes(side=12, channels=3, filters=4, dense=6, classes=5, depth=4)
+SIZES = Sizes(side=12, channels=3, filters=4, dense=6, classes=5, depth=4)
 DESIGNS = {
     "nothing": (),
     "convolutions": ((1, 3), (1, 5), (1, 1), (1, 3)),
@@ -27,7 +28,7 @@ def rows_of(design) -> np.ndarray:
     return rows
 
 
-def exact_logits(design, weights: chain.Weights, images) -> np.ndarray:
+def exact_logits(design, weights: Weights, images) -> np.ndarray:
     """By Flax's functions, with the weights that the chain would read."""
     x = images
     for i, (kind, size) in enumerate(design):
@@ -51,7 +52,7 @@ def exact_logits(design, weights: chain.Weights, images) -> np.ndarray:
 
 @jax.jit
 def logits(rows, weights, images):
-    return chain.classify(weights, chain.features(SIZES, rows, weights, images))
+    return chain.logits(SIZES, rows, weights, images)
 
 
 def drawn(design, key=0):

@@ -5,7 +5,7 @@ of its minibatches and its dropout belong to the data set, so that no design is 
 another number in another run.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +13,8 @@ import numpy as np
 import optax
 from jax import lax
 
-from bgpbt.networks import chain
-from bgpbt.networks.chain import Sizes, Weights
+from bgpbt.networks import branches, chain
+from bgpbt.networks.canvas import Sizes, Weights
 from bgpbt.types import Array, Key
 
 
@@ -45,6 +45,11 @@ class Training(NamedTuple):
     dropout: float = 0.4  # share of the dense layer's units
 
 
+def network(sizes: Sizes) -> Any:
+    """The module whose program computes all designs."""
+    return branches if sizes.joins else chain
+
+
 DECAY_EPOCHS = 5
 EVALUATED = 500  # images at once
 
@@ -56,13 +61,13 @@ def accuracy(sizes: Sizes, training: Training, data: ChildData, rows: Array) -> 
       sizes: of images and layers.
       training: how.
       data: on what.
-      rows: of a chain that can be built, `[d, 5]`.
+      rows: of a design that can be built, and whose layers a canvas holds, `[d, 5]`.
 
     Returns:
       The share of the validation images that it classifies rightly, `[]`.
     """
     first, order, dropout = jax.random.split(data.key, 3)
-    weights = chain.init(first, sizes, rows)
+    weights = network(sizes).init(first, sizes, rows)
     number = len(data.training.labels)
     batches = minibatches(order, training.epochs, training.batch_size, number)
     optimizer = optax.adam(_schedule(training, len(batches)), eps=1e-7)
@@ -120,10 +125,10 @@ def _loss(
     chosen: Array,
 ) -> Array:
     """Cross-entropy, the mean over the images `[n]` that were chosen, -1 for none."""
-    canvas = chain.features(sizes, rows, weights, _pixels(data.images[chosen]))
+    images = _pixels(data.images[chosen])
     kept = 1 - training.dropout
     keep = jax.random.bernoulli(key, kept, (len(chosen), sizes.dense)) / kept
-    logits = chain.classify(weights, canvas, keep)
+    logits = network(sizes).logits(sizes, rows, weights, images, keep)
     each = optax.softmax_cross_entropy_with_integer_labels(logits, data.labels[chosen])
     return jnp.mean(each, where=chosen >= 0)
 
@@ -137,8 +142,7 @@ def share_right(sizes: Sizes, rows: Array, weights: Weights, data: Labelled) -> 
 
     def right(chosen: Array) -> Array:
         pixels = _pixels(data.images[chosen % number])
-        canvas = chain.features(sizes, rows, weights, pixels)
-        found = chain.classify(weights, canvas).argmax(axis=-1)
+        found = network(sizes).logits(sizes, rows, weights, pixels).argmax(axis=-1)
         hits = found == data.labels[chosen % number]
         return jnp.sum(hits & (chosen < number))
 

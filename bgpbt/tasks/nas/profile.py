@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from bgpbt.networks.chain import Sizes
+from bgpbt.networks.canvas import Sizes
 from bgpbt.tasks.nas.children import ChildData, Training
 from bgpbt.tasks.nas.data import DataSet, child_data, load, some, split
 from bgpbt.tasks.nas.design import Actions, Rules

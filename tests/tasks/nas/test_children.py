@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from bgpbt.networks.chain import Sizes
+from bgpbt.networks import chain
+from bgpbt.networks.canvas import Sizes
 from bgpbt.tasks.nas import children
 from bgpbt.tasks.nas.children import ChildData, Labelled, Training
 
@@ -54,10 +55,9 @@ def test_the_last_minibatch_of_an_epoch_has_fewer_images():
 
 def test_accuracy_counts_every_image_once(digits):
     rows = rows_of((1, 1))
-    weights = children.chain.init(jax.random.PRNGKey(3), SIZES, rows)
+    weights = chain.init(jax.random.PRNGKey(3), SIZES, rows)
     pixels = jnp.asarray(digits.validation.images) / 255
-    canvas = children.chain.features(SIZES, rows, weights, pixels)
-    found = children.chain.classify(weights, canvas).argmax(axis=1)
+    found = chain.logits(SIZES, rows, weights, pixels).argmax(axis=1)
     expected = float((found == digits.validation.labels).mean())
     for at_once in (7, 300, 1000):
         with pytest.MonkeyPatch.context() as patch:

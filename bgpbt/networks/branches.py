@@ -1,0 +1,198 @@
+"""Designs with branches, whatever they are, as one program; see `canvas.py`.
+
+What every layer gives is kept, so that later ones can read it. Layers that are joined
+are padded with zeros to the larger one, centred. What no layer reads goes into the
+classifier, side by side.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+
+from bgpbt.networks.canvas import (
+    Sizes,
+    Weights,
+    classify,
+    draw,
+    only_chosen,
+    operation_index,
+    operation_of,
+    operations,
+    padded,
+)
+from bgpbt.networks.structure import Kind, side_after
+from bgpbt.types import Array, Key
+
+_JOINS = (Kind.add, Kind.concatenate)  # what `_join` can do, after all operations
+
+
+class Plan(NamedTuple):
+    """What a design says of each of its layers."""
+
+    rows: Array  # [d, 5]
+    sides: Array  # [d + 1], of the image and of what each layer gives
+    channels: Array  # [d + 1]
+    ends: Array  # [d + 1] bool: the classifier reads it
+
+
+def plan(sizes: Sizes, rows: Array) -> Plan:
+    """Reads a design.
+
+    Args:
+      sizes: of the images and layers.
+      rows: of a design that can be built, in the order of its layers, `[d, 5]`;
+        terminal and empty rows do nothing.
+    """
+    places = jnp.arange(sizes.depth + 1)
+    filled = (rows[:, 1] != Kind.empty) & (rows[:, 1] != Kind.terminal)
+
+    def step(known: tuple[Array, Array], layer: tuple) -> tuple[tuple, None]:
+        sides, channels = known
+        (index, kind, kernel, first, second), filled = layer
+        joined = _is_join(kind)
+        second = jnp.where(joined, second, first)
+        side = side_after(kind, kernel, sides[first])
+        side = jnp.maximum(side, jnp.where(joined, sides[second], 0))
+        width = jnp.maximum(channels[first], channels[second])
+        width = width * jnp.where(kind == Kind.concatenate, 2, 1)
+        width = jnp.where(kind == Kind.convolution, sizes.filters, width)
+        place = jnp.where(filled, index, sizes.depth + 1)
+        sides = sides.at[place].set(side, mode="drop")
+        return (sides, channels.at[place].set(width, mode="drop")), None
+
+    begin = jnp.zeros(sizes.depth + 1, jnp.int32)
+    begin = begin.at[0].set(sizes.side), begin.at[0].set(sizes.channels)
+    (sides, channels), _ = lax.scan(step, begin, (rows, filled))
+    joined = filled & _is_join(rows[:, 1])
+    read = (filled[:, None] & (rows[:, 3, None] == places)).any(axis=0)
+    read |= (joined[:, None] & (rows[:, 4, None] == places)).any(axis=0)
+    given = jnp.zeros_like(read).at[1:].set(filled)
+    ends = given & ~read
+    return Plan(rows, sides, channels, ends.at[0].set(~given.any()))
+
+
+def _is_join(kinds: Array) -> Array:
+    return (kinds == Kind.add) | (kinds == Kind.concatenate)
+
+
+def fits(sizes: Sizes, rows: Array) -> Array:
+    """Whether a canvas holds what every layer of a design gives. Shape `[]`, bool."""
+    design = plan(sizes, rows)
+    at_the_end = jnp.sum(design.channels * design.ends)
+    return jnp.maximum(design.channels.max(), at_the_end) <= sizes.width
+
+
+def init(key: Key, sizes: Sizes, rows: Array) -> Weights:
+    """Draws the weights of a design, see `canvas.draw`."""
+    design = plan(sizes, rows)
+    fan_in = design.channels[rows[:, 3]]
+    side = jnp.max(design.sides * design.ends)
+    return draw(key, sizes, rows, fan_in, side, _concatenated(design))
+
+
+def _concatenated(design: Plan) -> Array:
+    """Channels of all ends, concatenated one after the other."""
+
+    def step(joined: Array, end: tuple[Array, Array]) -> tuple[Array, None]:
+        channels, is_end = end
+        both = jnp.where(joined == 0, channels, 2 * jnp.maximum(joined, channels))
+        return jnp.where(is_end, both, joined), None
+
+    return lax.scan(step, jnp.int32(0), (design.channels, design.ends))[0]
+
+
+def features(sizes: Sizes, rows: Array, weights: Weights, images: Array) -> Array:
+    """What the layers make of images, and the classifier reads.
+
+    The ends lie in it side by side, without the channels of zeros that are between them
+    in the exact network: no weight of those is ever read.
+
+    Args:
+      sizes: of the images and layers.
+      rows: of a design that `fits`, `[d, 5]`.
+      weights: of its layers.
+      images: `[N, S, S, channels]`, float.
+
+    Returns:
+      A canvas, `[N, S, S, C]`.
+    """
+    design = plan(sizes, rows)
+    operating = [_alone(operation) for operation in operations(sizes)]
+    branches = [*operating, *(_joining(kind) for kind in _JOINS)]
+    numbers = operation_of(rows)
+    each = (weights.kernels, weights.biases, weights.scales, weights.offsets)
+
+    def step(given: Array, layer: tuple) -> tuple[Array, None]:
+        row, number, parameters = layer
+        index, kind, _, first, second = row
+        second = jnp.where(_is_join(kind), second, first)
+        read = jnp.stack([first, second])
+        sides, channels = design.sides[read], design.channels[read]
+        alone = operation_index(sizes, number, sides[0], channels[0])
+        join = len(operating) + jnp.where(kind == Kind.add, 0, 1)
+        chosen = jnp.where(_is_join(kind), join, alone)
+        arguments = parameters, given[first], given[second]
+        whole = design.sides[index], sides, channels
+        result = only_chosen(branches, chosen, arguments, whole)
+        return given.at[index].set(result), None
+
+    image = padded(images, sizes)
+    given = jnp.zeros((sizes.depth + 1, *image.shape), image.dtype).at[0].set(image)
+    # Rows of no layer write where nobody reads.
+    indices = jnp.where(rows[:, 1] == Kind.empty, sizes.depth, rows[:, 0])
+    placed = rows.at[:, 0].set(indices)
+    given, _ = lax.scan(step, given, (placed, numbers, each))
+    return _side_by_side(design, given)
+
+
+def _alone(operation):
+    def of_first(arguments, whole):
+        parameters, first, _ = arguments
+        return operation(parameters, first, whole[0])
+
+    return of_first
+
+
+def _joining(kind: Kind):
+    def join(arguments, whole):
+        _, first, second = arguments
+        _, sides, channels = whole
+        side, width = sides.max(), channels.max()
+        first = _moved(first, (side - sides[0]) // 2, (width - channels[0]) // 2)
+        second = _moved(second, (side - sides[1]) // 2, (width - channels[1]) // 2)
+        if kind == Kind.concatenate:
+            second = _moved(second, jnp.int32(0), width)
+        return first + second
+
+    return join
+
+
+def _moved(canvas: Array, pixels: Array, channels: Array) -> Array:
+    """A canvas whose content lies further down, right and back; zeros come in."""
+    shifts = jnp.stack([pixels, pixels, channels])
+    return jnp.roll(canvas, shifts, axis=(1, 2, 3))
+
+
+def _side_by_side(design: Plan, given: Array) -> Array:
+    widths = design.channels * design.ends
+    places = jnp.cumsum(widths) - widths
+
+    def step(canvas: Array, end: tuple) -> tuple[Array, None]:
+        own, place, is_end = end
+        moved = _moved(own, jnp.int32(0), place)
+        return canvas + jnp.where(is_end, moved, 0), None
+
+    canvas = jnp.zeros_like(given[0])
+    return lax.scan(step, canvas, (given, places, design.ends))[0]
+
+
+def logits(
+    sizes: Sizes,
+    rows: Array,
+    weights: Weights,
+    images: Array,
+    keep: Array | None = None,
+) -> Array:
+    """What the whole network says of images; see `features` and `classify`."""
+    return classify(weights, features(sizes, rows, weights, images), keep)

@@ -1,0 +1,267 @@
+"""Layers whose kind and size are arguments of the program.
+
+A *canvas* is as large as the images. What a layer gives lies at its top left, and all
+else of it is zero. Weights are as large as the largest layer needs, and a layer reads
+their first rows, columns and channels. So the design is an argument, as the weights
+are, and the program computes what the exact network of the design computes.
+
+Sizes: `N` images, `S` their side, `C` channels of a canvas, `F` filters, `d` layers at
+most, `U` units before the classifier, `K` classes.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from bgpbt.networks.convolutional import im2col_convolution
+from bgpbt.networks.structure import CELLS, LARGEST_KERNEL, Kind
+from bgpbt.types import Array, Key, PyTree
+
+SMALLEST_EXTENT = 4  # pixels; below, a smaller program gains nothing
+# Of a canvas of designs with branches, whose joined layers have more channels than any
+# convolution gives.
+JOINED = 4
+
+
+class Sizes(NamedTuple):
+    """What all designs have in common."""
+
+    side: int  # S, pixels
+    channels: int  # of the images
+    filters: int  # F, of every convolution
+    dense: int  # U
+    classes: int  # K
+    depth: int  # d
+    joins: bool = False  # layers may be added and concatenated
+
+    @property
+    def single(self) -> int:
+        """Channels that suffice where nothing is joined."""
+        return max(self.channels, self.filters)
+
+    @property
+    def width(self) -> int:
+        """C."""
+        return self.single * (JOINED if self.joins else 1)
+
+
+class Weights(NamedTuple):
+    """Those of a design; rows of a layer that is no convolution are not read."""
+
+    kernels: Array  # [d, 5, 5, C, F]
+    biases: Array  # [d, F]
+    scales: Array  # [d, F], of the normalisation
+    offsets: Array  # [d, F]
+    dense: Array  # [S, S, C, U]
+    dense_bias: Array  # [U]
+    logits: Array  # [U, K]
+    logits_bias: Array  # [K]
+
+
+Parameters = tuple[Array, Array, Array, Array]  # kernel, bias, scale, offset of a layer
+# (parameters, canvas, side of the result) -> canvas
+Operation = Callable[[Parameters, Array, Array], Array]
+
+
+def draw(
+    key: Key, sizes: Sizes, rows: Array, fan_in: Array, side: Array, channels: Array
+) -> Weights:
+    """Draws weights as Keras does: Glorot's uniform kernels, no biases.
+
+    Args:
+      key: PRNG key, consumed.
+      sizes: of the images and layers.
+      rows: of the design, `[d, 5]`.
+      fan_in: channels that each of its layers reads, `[d]`.
+      side: of what the classifier reads, `[]`.
+      channels: of it, `[]`.
+    """
+    areas = rows[:, 2] ** 2
+    widths, units = sizes.width, sizes.dense
+    kernels = (LARGEST_KERNEL, LARGEST_KERNEL, widths, sizes.filters)
+    shapes = {
+        "kernels": (sizes.depth, *kernels),
+        "dense": (sizes.side, sizes.side, widths, units),
+        "logits": (units, sizes.classes),
+    }
+    fans = {
+        "kernels": (areas * (fan_in + sizes.filters))[:, None, None, None, None],
+        "dense": side**2 * channels + units,
+        "logits": jnp.asarray(units + sizes.classes),
+    }
+    keys = dict(zip(shapes, jax.random.split(key, len(shapes)), strict=True))
+    drawn = {
+        name: jax.random.uniform(keys[name], shape, minval=-1.0)
+        * jnp.sqrt(6.0 / jnp.maximum(fans[name], 1))
+        for name, shape in shapes.items()
+    }
+    per_layer = jnp.zeros((sizes.depth, sizes.filters))
+    return Weights(
+        kernels=drawn["kernels"],
+        biases=per_layer,
+        scales=per_layer + 1,
+        offsets=per_layer,
+        dense=drawn["dense"],
+        dense_bias=jnp.zeros(units),
+        logits=drawn["logits"],
+        logits_bias=jnp.zeros(sizes.classes),
+    )
+
+
+def classify(weights: Weights, canvas: Array, keep: Array | None = None) -> Array:
+    """The classifier behind the layers.
+
+    Args:
+      weights: of a design.
+      canvas: of what it reads, `[N, S, S, C]`.
+      keep: dropout: factors of the dense layer's units, `[N, U]`; None: all are kept.
+
+    Returns:
+      Logits, `[N, K]`.
+    """
+    flat = canvas.reshape(len(canvas), -1)
+    units = weights.dense_bias.size
+    hidden = jax.nn.relu(flat @ weights.dense.reshape(-1, units) + weights.dense_bias)
+    hidden = hidden if keep is None else hidden * keep
+    return hidden @ weights.logits + weights.logits_bias
+
+
+def only_chosen(
+    branches: Sequence[Callable], index: Array, arguments: PyTree, whole: PyTree
+) -> Any:
+    """Computes one of several functions, forward and backward.
+
+    The gradient is a switch of its own: that of `lax.switch` would keep what every
+    branch needs, also where it was not taken.
+
+    Args:
+      branches: functions of `arguments` and `whole`.
+      index: which, `[]` int32.
+      arguments: what has a gradient.
+      whole: whole numbers, which have none.
+    """
+
+    @jax.custom_vjp
+    def run(index: Array, arguments: PyTree, whole: PyTree) -> Any:
+        return lax.switch(index, branches, arguments, whole)
+
+    def forward(*all_of_it: Any) -> tuple[Any, tuple]:
+        return run(*all_of_it), all_of_it
+
+    def backward(all_of_it: tuple, gradient: PyTree) -> tuple:
+        def backward_of(branch: Callable) -> Callable:
+            def pull(arguments: PyTree, whole: PyTree, gradient: PyTree) -> PyTree:
+                _, back = jax.vjp(lambda x: branch(x, whole), arguments)
+                return back(gradient)[0]
+
+            return pull
+
+        index, arguments, whole = all_of_it
+        pulls = [backward_of(branch) for branch in branches]
+        return None, lax.switch(index, pulls, arguments, whole, gradient), None
+
+    run.defvjp(forward, backward)
+    return run(index, arguments, whole)
+
+
+def _extents(sizes: Sizes) -> tuple[int, ...]:
+    """Sides of the canvas that programs are made for, descending."""
+    extents = [sizes.side]
+    while extents[-1] // 2 >= SMALLEST_EXTENT:
+        extents.append(-(-extents[-1] // 2))
+    return tuple(extents)
+
+
+def _widths(sizes: Sizes) -> tuple[int, ...]:
+    """Channels of the canvas that programs are made for, descending."""
+    return tuple(dict.fromkeys((sizes.width, sizes.single)))
+
+
+def operations(sizes: Sizes) -> list[Operation]:
+    """None, and each of `CELLS` for each extent and width of what it reads."""
+    return [
+        lambda parameters, canvas, side: canvas,
+        *(
+            partial(_operate, sizes, kind, kernel, extent, width)
+            for kind, kernel in CELLS
+            for extent in _extents(sizes)
+            for width in _widths(sizes)
+        ),
+    ]
+
+
+def operation_index(
+    sizes: Sizes, operation: Array, side: Array, channels: Array
+) -> Array:
+    """Which of `operations` a layer takes, `[]` int32.
+
+    Args:
+      sizes: of the images and layers.
+      operation: 0: none, else one of `CELLS`, from 1 on.
+      side: of what it reads.
+      channels: of it.
+    """
+    extents, widths = _extents(sizes), _widths(sizes)
+    # The last that holds it.
+    extent = jnp.sum(jnp.asarray(extents) >= side) - 1
+    width = jnp.sum(jnp.asarray(widths) >= channels) - 1
+    index = 1 + ((operation - 1) * len(extents) + extent) * len(widths) + width
+    return jnp.where(operation == 0, 0, index)
+
+
+def _operate(
+    sizes: Sizes,
+    kind: int,
+    kernel: int,
+    extent: int,
+    width: int,
+    parameters: Parameters,
+    canvas: Array,
+    side: Array,
+) -> Array:
+    """An operation on the first rows, columns and channels of a canvas."""
+    x = canvas[:, :extent, :extent, :width]
+    if kind == Kind.convolution:
+        x = _convolve(kernel, parameters, x)
+    else:
+        x = _pool(kind, kernel, x)
+    inside = jnp.arange(x.shape[1]) < side
+    x = jnp.where(inside[:, None, None] & inside[None, :, None], x, 0)
+    return padded(x, sizes)
+
+
+def _convolve(kernel: int, parameters: Parameters, x: Array) -> Array:
+    """ReLU, convolution without padding, scale and offset."""
+    weights, bias, scale, offset = parameters
+    filters = weights[:kernel, :kernel, : x.shape[3]]
+    x = im2col_convolution(jax.nn.relu(x), filters, (1, 1), "VALID")
+    return (x + bias) * scale + offset
+
+
+def _pool(kind: int, size: int, x: Array) -> Array:
+    """Maxima or means of windows that do not overlap."""
+    number, extent, _, channels = x.shape
+    windows = extent // size
+    x = x[:, : windows * size, : windows * size]
+    x = x.reshape(number, windows, size, windows, size, channels)
+    if kind == Kind.max_pooling:
+        return x.max(axis=(2, 4))
+    return x.mean(axis=(2, 4))
+
+
+def padded(x: Array, sizes: Sizes) -> Array:
+    """A canvas with the images `[N, h, w, c]` at its top left."""
+    missing = sizes.side - x.shape[1]
+    ends = (0, missing), (0, missing), (0, sizes.width - x.shape[3])
+    return jnp.pad(x, ((0, 0), *ends))
+
+
+def operation_of(rows: Array) -> Array:
+    """The operations of layers `[d, 5]`: 0: none, else of `CELLS`, from 1 on. `[d]`."""
+    cells = jnp.asarray(CELLS)
+    same = (rows[:, 1, None] == cells[:, 0]) & (rows[:, 2, None] == cells[:, 1])
+    return jnp.where(same.any(axis=1), 1 + same.argmax(axis=1), 0)

@@ -1,0 +1,181 @@
+"""The program of all branched designs computes what the exact network computes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bgpbt.networks import branches, chain
+from bgpbt.networks.canvas import Sizes, Weights
+from bgpbt.networks.designed import DesignedNetwork, rows_of
+from bgpbt.networks.structure import Kind
+
+SIZES = Sizes(side=12, channels=3, filters=4, dense=6, classes=5, depth=5, joins=True)
+ADD, CONCATENATE, END = Kind.add, Kind.concatenate, Kind.terminal
+# Type, kernel and the two layers that are read.
+DESIGNS = {
+    "nothing": (),
+    "the end alone": ((END, 0, 0, 0),),
+    "a chain": ((1, 3, 0, 0), (2, 2, 1, 0), (1, 5, 2, 0)),
+    "two ends": ((1, 3, 0, 0), (1, 5, 1, 0), (2, 3, 1, 0)),
+    "four ends": ((1, 3, 0, 0), (2, 2, 1, 0), (3, 2, 1, 0), (1, 5, 1, 0), (1, 3, 1, 0)),
+    "added": ((1, 3, 0, 0), (1, 5, 0, 0), (ADD, 0, 1, 2), (1, 3, 3, 0)),
+    "unequal channels": ((2, 2, 0, 0), (1, 1, 0, 0), (ADD, 0, 1, 2), (1, 3, 3, 0)),
+    "concatenated": ((1, 5, 0, 0), (2, 3, 0, 0), (CONCATENATE, 0, 2, 1), (1, 1, 3, 0)),
+    "pooled together": (
+        (1, 3, 0, 0),
+        (CONCATENATE, 0, 1, 1),
+        (CONCATENATE, 0, 2, 1),
+        (3, 3, 3, 0),
+        (END, 0, 0, 0),
+    ),
+    "identity": ((1, 3, 0, 0), (Kind.identity, 0, 1, 0), (ADD, 0, 1, 2)),
+}
+
+
+def rows_in_order(design) -> np.ndarray:
+    rows = np.zeros((SIZES.depth, 5), np.int32)
+    for i, (kind, kernel, first, second) in enumerate(design):
+        rows[i] = i + 1, kind, kernel, first, second
+    return rows
+
+
+def exact_logits(design, weights: Weights, images) -> jax.Array:
+    """By layers of Flax, with the weights that the canvas would read."""
+    exact = DesignedNetwork(
+        rows_of(rows_in_order(design)), (SIZES.filters,), SIZES.dense, SIZES.classes
+    )
+    shapes = jax.eval_shape(
+        lambda: exact.init(jax.random.PRNGKey(0), images, training=False)
+    )["params"]
+    convolved = [i for i, (kind, *_) in enumerate(design) if kind == Kind.convolution]
+    params = {}
+    for number, i in enumerate(convolved):
+        size, _, channels, _ = shapes[f"Conv_{number}"]["kernel"].shape
+        kernel = weights.kernels[i, :size, :size, :channels]
+        params[f"Conv_{number}"] = {"kernel": kernel, "bias": weights.biases[i]}
+        affine = {"scale": weights.scales[i], "offset": weights.offsets[i]}
+        params[f"Affine_{number}"] = affine
+    dense = _exact_dense(design, weights.dense, shapes["Dense_0"]["kernel"].shape)
+    params["Dense_0"] = {"kernel": dense, "bias": weights.dense_bias}
+    params["Dense_1"] = {"kernel": weights.logits, "bias": weights.logits_bias}
+    return exact.apply({"params": params}, images, training=False)
+
+
+def _exact_dense(design, dense, shape) -> jax.Array:
+    """The weights of the canvas where the exact network has them, else zeros."""
+    layers = branches.plan(SIZES, rows_in_order(design))
+    ends = [int(i) for i in np.flatnonzero(layers.ends)]
+    # Place of each end in what is concatenated: pixels, first channel.
+    places, side, width = [], 0, 0
+    for end in ends:
+        own_side, own = int(layers.sides[end]), int(layers.channels[end])
+        if not places:
+            places, side, width = [(0, 0)], own_side, own
+            continue
+        both_sides, both = max(side, own_side), max(width, own)
+        moves = (both_sides - side) // 2, (both - width) // 2
+        places = [(p + moves[0], c + moves[1]) for p, c in places]
+        places += [((both_sides - own_side) // 2, both + (both - own) // 2)]
+        side, width = both_sides, 2 * both
+    assert side**2 * width == shape[0]
+    exact = jnp.zeros((side, side, width, SIZES.dense))
+    first = 0
+    for end, (pixel, channel) in zip(ends, places, strict=True):
+        own_side, own = int(layers.sides[end]), int(layers.channels[end])
+        inside = slice(pixel, pixel + own_side)
+        part = dense[:own_side, :own_side, first : first + own]
+        exact = exact.at[inside, inside, channel : channel + own].set(part)
+        first += own
+    return exact.reshape(-1, SIZES.dense)
+
+
+@jax.jit
+def logits(rows, weights, images):
+    return branches.logits(SIZES, rows, weights, images)
+
+
+def drawn(design):
+    """Weights of which none is zero or one."""
+    rows = rows_in_order(design)
+    keys = jax.random.split(jax.random.PRNGKey(0), 3)
+    weights = branches.init(keys[0], SIZES, rows)
+    leaves, tree = jax.tree.flatten(weights)
+    noise = jax.random.split(keys[1], len(leaves))
+    leaves = [
+        x + 0.1 * jax.random.normal(k, x.shape)
+        for x, k in zip(leaves, noise, strict=True)
+    ]
+    images = jax.random.uniform(keys[2], (7, SIZES.side, SIZES.side, SIZES.channels))
+    return rows, jax.tree.unflatten(tree, leaves), images
+
+
+@jax.jit
+def loss_and_gradient(rows, weights, images):
+    return jax.value_and_grad(lambda w: loss(logits(rows, w, images)))(weights)
+
+
+def loss(logits):
+    labels = jnp.arange(7) % SIZES.classes
+    return -jax.nn.log_softmax(logits)[jnp.arange(7), labels].mean()
+
+
+@pytest.mark.parametrize("design", DESIGNS.values(), ids=DESIGNS)
+def test_a_design_gives_the_logits_and_gradients_of_its_exact_network(design):
+    rows, weights, images = drawn(design)
+    assert bool(branches.fits(SIZES, rows))
+    exact = jax.value_and_grad(lambda w: loss(exact_logits(design, w, images)))
+    for a, b in zip(
+        jax.tree.leaves(loss_and_gradient(rows, weights, images)),
+        jax.tree.leaves(exact(weights)),
+        strict=True,
+    ):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-6)
+
+
+def test_one_program_serves_all_designs():
+    before = logits._cache_size()
+    for design in DESIGNS.values():
+        logits(*drawn(design))
+    assert logits._cache_size() - before <= 1
+
+
+def test_weights_spread_as_those_of_the_exact_network():
+    """Glorot's uniform limit, from the numbers of inputs and outputs there."""
+    rows = rows_in_order(DESIGNS["pooled together"])
+    weights = branches.init(jax.random.PRNGKey(1), SIZES, rows)
+    # 10 pixels and 16 channels, of which four were zeros, after pooling by three.
+    limit = np.sqrt(6 / (3**2 * 16 + SIZES.dense))
+    assert 0.95 * limit < float(jnp.abs(weights.dense).max()) <= limit
+    rows = rows_in_order(DESIGNS["concatenated"])
+    weights = branches.init(jax.random.PRNGKey(1), SIZES, rows)
+    limit = np.sqrt(6 / (8 + SIZES.filters))
+    assert 0.9 * limit < float(jnp.abs(weights.kernels[3]).max()) <= limit
+
+
+def test_what_is_wider_than_a_canvas_does_not_fit():
+    wide = ((1, 3, 0, 0), *((CONCATENATE, 0, i, i) for i in (1, 2)))
+    assert bool(branches.fits(SIZES, rows_in_order(wide)))
+    wider = (*wide, (CONCATENATE, 0, 3, 3))
+    assert not bool(branches.fits(SIZES, rows_in_order(wider)))
+    ends = ((1, 1, 0, 0), *((2, 2, 1, 0) for _ in range(4)))
+    assert bool(branches.fits(SIZES, rows_in_order(ends)))
+    many = SIZES._replace(depth=6)
+    rows = np.zeros((6, 5), np.int32)
+    rows[:5] = rows_in_order(ends)
+    rows[5] = 6, 2, 2, 1, 0
+    assert not bool(branches.fits(many, rows))
+
+
+def test_a_chain_is_one_of_them():
+    """The same weights give the same numbers in the program of chains."""
+    design = DESIGNS["a chain"]
+    rows, weights, images = drawn(design)
+    single = SIZES._replace(joins=False)
+    channels = single.width
+    narrow = weights._replace(
+        kernels=weights.kernels[..., :channels, :],
+        dense=weights.dense[:, :, :channels],
+    )
+    ours = chain.logits(single, rows, narrow, images)
+    np.testing.assert_allclose(ours, logits(rows, weights, images), rtol=1e-5)
