@@ -9,10 +9,8 @@ reward has seen, after every epoch. What is reported is the last one.
 import argparse
 import statistics
 import sys
-from functools import partial
 from pathlib import Path
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,9 +23,10 @@ from bgpbt.config.errors import BadInput
 from bgpbt.networks.designed import DesignedNetwork, SmallVGG, rows_of
 from bgpbt.storage.run_folder import EXPERIMENTS, RunFolder
 from bgpbt.tasks.nas import database
-from bgpbt.tasks.nas.children import Labelled, minibatches
+from bgpbt.tasks.nas.children import Labelled
 from bgpbt.tasks.nas.data import split
 from bgpbt.tasks.nas.designing import problem_of
+from bgpbt.tasks.nas.exact import accuracies
 from scripts.benchmarks import flags
 from scripts.benchmarks.figures import Figure, Result
 from scripts.benchmarks.report import finish, machine, say
@@ -74,71 +73,6 @@ def best_designs(path: Path, data_set: str, depth: int, count: int) -> list[np.n
     return list(distinct.values())[:count]
 
 
-def accuracies(
-    network: nn.Module, training: Labelled, test: Labelled, epochs: int, seed: int
-) -> list[float]:
-    """Trains a network; its share of right answers on `test` after every epoch."""
-    first, order, dropout = jax.random.split(jax.random.PRNGKey(seed), 3)
-    images = _pixels(training.images[:1])
-    variables = network.init(first, images, training=False)
-    params, other = (
-        variables["params"],
-        {k: v for k, v in variables.items() if k != "params"},
-    )
-    schedule = optax.exponential_decay(LEARNING_RATE, DECAY_STEPS, 0.9)
-    optimizer = optax.adam(schedule, eps=1e-7)
-    number = len(training.labels)
-    size = min(BATCH_SIZE, number)
-    batches = minibatches(order, epochs, size, number).reshape(epochs, -1, size)
-
-    def loss(params, other, key, chosen):
-        logits, changed = network.apply(
-            {"params": params, **other},
-            _pixels(training.images[chosen]),
-            training=True,
-            rngs={"dropout": key},
-            mutable=list(other),
-        )
-        each = optax.softmax_cross_entropy_with_integer_labels(
-            logits, training.labels[chosen]
-        )
-        return jnp.mean(each, where=chosen >= 0), changed
-
-    def step(state, batch):
-        params, other, moments = state
-        number, chosen = batch
-        key = jax.random.fold_in(dropout, number)
-        grad = jax.grad(loss, has_aux=True)
-        gradient, other = grad(params, other, key, chosen)
-        updates, moments = optimizer.update(gradient, moments)
-        return (optax.apply_updates(params, updates), other, moments), None
-
-    @jax.jit
-    def epoch(state, batches):
-        state, _ = jax.lax.scan(step, state, batches)
-        right = jax.lax.map(partial(_is_right, network, state), test, batch_size=size)
-        return state, right.mean()
-
-    state = params, other, optimizer.init(params)
-    found = []
-    for i, chosen in enumerate(batches):
-        numbers = jnp.arange(len(chosen)) + i * len(chosen)
-        state, right = epoch(state, (numbers, chosen))
-        found.append(float(right))
-    return found
-
-
-def _is_right(network: nn.Module, state: tuple, labelled: Labelled) -> jax.Array:
-    params, other, _ = state
-    pixels = _pixels(labelled.images)[None]
-    logits = network.apply({"params": params, **other}, pixels, training=False)
-    return logits.argmax() == labelled.labels
-
-
-def _pixels(images: jax.Array) -> jax.Array:
-    return images.astype(jnp.float32) / 255
-
-
 def networks(args: argparse.Namespace, designs: list[np.ndarray], classes: int) -> dict:
     """The networks by name: the designs, and the VGG."""
     units = max(1, 4096 // args.divide)
@@ -170,11 +104,14 @@ def main(argv: list[str]) -> int:
         Labelled(jnp.asarray(data.images[part]), jnp.asarray(data.labels[part]))
         for part in (parts.training, parts.test)
     )
+    schedule = optax.exponential_decay(LEARNING_RATE, DECAY_STEPS, 0.9)
     figures = []
     for label, network in networks(args, designs, data.classes).items():
         last = []
         for seed in args.seeds:
-            found = accuracies(network, training, test, args.epochs, seed)
+            key = jax.random.PRNGKey(seed)
+            sizes = args.epochs, BATCH_SIZE
+            found = accuracies(network, training, test, key, *sizes, schedule)
             say(f"{label}, seed {seed}: {100 * found[-1]:.2f} %")
             last.append(100 * found[-1])
         note = f"on {len(test.labels)} images that no reward has seen"

@@ -27,7 +27,7 @@ from bgpbt.files import write_json
 from bgpbt.networks.structure import digest, side_after
 from bgpbt.tasks.nas import children, database, table
 from bgpbt.tasks.nas.database import Experiment
-from bgpbt.tasks.nas.experiments import aligned
+from bgpbt.tasks.nas.experiments import aligned, experiment_of
 from bgpbt.tasks.nas.profile import Profile
 from scripts.benchmarks import flags
 from scripts.benchmarks.cases import small_options
@@ -120,16 +120,8 @@ def experiments(
         rows = rows_of(profile, number)
         began = time.monotonic()
         found = float(accuracy(child_data, rows))
-        yield Experiment(
-            aligned(rows),
-            reward=100 * found,
-            accuracy=found,
-            density=0,
-            flops=0,
-            timestamp=datetime.now().replace(microsecond=0),
-            running_time=round(time.monotonic() - began),
-            is_valid=True,
-        )
+        now = datetime.now().replace(microsecond=0)
+        yield experiment_of(rows, found, now, round(time.monotonic() - began))
 
 
 def write_table(

@@ -203,9 +203,9 @@ def _advice(warning: str) -> str:
     """
     if "persistent compilation cache entry" not in warning:
         return ""
-    import jax
+    from jax import config
 
-    folder = jax.config.jax_compilation_cache_dir
+    folder = getattr(config, "jax_compilation_cache_dir", "its folder")
     return f"; remove {folder}, so that it is made anew"
 
 

@@ -24,6 +24,10 @@ PPO_ONLY = (
 )
 EPISODES = ("fitness", "eval_episodes")
 NAS_ONLY = (
+    "designs",
+    "move_factor",
+    "density_weight",
+    "flops_weight",
     "design_layers",
     "design_steps",
     "exploration_steps",
@@ -161,6 +165,8 @@ def _task(options: Options) -> Iterator[Idle]:
 
 def _designing(options: Options) -> Iterator[Idle]:
     """What a table or the data set leaves to nobody."""
+    if options.designs == "chain":
+        yield ("move_factor", "density_weight"), "designs chain"
     if options.alg_name != "dqn":
         yield ("exploration_steps",), f"alg_name {options.alg_name}"
     if options.alg_name != "meta_a2c" and options.reward_table is not None:

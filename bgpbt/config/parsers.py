@@ -203,6 +203,7 @@ Share = Annotated[float, BeforeValidator(partial(share, interval="[0, 1]"))]
 QuantileFraction = Annotated[
     float, BeforeValidator(partial(share, interval="(0, 0.5]"))
 ]
+Weight = Annotated[float, BeforeValidator(partial(share, interval="[0, inf)"))]
 OpenShare = Annotated[float, BeforeValidator(partial(share, interval="(0, 1)"))]
 Frequencies = Annotated[tuple[int, ...], BeforeValidator(frequencies)]
 Seeds = Annotated[tuple[int, ...], BeforeValidator(seeds)]

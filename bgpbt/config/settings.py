@@ -228,6 +228,18 @@ class Settings(BaseModel):
     design_steps: parsers.Steps = _design(
         100, "decisions after which the design of a network is cut"
     )
+    designs: Literal["chain", "branches"] = _design(
+        "chain", "layers in a chain; or with branches, which pointers choose"
+    )
+    move_factor: parsers.Share = _design(
+        0.0, "branches: factor of the reward of actions that move a pointer"
+    )
+    density_weight: parsers.Weight = _design(
+        0.0, "taken from rewards in percent, times the log of connections per layer"
+    )
+    flops_weight: parsers.Weight = _design(
+        0.0, "taken from rewards in percent, times the log of operations per image"
+    )
     exploration_steps: parsers.Steps = _design(
         8000, "dqn: decisions until random actions are rare; replay has half as many"
     )

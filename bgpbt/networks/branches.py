@@ -50,7 +50,7 @@ def plan(sizes: Sizes, rows: Array) -> Plan:
     def step(known: tuple[Array, Array], layer: tuple) -> tuple[tuple, None]:
         sides, channels = known
         (index, kind, kernel, first, second), filled = layer
-        joined = _is_join(kind)
+        joined = is_join(kind)
         second = jnp.where(joined, second, first)
         side = side_after(kind, kernel, sides[first])
         side = jnp.maximum(side, jnp.where(joined, sides[second], 0))
@@ -64,7 +64,7 @@ def plan(sizes: Sizes, rows: Array) -> Plan:
     begin = jnp.zeros(sizes.depth + 1, jnp.int32)
     begin = begin.at[0].set(sizes.side), begin.at[0].set(sizes.channels)
     (sides, channels), _ = lax.scan(step, begin, (rows, filled))
-    joined = filled & _is_join(rows[:, 1])
+    joined = filled & is_join(rows[:, 1])
     read = (filled[:, None] & (rows[:, 3, None] == places)).any(axis=0)
     read |= (joined[:, None] & (rows[:, 4, None] == places)).any(axis=0)
     given = jnp.zeros_like(read).at[1:].set(filled)
@@ -72,7 +72,8 @@ def plan(sizes: Sizes, rows: Array) -> Plan:
     return Plan(rows, sides, channels, ends.at[0].set(~given.any()))
 
 
-def _is_join(kinds: Array) -> Array:
+def is_join(kinds: Array) -> Array:
+    """Which layers read two. Same shape as `kinds`, bool."""
     return (kinds == Kind.add) | (kinds == Kind.concatenate)
 
 
@@ -89,6 +90,16 @@ def init(key: Key, sizes: Sizes, rows: Array) -> Weights:
     fan_in = design.channels[rows[:, 3]]
     side = jnp.max(design.sides * design.ends)
     return draw(key, sizes, rows, fan_in, side, _concatenated(design))
+
+
+def number_of_weights(sizes: Sizes, rows: Array) -> Array:
+    """Those of the exact network of a design. Shape `[]`, float32."""
+    design = plan(sizes, rows)
+    side = jnp.max(design.sides * design.ends).astype(jnp.float32)
+    dense = side**2 * _concatenated(design) * sizes.dense
+    is_convolution = rows[:, 1] == Kind.convolution
+    each = rows[:, 2] ** 2 * design.channels[rows[:, 3]] * sizes.filters
+    return dense + jnp.sum(each * is_convolution)
 
 
 def _concatenated(design: Plan) -> Array:
@@ -126,12 +137,12 @@ def features(sizes: Sizes, rows: Array, weights: Weights, images: Array) -> Arra
     def step(given: Array, layer: tuple) -> tuple[Array, None]:
         row, number, parameters = layer
         index, kind, _, first, second = row
-        second = jnp.where(_is_join(kind), second, first)
+        second = jnp.where(is_join(kind), second, first)
         read = jnp.stack([first, second])
         sides, channels = design.sides[read], design.channels[read]
         alone = operation_index(sizes, number, sides[0], channels[0])
         join = len(operating) + jnp.where(kind == Kind.add, 0, 1)
-        chosen = jnp.where(_is_join(kind), join, alone)
+        chosen = jnp.where(is_join(kind), join, alone)
         arguments = parameters, given[first], given[second]
         whole = design.sides[index], sides, channels
         result = only_chosen(branches, chosen, arguments, whole)

@@ -53,6 +53,10 @@ from bgpbt.config.options import Options
         ({"eval_episodes": 2, "task": "toy"}, {"eval_episodes": 2, "task": "nas"}),
         ({"filters": 2}, {"filters": 2, "task": "nas"}),
         (
+            {"density_weight": 8, "task": "nas", "alg_name": "dqn"},
+            {"density_weight": 8, "task": "nas", "designs": "branches"},
+        ),
+        (
             {"exploration_steps": 9, "task": "nas", "alg_name": "uniform"},
             {"exploration_steps": 9, "task": "nas", "alg_name": "dqn"},
         ),

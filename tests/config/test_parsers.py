@@ -64,7 +64,15 @@ def test_no_number_is_negative_or_endless(name, value):
     assert str(refusal_of(**{name: value})).startswith(f"{name}: ")
 
 
-MAY_BE_ZERO = ("max_distillation", "mix_probability", "shrink", "perturb")
+MAY_BE_ZERO = (
+    "max_distillation",
+    "mix_probability",
+    "shrink",
+    "perturb",
+    "move_factor",
+    "density_weight",
+    "flops_weight",
+)
 
 
 @pytest.mark.parametrize("name", [name for name in NUMBERS if name not in MAY_BE_ZERO])

@@ -70,7 +70,7 @@ def accuracy(sizes: Sizes, training: Training, data: ChildData, rows: Array) -> 
     weights = network(sizes).init(first, sizes, rows)
     number = len(data.training.labels)
     batches = minibatches(order, training.epochs, training.batch_size, number)
-    optimizer = optax.adam(_schedule(training, len(batches)), eps=1e-7)
+    optimizer = optax.adam(schedule(training, len(batches)), eps=1e-7)
     state = weights, optimizer.init(weights)
 
     def step(state: tuple, batch: tuple[Array, Array]) -> tuple[tuple, None]:
@@ -108,7 +108,8 @@ def minibatches(key: Key, epochs: int, size: int, number: int) -> Array:
     return orders.reshape(-1, size)
 
 
-def _schedule(training: Training, steps: int) -> optax.Schedule:
+def schedule(training: Training, steps: int) -> optax.Schedule:
+    """The learning rate by gradient step, of which there are `steps`."""
     per_epoch = steps // training.epochs
     epochs = range(DECAY_EPOCHS, training.epochs, DECAY_EPOCHS)
     drops = {epoch * per_epoch: training.decay for epoch in epochs}
@@ -125,7 +126,7 @@ def _loss(
     chosen: Array,
 ) -> Array:
     """Cross-entropy, the mean over the images `[n]` that were chosen, -1 for none."""
-    images = _pixels(data.images[chosen])
+    images = pixels(data.images[chosen])
     kept = 1 - training.dropout
     keep = jax.random.bernoulli(key, kept, (len(chosen), sizes.dense)) / kept
     logits = network(sizes).logits(sizes, rows, weights, images, keep)
@@ -141,13 +142,14 @@ def share_right(sizes: Sizes, rows: Array, weights: Weights, data: Labelled) -> 
     indices = np.arange(parts * size).reshape(parts, size)
 
     def right(chosen: Array) -> Array:
-        pixels = _pixels(data.images[chosen % number])
-        found = network(sizes).logits(sizes, rows, weights, pixels).argmax(axis=-1)
+        seen = pixels(data.images[chosen % number])
+        found = network(sizes).logits(sizes, rows, weights, seen).argmax(axis=-1)
         hits = found == data.labels[chosen % number]
         return jnp.sum(hits & (chosen < number))
 
     return lax.map(right, jnp.asarray(indices)).sum() / number
 
 
-def _pixels(images: Array) -> Array:
+def pixels(images: Array) -> Array:
+    """Bytes as numbers from 0 to 1."""
     return images.astype(jnp.float32) / 255

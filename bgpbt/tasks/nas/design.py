@@ -15,7 +15,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from bgpbt.networks.structure import CELLS, LARGEST_KERNEL, Kind, side_after
+from bgpbt.networks.structure import CELLS, LARGEST_KERNEL, Kind, layer_name, side_after
 from bgpbt.types import Array
 
 _JOINS = ((Kind.add, 0), (Kind.concatenate, 0))
@@ -33,9 +33,16 @@ class Actions(NamedTuple):
         """A."""
         return len(self.layers) + 4 * self.moves
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of each action, such as `conv3` or `move1_up`."""
+        moves = [f"move{i}_{where}" for i in (1, 2) for where in ("up", "down")]
+        return (*(layer_name(*x) for x in self.layers), *moves * self.moves)
+
 
 CHAIN = Actions(CELLS + _END, moves=False)  # every layer reads the one before
 BRANCHES = Actions(CELLS + _JOINS + _END, moves=True)
+ACTIONS = {"chain": CHAIN, "branches": BRANCHES}
 
 
 class Rules(NamedTuple):
@@ -130,6 +137,18 @@ def _append(rules: Rules, design: Design, action: Array) -> Design:
         buildable=(side > 0) & joinable,
         ended=terminal,
     )
+
+
+def is_branched(rows: Array) -> Array:
+    """Whether a layer reads another one than that before it, or two. `[]` bool.
+
+    Args:
+      rows: in the order of the layers, `[d, 5]`.
+    """
+    kinds, first = rows[:, 1], rows[:, 3]
+    counts = (kinds != Kind.empty) & (kinds != Kind.terminal)
+    joins = (kinds == Kind.add) | (kinds == Kind.concatenate)
+    return jnp.any(counts & (joins | (first != rows[:, 0] - 1)))
 
 
 def right_aligned(design: Design) -> Array:

@@ -9,16 +9,17 @@ import numpy as np
 
 from bgpbt.config.errors import BadInput, nearest
 from bgpbt.config.options import Options
-from bgpbt.networks.structure import layer_name
-from bgpbt.tasks.nas import children, table
+from bgpbt.networks.canvas import JOINED, Sizes
+from bgpbt.tasks.nas import judges, table
 from bgpbt.tasks.nas.agents import AGENTS, agent_of
+from bgpbt.tasks.nas.apart import Apart, setting_of
+from bgpbt.tasks.nas.cost import Cost
 from bgpbt.tasks.nas.data import DataSet
-from bgpbt.tasks.nas.design import CHAIN
 from bgpbt.tasks.nas.experiments import Experiments
 from bgpbt.tasks.nas.profile import Profile
 from bgpbt.tasks.nas.rewards import Judge, RewardData, nothing_known
 from bgpbt.tasks.nas.task import Problem, nas
-from bgpbt.types import Array, PyTree, Task
+from bgpbt.types import PyTree, Task
 
 MOST_KNOWN = 2**17  # designs that programs read
 MOST_FOUND = 2**12  # designs that a member finds in a round; more are judged again
@@ -62,23 +63,26 @@ def designing(options: Options) -> Task:
         judging, judge = trained_judge(profile, data)
         judged_by = _digest(data.images, data.labels)
         workspace_bytes = partial(_workspace_bytes, profile)
+        cost = _cost(options, profile.sizes(data))
     else:
+        _check_table(options)
         worths = _table(options, name).worths
         judging, judge = jnp.asarray(worths), table.of_rows
         judged_by = _digest(worths)
         workspace_bytes = _no_network
-    rules = profile.rules(CHAIN, options.design_steps)
+        cost = None
+    rules = profile.rules(options.design_steps)
     problem = Problem(
         rules=rules,
-        action_names=tuple(layer_name(*layer) for layer in CHAIN.layers),
         judge=judge,
-        move_factor=1.0,
+        move_factor=options.move_factor,
         sees_past=options.alg_name == "meta_a2c",
         most_found=min(_most_decisions(options), MOST_FOUND),
+        penalty=cost.penalty if cost else None,
     )
     database = Path(options.database).expanduser() if options.database else None
     settings = profile._asdict() | {"judged_by": judged_by}
-    cache = Experiments(name, rules.depth, MOST_KNOWN, settings, database)
+    cache = Experiments(name, rules.depth, MOST_KNOWN, settings, database, cost)
     return nas(
         f"networks for {name}, designed by {options.alg_name}",
         problem,
@@ -107,6 +111,7 @@ def problem_of(options: Options) -> tuple[str, Profile]:
         epochs=options.epochs,
         batch_size=options.child_batch_size,
         learning_rate=options.child_learning_rate,
+        designs=options.designs,
         decay=1.0 if options.quirks == "reference" else 0.2,
         third_split=options.quirks != "reference",
     )
@@ -115,6 +120,27 @@ def problem_of(options: Options) -> tuple[str, Profile]:
     settings = _table(options, name).settings
     known = {name: settings[name] for name in Profile._fields if name in settings}
     return name, profile._replace(**known)
+
+
+def _cost(options: Options, sizes: Sizes) -> Cost | None:
+    """The terms of the reward beside the accuracy; None: there are none."""
+    weights = options.density_weight, options.flops_weight
+    return Cost(sizes, *weights) if any(weights) else None
+
+
+def _check_table(options: Options) -> None:
+    """Refuses what a table of accuracies of chains cannot answer."""
+    without = {
+        "designs": options.designs != "chain",
+        "density_weight": options.density_weight != 0,
+        "flops_weight": options.flops_weight != 0,
+    }
+    if asked := [name for name, is_asked in without.items() if is_asked]:
+        raise BadInput(
+            f"{asked[0]}: a table has the accuracies of chains alone, leave it out or "
+            "leave out --reward_table",
+            asked[0],
+        )
 
 
 def _check_enough(images: int) -> None:
@@ -133,12 +159,12 @@ def _table(options: Options, name: str) -> table.Table:
 
 def trained_judge(profile: Profile, data: DataSet) -> tuple[PyTree, Judge]:
     """What a design is worth is the accuracy of its network after a short training."""
-    sizes = profile.sizes(data)
-
-    def judge(child_data: PyTree, rows: Array) -> Array:
-        return children.accuracy(sizes, profile.training, child_data, rows)
-
-    return profile.child_data(data), judge
+    setting = profile.sizes(data), profile.training
+    child_data = profile.child_data(data)
+    if profile.designs == "chain":
+        return child_data, judges.of_chains(*setting)
+    apart = Apart(setting_of(*setting, child_data))
+    return child_data, judges.of_all(*setting, apart)
 
 
 def _digest(*arrays: np.ndarray) -> str:
@@ -166,7 +192,8 @@ def _workspace_bytes(profile: Profile, size: dict[str, int]) -> int:
       profile: of the networks.
       size: bytes of the fields of the member's state.
     """
-    canvas = profile.side**2 * profile.filters
-    weights = canvas * profile.dense + profile.depth * (5 * profile.filters) ** 2
+    width = profile.filters * (JOINED if profile.designs == "branches" else 1)
+    canvas = profile.side**2 * width
+    weights = canvas * profile.dense + profile.depth * 25 * width * profile.filters
     activations = profile.depth * profile.batch_size * canvas
     return FLOAT_BYTES * (4 * weights + 3 * activations) + 3 * size["params"]

@@ -11,8 +11,10 @@ import numpy as np
 from bgpbt.config.errors import BadInput, NotSaved
 from bgpbt.files import write_json
 from bgpbt.lock import alone
+from bgpbt.networks.branches import is_join
 from bgpbt.networks.structure import Kind, digest, layer_name
 from bgpbt.tasks.nas import database
+from bgpbt.tasks.nas.cost import Cost, density, flops
 from bgpbt.tasks.nas.database import Experiment
 from bgpbt.tasks.nas.rewards import (
     NO_KEY,
@@ -24,6 +26,7 @@ from bgpbt.tasks.nas.rewards import (
 )
 from bgpbt.types import Metrics
 
+BEFORE = {"designs": "chain"}  # settings that older files do not name
 FILE = "experiments.csv"  # in the folder of a run
 
 
@@ -37,6 +40,7 @@ class Experiments:
         capacity: int,
         settings: dict[str, Any],
         path: Path | None = None,
+        cost: Cost | None = None,
     ):
         """Reads nothing.
 
@@ -47,6 +51,7 @@ class Experiments:
           settings: all that a worth depends on beside the design; a file that was made
             with others is refused.
           path: of a file that several runs share; None: one in the run's folder.
+          cost: terms of the rewards beside the accuracy, for the file; None: none.
         """
         self._data_set = data_set
         self._depth = depth
@@ -54,6 +59,7 @@ class Experiments:
         self._settings = settings
         self._shared = path
         self._path = path
+        self._cost = cost
         self._known: dict[str, Experiment] = {}
         self._arrays: Known | None = None  # of what is known; None: of less
         self._began = time.monotonic()
@@ -83,6 +89,7 @@ class Experiments:
         there = _read_json(beside)
         if not isinstance(there, dict):
             _refuse(f"{beside} is damaged, remove it or give another --database")
+        there = BEFORE | there
         differ = [
             f"{name} {there.get(name)} there, {here} here"
             for name, here in self._settings.items()
@@ -162,16 +169,7 @@ class Experiments:
         for rows, worth in zip(
             rows_of(keys[filled], self._depth), worths[filled].tolist(), strict=True
         ):
-            experiment = Experiment(
-                rows=aligned(rows),
-                reward=100 * worth,
-                accuracy=worth,
-                density=0,
-                flops=0,
-                timestamp=now,
-                running_time=seconds,
-                is_valid=True,
-            )
+            experiment = experiment_of(rows, worth, now, seconds, self._cost)
             key = digest(experiment.rows)
             self._new += key not in self._known
             self._known.setdefault(key, experiment)
@@ -203,14 +201,50 @@ class Experiments:
         if not self._known:
             return judged
         best = max(self._known.values(), key=lambda x: x.accuracy)
-        layers = [layer_name(kind, kernel) for kind, kernel in _layers(best.rows)]
-        name = " ".join(layers) or "the classifier alone"
-        return f"{judged}; best: {name}, {best.accuracy:.3g}"
+        return f"{judged}; best: {name_of(in_order(best.rows))}, {best.accuracy:.3g}"
 
 
-def _layers(rows: np.ndarray) -> list[tuple[int, int]]:
-    """Type and kernel of each layer but the terminal one."""
-    return [(kind, kernel) for _, kind, kernel, *_ in in_order(rows).tolist() if kind]
+def experiment_of(
+    rows: np.ndarray,
+    accuracy: float,
+    timestamp: datetime,
+    seconds: int,
+    cost: Cost | None = None,
+) -> Experiment:
+    """What is known of a design that was trained.
+
+    Args:
+      rows: in the order of its layers, `[d, 5]`.
+      accuracy: in [0, 1].
+      timestamp: when.
+      seconds: for how long.
+      cost: terms of its reward beside the accuracy; None: none.
+    """
+    penalty = float(cost.penalty(rows)) if cost else 0.0
+    return Experiment(
+        rows=aligned(rows),
+        reward=100 * (accuracy - penalty),
+        accuracy=accuracy,
+        density=float(density(rows)) if cost else 0,
+        flops=float(flops(cost.sizes, rows)) if cost else 0,
+        timestamp=timestamp,
+        running_time=seconds,
+        is_valid=True,
+    )
+
+
+def name_of(rows: np.ndarray) -> str:
+    """A design in words: `conv3 max2`, with what a layer reads where it branches.
+
+    Args:
+      rows: in the order of its layers, `[d, 5]`; no terminal layer.
+    """
+    words = []
+    for index, kind, kernel, first, second in rows[rows[:, 0] > 0].tolist():
+        reads = f"({first},{second})" if is_join(kind) else f"({first})"
+        plain = not is_join(kind) and first == index - 1
+        words.append(layer_name(kind, kernel) + ("" if plain else reads))
+    return " ".join(words) or "the classifier alone"
 
 
 def _refuse(problem: str) -> NoReturn:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from bgpbt.networks.canvas import Sizes
 from bgpbt.tasks.nas.children import ChildData, Training
 from bgpbt.tasks.nas.data import DataSet, child_data, load, some, split
-from bgpbt.tasks.nas.design import Actions, Rules
+from bgpbt.tasks.nas.design import ACTIONS, Rules
 
 
 class Profile(NamedTuple):
@@ -23,12 +23,13 @@ class Profile(NamedTuple):
     batch_size: int = 128
     learning_rate: float = 1e-3
     decay: float = 0.2  # of the learning rate, every five epochs
+    designs: str = "chain"  # of `design.ACTIONS`
     # Half of the held-out images is kept for a final training; no reward sees them.
     third_split: bool = True
 
-    def rules(self, actions: Actions, max_steps: int = 100) -> Rules:
+    def rules(self, max_steps: int = 100) -> Rules:
         """What designs are legal."""
-        return Rules(actions, self.side, self.depth, max_steps)
+        return Rules(ACTIONS[self.designs], self.side, self.depth, max_steps)
 
     @property
     def training(self) -> Training:
@@ -48,6 +49,7 @@ class Profile(NamedTuple):
             dense=self.dense,
             classes=data.classes,
             depth=self.depth,
+            joins=self.designs == "branches",
         )
 
     def child_data(self, data: DataSet) -> ChildData:

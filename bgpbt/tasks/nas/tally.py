@@ -12,6 +12,13 @@ from bgpbt.tasks.nas.designer import Step
 from bgpbt.types import Array
 
 
+class Note(NamedTuple):
+    """What is counted of a design beside its reward, each `[]` bool."""
+
+    buildable: Array
+    branched: Array  # and buildable
+
+
 class Running(NamedTuple):
     """The episode that has not ended yet."""
 
@@ -30,6 +37,7 @@ class Tally(NamedTuple):
     actions: Array  # [A] how often each was chosen
     entropy: Array  # [] sum of all decisions
     judged: Array  # [] int32, designs that could be built
+    branched: Array  # [] int32, of which so many had branches
 
 
 def nothing_yet() -> Running:
@@ -41,11 +49,11 @@ def empty(episodes: int, actions: int) -> Tally:
     """Before the first decision. `episodes`: E, `actions`: A."""
     nan = jnp.full(episodes, jnp.nan)
     zero = jnp.zeros((), jnp.int32)
-    return Tally(nan, nan, nan, zero, jnp.zeros(actions), jnp.zeros(()), zero)
+    return Tally(nan, nan, nan, zero, jnp.zeros(actions), jnp.zeros(()), zero, zero)
 
 
 def add(running: Running, tally: Tally, step: Step) -> tuple[Running, Tally]:
-    """Counts a decision; its note says whether the design could be built."""
+    """Counts a decision, whose note is a `Note`."""
     reward, over = step.happened.reward, step.happened.over
     running = Running(
         gained=running.gained + reward,
@@ -61,7 +69,8 @@ def add(running: Running, tally: Tally, step: Step) -> tuple[Running, Tally]:
         episodes=tally.episodes + over,
         actions=tally.actions.at[step.action].add(1),
         entropy=tally.entropy + step.entropy,
-        judged=tally.judged + step.happened.note,
+        judged=tally.judged + step.happened.note.buildable,
+        branched=tally.branched + step.happened.note.branched,
     )
     return jax.tree.map(
         lambda new, old: jnp.where(over, new, old), nothing_yet(), running
@@ -86,8 +95,9 @@ def statistics(running: Running, tally: Tally, names: tuple[str, ...]) -> dict:
       names: of the actions.
 
     Returns:
-      `return`, `best_reward` and `episode_length`, each `[E]`; `entropy`, and `share_X`
-      of the decisions for each action X, each `[1]`.
+      `return`, `best_reward` and `episode_length`, each `[E]`; `entropy`, `branched`,
+      the share of buildable designs that have branches, and `share_X` of the decisions
+      for each action X, each `[1]`.
     """
     none = tally.episodes == 0
     unended = jnp.arange(len(tally.returns)) == 0
@@ -102,5 +112,6 @@ def statistics(running: Running, tally: Tally, names: tuple[str, ...]) -> dict:
         "best_reward": ended(tally.best, running.best),
         "episode_length": ended(tally.lengths, running.length.astype(jnp.float32)),
         "entropy": (tally.entropy / decisions)[None],
+        "branched": (tally.branched / jnp.maximum(tally.judged, 1))[None],
         **{f"share_{name}": shares[i, None] for i, name in enumerate(names)},
     }

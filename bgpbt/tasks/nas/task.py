@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bgpbt.tasks.nas import rewards, tally, trial
-from bgpbt.tasks.nas.design import Rules, observation_size, observe
+from bgpbt.tasks.nas.design import Design, Rules, is_branched, observation_size, observe
 from bgpbt.tasks.nas.designer import (
     DECISIONS,
     Acting,
@@ -23,7 +23,7 @@ from bgpbt.tasks.nas.designer import (
     World,
 )
 from bgpbt.tasks.nas.rewards import Found, Judge, Known, RewardData
-from bgpbt.tasks.nas.tally import Running
+from bgpbt.tasks.nas.tally import Note, Running
 from bgpbt.tasks.nas.trial import Trial
 from bgpbt.types import (
     Array,
@@ -47,12 +47,13 @@ class Problem(NamedTuple):
     """What is designed, and how designs are judged."""
 
     rules: Rules
-    action_names: tuple[str, ...]
     judge: Judge
     move_factor: float  # of the reward of an action that moves a pointer (sigma)
     # Whether agents see their last action and reward, and the step.
     sees_past: bool
     most_found: int  # B
+    # rows [d, 5] -> [], what is taken from a design's reward; None: nothing.
+    penalty: Callable[[Array], Array] | None = None
 
 
 class Place(NamedTuple):
@@ -78,7 +79,12 @@ def world(problem: Problem, data: RewardData = NO_DATA) -> World:
       data: of the round.
     """
     rules = problem.rules
-    worth = partial(rewards.worth, problem.judge, data)
+
+    def worth(found: Found, design: Design) -> tuple[Array, Found]:
+        accuracy, found = rewards.worth(problem.judge, data, found, design)
+        if problem.penalty is None:
+            return accuracy, found
+        return accuracy - problem.penalty(design.rows), found
 
     def begin(key: Key) -> Place:
         del key
@@ -99,7 +105,7 @@ def world(problem: Problem, data: RewardData = NO_DATA) -> World:
             decided.reward,
             decided.over,
             trial_over=jnp.zeros((), bool),
-            note=decided.design.buildable,
+            note=_note(decided.design),
         )
         return Place(following, found), happened
 
@@ -108,6 +114,11 @@ def world(problem: Problem, data: RewardData = NO_DATA) -> World:
     else:
         size = observation_size(rules)
     return World(rules.actions.number, size, begin, seen, decide)
+
+
+def _note(design: Design) -> Note:
+    branched = is_branched(design.rows) & design.buildable
+    return Note(design.buildable, branched)
 
 
 def nas(
@@ -163,8 +174,10 @@ def _returns(statistics: dict[str, np.ndarray]) -> np.ndarray:
 
 def columns(problem: Problem) -> tuple[str, ...]:
     """What the records hold beside the fitness."""
-    shares = [f"share_{name}" for name in problem.action_names]
-    return ("best_reward", "episode_length", "entropy", *shares)
+    actions = problem.rules.actions
+    branched = ["branched"] * actions.moves
+    shares = [f"share_{name}" for name in actions.names]
+    return ("best_reward", "episode_length", "entropy", *branched, *shares)
 
 
 def init(
@@ -227,7 +240,7 @@ def train(
     carry = learner, paused.running, counted, jnp.zeros(())
     learner, running, counted, loss = jax.lax.fori_loop(0, updates, update, carry)
     found = learner.acting.place.found
-    metrics = tally.statistics(running, counted, problem.action_names)
+    metrics = tally.statistics(running, counted, problem.rules.actions.names)
     metrics |= {
         "loss": loss,
         "env_steps": updates * DECISIONS,
@@ -279,7 +292,7 @@ def evaluate(
         return acting, running, counted, number + 1
 
     _, running, counted, number = jax.lax.while_loop(goes_on, decide, carry)
-    return tally.statistics(running, counted, problem.action_names), number
+    return tally.statistics(running, counted, problem.rules.actions.names), number
 
 
 def refresh(

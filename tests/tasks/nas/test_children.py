@@ -67,6 +67,6 @@ def test_accuracy_counts_every_image_once(digits):
 
 
 def test_the_learning_rate_falls_every_five_epochs():
-    schedule = children._schedule(Training(), 12 * 10)
+    schedule = children.schedule(Training(), 12 * 10)
     rates = [float(schedule(step)) for step in (0, 49, 50, 99, 100, 119)]
     assert rates == pytest.approx([1e-3, 1e-3, 2e-4, 2e-4, 4e-5, 4e-5])

@@ -169,3 +169,31 @@ def test_joins_need_two_layers():
     assert bool(designed(branches(), CONV1, CONCATENATE).buildable)  # twice the same
     end = designed(branches(), CONV1, DOWN1, TERMINAL)
     assert end.rows[1].tolist() == [2, Kind.terminal, 0, 0, 0]
+
+
+def test_every_action_has_a_name():
+    assert designs.CHAIN.names[::7] == ("conv1", "terminal")
+    assert designs.BRANCHES.names[7:] == (
+        "add",
+        "concat",
+        "terminal",
+        "move1_up",
+        "move1_down",
+        "move2_up",
+        "move2_down",
+    )
+
+
+@pytest.mark.parametrize(
+    ("actions", "expected"),
+    [
+        ((), False),
+        ((CONV1, MAX2, TERMINAL), False),
+        ((CONV1, ADD), True),
+        ((CONV1, MAX2, DOWN1, CONV3), True),
+        ((CONV1, MAX2, DOWN1, TERMINAL), False),
+    ],
+)
+def test_a_branch_is_a_layer_that_reads_another_or_two(actions, expected):
+    rows = designed(branches(), *actions).rows
+    assert bool(designs.is_branched(rows)) is expected

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from bgpbt.config.errors import BadInput, NotSaved
+from bgpbt.networks.canvas import Sizes
 from bgpbt.tasks.nas import database, rewards
+from bgpbt.tasks.nas.cost import Cost
 from bgpbt.tasks.nas.design import CHAIN, Rules, act, empty
-from bgpbt.tasks.nas.experiments import FILE, Experiments, in_order
+from bgpbt.tasks.nas.experiments import FILE, Experiments, in_order, name_of
 from bgpbt.tasks.nas.rewards import RewardData
 
 DEPTH = 4
@@ -171,3 +173,31 @@ def test_what_is_damaged_of_a_runs_own_is_set_aside(tmp_path):
     other = experiments(settings=SETTINGS | {"side": 8})  # the images have changed
     assert "is of other networks or images (side 28" in other.open(tmp_path)[0]
     assert looked_up(other, 1) is None
+
+
+def test_a_file_of_before_branches_is_of_chains(tmp_path):
+    settings = SETTINGS | {"designs": "chain"}
+    path = tmp_path / "shared.csv"
+    (tmp_path / "shared.json").write_text(json.dumps(SETTINGS))
+    experiments(path, settings=settings).check()
+    with pytest.raises(BadInput, match="designs chain there, branches here"):
+        experiments(path, settings=settings | {"designs": "branches"}).check()
+
+
+def test_terms_of_the_reward_stand_in_the_file_and_its_accuracy_is_known(tmp_path):
+    sizes = Sizes(28, 1, 4, 6, 10, DEPTH)
+    cache = experiments(cost=Cost(sizes, flops_weight=2))
+    cache.open(tmp_path)
+    cache.add(found({(1,): 0.5}))
+    (one,) = database.read(tmp_path / FILE, "digits", DEPTH).values()
+    operations = 26**2 * 2 * 9 * 4
+    assert (one.density, one.flops, one.accuracy) == (1, operations, 0.5)
+    assert one.reward == pytest.approx(50 - 2 * np.log(operations), rel=1e-5)
+    assert looked_up(cache, 1) == 0.5
+
+
+def test_a_branch_is_named_by_what_it_reads():
+    rows = np.zeros((DEPTH, 5), np.int32)
+    rows[:3] = (1, 1, 3, 0, 0), (2, 2, 2, 0, 0), (3, 5, 0, 2, 1)
+    assert name_of(rows) == "conv3 max2(0) add(2,1)"
+    assert name_of(rows[:0]) == "the classifier alone"

@@ -240,3 +240,56 @@ def test_a_database_that_was_cut_short_is_refused(rewards, tmp_path):
     with pytest.raises(BadInput, match="line 2 is cut short"):
         bgpbt.run(options(rewards, tmp_path / "runs", database=str(shared)))
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "asked", [{"designs": "branches"}, {"density_weight": 1}, {"flops_weight": 0.5}]
+)
+def test_what_a_table_cannot_answer_is_refused(rewards, tmp_path, asked):
+    (name,) = asked
+    with pytest.raises(BadInput, match=f"{name}: a table has the accuracies of chains"):
+        bgpbt.run(options(rewards, tmp_path, **asked))
+
+
+@pytest.mark.long
+def test_designs_with_branches_are_trained_and_resumed(tmp_path, after_save):
+    settings = {
+        "task": "nas",
+        "alg_name": "meta_a2c",
+        "designs": "branches",
+        "move_factor": 0.1,
+        "density_weight": 8.0,
+        "image_side": 7,
+        "max_images": 120,
+        "filters": 2,
+        "dense_units": 8,
+        "epochs": 2,
+        "child_batch_size": 32,
+        "child_learning_rate": 0.02,
+        "design_layers": 5,
+        "design_steps": 20,
+        "pop_size": 2,
+        "quantile_fraction": 0.5,
+        "t_ready": 40,
+        "max_timesteps": 120,
+        "eval_episodes": 2,
+        "report_episodes": 4,
+        "fitness": "training",
+        "devices": 1,
+    }
+    result = bgpbt.run(Options(**settings, save_dir=str(tmp_path / "one")))
+    trained = result.records[result.records["round"] > 0]
+    shares = trained.filter(like="share_")
+    assert shares.shape[1] == 14 and (shares["share_move1_down"] > 0).any()
+    assert trained["branched"].between(0, 1).all() and (trained["branched"] > 0).any()
+    known = database.read(result.path / "experiments.csv", "digits", 5).values()
+    dense = [x for x in known if x.density > 1]
+    assert dense and all(
+        x.reward == pytest.approx(100 * x.accuracy - 8 * np.log(x.density), rel=1e-4)
+        for x in dense
+    )
+    again = Options(**settings, save_dir=str(tmp_path / "two"))
+    kill_run(after_save, 2, lambda: bgpbt.run(again))
+    resumed = bgpbt.run(again)
+    pd.testing.assert_frame_equal(compared(resumed.records), compared(result.records))
+    assert resumed.report == result.report
