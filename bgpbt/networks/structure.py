@@ -26,6 +26,7 @@ class Kind(IntEnum):
     terminal = 7
 
 
+JOINS = (Kind.add, Kind.concatenate)  # what reads two layers
 LARGEST_KERNEL = 5
 CELLS = (
     (Kind.convolution, 1),
@@ -70,6 +71,30 @@ def side_after(kind: Array, kernel: Array, side: Array) -> Array:
     pooled = side // jnp.maximum(kernel, 1)
     after = jnp.where(kind == Kind.convolution, side - kernel + 1, side)
     return jnp.maximum(jnp.where(pools, pooled, after), 0)
+
+
+Rows = tuple[tuple[int, int, int, int, int], ...]  # of a design, in order
+
+
+def rows_of(rows: np.ndarray) -> Rows:
+    """The layers of a design `[d, 5]`, without empty rows and the terminal one."""
+    return tuple(
+        (int(index), int(kind), int(kernel), int(first), int(second))
+        for index, kind, kernel, first, second in rows.tolist()
+        if index and kind != Kind.terminal
+    )
+
+
+def reads(row: tuple[int, int, int, int, int]) -> tuple[int, ...]:
+    """The layers that a layer reads, 0 for the image."""
+    _, kind, _, first, second = row
+    return (first, second) if kind in JOINS else (first,)
+
+
+def loose_ends(rows: Rows) -> list[int]:
+    """What no layer reads and the classifier does; the image where no layers are."""
+    read = {index for row in rows for index in reads(row)}
+    return [index for index, *_ in rows if index not in read] or [0]
 
 
 def text(rows: np.ndarray) -> str:

@@ -80,6 +80,11 @@ def add_title_and_legend(figure: Figure, title: str) -> None:
         fontsize=SMALL,
         columnspacing=1.4,
     )
+    add_title(figure, title)
+
+
+def add_title(figure: Figure, title: str) -> None:
+    """Adds a title at the top, in bold letters."""
     figure.suptitle(
         title,
         x=0.01,

@@ -6,7 +6,7 @@ design, `W` words of its key.
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -120,6 +120,7 @@ def nas(
     from_training: bool,
     episodes: int,
     workspace_bytes: Callable[[dict[str, int]], int],
+    best_design: dict[str, Any],
 ) -> Task:
     """Builds the task.
 
@@ -133,8 +134,13 @@ def nas(
         not that of fresh ones of a new trial.
       episodes: of an evaluation.
       workspace_bytes: of a member that trains.
+      best_design: what its figure needs to know.
     """
     parts = problem, make_designer
+    if from_training:
+        means = f"means of the last {LAST_EPISODES} episodes of a round"
+    else:
+        means = f"means of {episodes} fresh episodes after a round"
     return Task(
         name=name,
         space=make_designer(world(problem)).space,
@@ -154,6 +160,7 @@ def nas(
         workspace_bytes=workspace_bytes,
         fitness_from_training=from_training,
         cache=cache,
+        figures={"designers": {"means": means}, "best_design": best_design},
     )
 
 
