@@ -5,6 +5,7 @@ the two layers that it reads, 0 for the image.
 """
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 
 import jax.numpy as jnp
@@ -83,6 +84,17 @@ def rows_of(rows: np.ndarray) -> Rows:
         for index, kind, kernel, first, second in rows.tolist()
         if index and kind != Kind.terminal
     )
+
+
+def in_words(rows: Iterable[Sequence[int]]) -> str:
+    """The layers of a design, such as `conv3 max2`, without empty and terminal rows.
+
+    Args:
+      rows: in order, five numbers each.
+    """
+    filled = [row for row in rows if row[0] and row[1] != Kind.terminal]
+    names = [layer_name(kind, kernel) for _, kind, kernel, *_ in filled]
+    return " ".join(names) or "the classifier alone"
 
 
 def reads(row: tuple[int, int, int, int, int]) -> tuple[int, ...]:

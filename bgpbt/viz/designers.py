@@ -19,6 +19,7 @@ from bgpbt.viz.style import (
     style_axes,
 )
 
+LABEL = 9.5  # points
 SHARE = "share_"  # begins the columns of actions
 PANELS = {
     "fitness": "accumulated reward",
@@ -28,7 +29,7 @@ PANELS = {
 }
 
 
-def designers(run: DrawnRun, *, means: str) -> Figure:
+def designers(run: DrawnRun, *, mean: str) -> Figure:
     """Draws rewards, lengths, entropy and actions against timesteps.
 
     It shows every member, the spread of the population, and the winner's lineage; of
@@ -36,12 +37,14 @@ def designers(run: DrawnRun, *, means: str) -> Figure:
 
     Args:
       run: whose records.
-      means: of which episodes the values are, in words.
+      mean: of which episodes rewards and lengths are means, in words.
     """
-    rows = finite(run.records)
+    rows = drawn_rows(run.records)
     transitions = with_parent(rows)
     lineage = winner_lineage(rows, run.winner, minimise=run.minimise)
-    figure = Figure(figsize=(10, 5.8), layout="constrained")
+    if not rows["round"].any():
+        mean = "untrained"
+    figure = Figure(figsize=(10, 5.6), layout="constrained")
     grid = figure.add_gridspec(2, 3)
     for i, (column, label) in enumerate(PANELS.items()):
         axes = figure.add_subplot(grid[divmod(i, 3)])
@@ -49,26 +52,43 @@ def designers(run: DrawnRun, *, means: str) -> Figure:
             draw_members(axes, transitions, rows, column)
             draw_spread(axes, rows, column)
         draw_lineage(axes, lineage, column)
-        style_axes(axes, rows)
-        axes.set_ylabel(label)
-    _draw_shares(figure.add_subplot(grid[1, 1:]), rows)
-    _, _, length, entropy, shares = figure.axes
+        _label(axes, rows, label, mean)
+    *_, length, entropy = figure.axes
     length.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-    _draw_equal_actions(entropy, len(action_names(rows)))
-    for axes in (length, entropy, shares):
-        axes.set_xlabel("timesteps per member (decisions)", fontsize=SMALL)
-    add_title_and_legend(figure, f"{run.title}\n{means}")
+    actions = action_names(rows)
+    _draw_equal_actions(entropy, len(actions))
+    _label(entropy, rows, PANELS["entropy"], "mean of all decisions")
+    shares = figure.add_subplot(grid[1, 1:])
+    _label(shares, rows, "share of decisions", "all decisions, mean of all members")
+    _draw_shares(shares, rows, actions)
+    for axes in (entropy, shares):  # the lower ones
+        style = {"fontsize": LABEL, "color": TEXT}
+        axes.set_xlabel("timesteps per member (decisions)", **style)
+    add_title_and_legend(figure, run.title, columns=5)
     return figure
 
 
-def finite(records: pd.DataFrame) -> pd.DataFrame:
-    """Tidy records in which no figure of a member that failed is left."""
+def _label(axes: Axes, rows: pd.DataFrame, label: str, of_what: str) -> None:
+    style_axes(axes, rows)
+    if rows["timesteps"].nunique() == 1:
+        axes.set_xticks(rows["timesteps"].unique())
+    axes.set_ylabel(label, fontsize=LABEL, color=TEXT)
+    axes.set_title(of_what, loc="left", fontsize=SMALL, color=TEXT)
+
+
+def drawn_rows(records: pd.DataFrame) -> pd.DataFrame:
+    """Tidy records, in which nothing is left of a member that failed.
+
+    Untrained members are judged by other episodes than trained ones, and without noise:
+    they are drawn only where nobody was trained.
+    """
     rows = tidy(records)
     shares = [SHARE + name for name in action_names(rows)]
     for column in (*PANELS, *shares):
         values = rows[column].astype(float)
         rows[column] = values.where(np.isfinite(values) & rows["fitness"].notna())
-    return rows
+    trained = rows["round"] > 0
+    return rows[trained].reset_index(drop=True) if trained.any() else rows
 
 
 def action_names(rows: pd.DataFrame) -> list[str]:
@@ -84,28 +104,26 @@ def _draw_equal_actions(axes: Axes, actions: int) -> None:
     axes.set_ylim(0, 1.08 * np.log(actions))
 
 
-def _draw_shares(axes: Axes, rows: pd.DataFrame) -> None:
+def _draw_shares(axes: Axes, rows: pd.DataFrame, actions: list[str]) -> None:
     """Areas on each other, the first action at the bottom."""
-    names = action_names(rows)
     by_round = rows.groupby("round")
-    shares = by_round[[SHARE + name for name in names]].mean().dropna()
+    shares = by_round[[SHARE + name for name in actions]].mean().dropna()
     times = by_round["timesteps"].max()[shares.index]
-    colours = [colour_of(name) for name in names]
-    style_axes(axes, rows)
-    style = {"edgecolor": "white", "lw": 0.4}
-    if len(shares) == 1:
-        ends = shares.iloc[0].cumsum()
-        axes.bar(times, shares.iloc[0], bottom=ends - shares.iloc[0], color=colours)
-    else:
+    colours = [colour_of(name) for name in actions]
+    if len(shares) == 1:  # an area would have no width
+        (heights,) = shares.to_numpy()
+        places = list(times) * len(heights)
+        axes.bar(places, heights, bottom=heights.cumsum() - heights, color=colours)
+        axes.set_xlim(times.iloc[0] - 1, times.iloc[0] + 1)
+    elif len(shares):
+        style = {"edgecolor": "white", "lw": 0.4}
         axes.stackplot(times, shares.T, colors=colours, **style)
         axes.set_xlim(times.min(), times.max())
     axes.set_ylim(0, 1)
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
-    axes.set_ylabel("share of actions")
-    axes.set_title("mean of all members", loc="left", fontsize=SMALL, color=TEXT)
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.legend(
         [Patch(color=colour) for colour in colours[::-1]],
-        names[::-1],
+        actions[::-1],
         loc="center left",
         bbox_to_anchor=(1, 0.5),
         frameon=False,

@@ -18,11 +18,12 @@ from bgpbt.viz.layer_colours import colour_of
 from bgpbt.viz.layering import Edge, Layout, lay_out
 from bgpbt.viz.style import MEDIAN, TEXT, add_title
 
-MOST_DESIGNS = 2
-PITCH = 1.5, 0.62  # inches from box to box
-BOX = 0.84, 0.66  # of that
+PITCH = 1.6, 0.62  # inches from box to box
+BOX = 0.88, 0.66  # of that
+HALF = BOX[1] / 2
 PORTS = 0.16  # between the arrows that end at a box
-BEST = ("best", "second")
+WORDS = ("best", "second")  # designs
+LEAST_WIDTH = 6.5  # inches
 
 
 def best_design(
@@ -47,7 +48,7 @@ def best_design(
     Returns:
       The figure; None where there are no designs yet.
     """
-    found = designs(run.folder, MOST_DESIGNS)
+    found = designs(run.folder, len(WORDS))
     if not found:
         return None
     networks = [
@@ -56,22 +57,25 @@ def best_design(
     ]
     layouts = [_layout(parts) for parts in networks]
     widths = [_width(layout) for layout in layouts]
-    rows = 1 + max(parts[-1].depth for parts in networks)
-    size = max(PITCH[0] * sum(widths), 6.5), PITCH[1] * rows + 1
+    room = max(0.0, LEAST_WIDTH / PITCH[0] - sum(widths)) / len(widths)
+    widths = [width + room for width in widths]
+    deepest = max(parts[-1].depth for parts in networks)
+    size = PITCH[0] * sum(widths), PITCH[1] * (deepest + 1) + 0.8
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(1, len(found), squeeze=False, width_ratios=widths)[0]
-    for axes, parts, layout, word, (_, accuracy) in zip(
-        panels, networks, layouts, BEST, found, strict=False
-    ):
-        draw_network(axes, parts, layout, classifier, rows)
-        title = f"{word} design, accuracy {100 * accuracy:.1f} %"
+    for i, axes in enumerate(panels):
+        draw_network(axes, networks[i], layouts[i], classifier)
+        middle = _middle(layouts[i])
+        axes.set_xlim(middle - widths[i] / 2, middle + widths[i] / 2)
+        axes.set_ylim(deepest + 0.5, -0.5)
+        title = f"{WORDS[i]} design, accuracy {100 * found[i][1]:.1f} %"
         axes.set_title(title, fontsize=9.5, color=TEXT)
     add_title(figure, run.title)
     return figure
 
 
 def draw_network(
-    axes: Axes, parts: list[Part], layout: Layout, classifier: str, rows: int
+    axes: Axes, parts: list[Part], layout: Layout, classifier: str
 ) -> None:
     """Draws a network from top to bottom.
 
@@ -80,15 +84,11 @@ def draw_network(
       parts: of the network.
       layout: of the parts.
       classifier: what it is, in words.
-      rows: how many there is room for.
     """
     for place, part in zip(layout.places, parts, strict=True):
         _draw_box(axes, place, part, classifier if part is parts[-1] else _gives(part))
     for end in range(len(parts)):
         _draw_arrows(axes, [edge for edge in layout.edges if edge.end == end])
-    middle, width = _middle(layout), _width(layout)
-    axes.set_xlim(middle - width / 2, middle + width / 2)
-    axes.set_ylim(rows - 0.5, -0.5)
     axes.set_axis_off()
 
 
@@ -137,10 +137,12 @@ def _draw_arrows(axes: Axes, edges: list[Edge]) -> None:
     """The arrows into a box end side by side, in the order in which they come."""
     ordered = sorted(edges, key=lambda edge: edge.way[-2][0])
     for i, edge in enumerate(ordered):
-        (first, top), *between, (last, bottom) = edge.way
+        (first, top), *bends, (last, bottom) = edge.way
         port = last + PORTS * (i - (len(edges) - 1) / 2)
-        half = BOX[1] / 2
-        points = [(first, top + half), *between, (port, bottom - half - 0.02)]
+        points = [(first, top + HALF)]
+        for x, depth in bends:  # straight down beside the boxes there
+            points += [(x, depth - HALF), (x, depth + HALF)]
+        points.append((port, bottom - HALF - 0.02))
         arrow = FancyArrowPatch(
             path=_smooth(points),
             arrowstyle="-|>",

@@ -11,7 +11,7 @@ import numpy as np
 from bgpbt.config.errors import BadInput, NotSaved
 from bgpbt.files import write_json
 from bgpbt.lock import alone
-from bgpbt.networks.structure import Kind, digest, layer_name
+from bgpbt.networks.structure import Kind, digest, in_words
 from bgpbt.tasks.nas import database
 from bgpbt.tasks.nas.database import Experiment
 from bgpbt.tasks.nas.rewards import (
@@ -203,14 +203,7 @@ class Experiments:
         if not self._known:
             return judged
         best = max(self._known.values(), key=lambda x: x.accuracy)
-        layers = [layer_name(kind, kernel) for kind, kernel in _layers(best.rows)]
-        name = " ".join(layers) or "the classifier alone"
-        return f"{judged}; best: {name}, {best.accuracy:.3g}"
-
-
-def _layers(rows: np.ndarray) -> list[tuple[int, int]]:
-    """Type and kernel of each layer but the terminal one."""
-    return [(kind, kernel) for _, kind, kernel, *_ in in_order(rows).tolist() if kind]
+        return f"{judged}; best: {in_words(best.rows.tolist())}, {best.accuracy:.3g}"
 
 
 def _refuse(problem: str) -> NoReturn:

@@ -138,9 +138,9 @@ def nas(
     """
     parts = problem, make_designer
     if from_training:
-        means = f"means of the last {LAST_EPISODES} episodes of a round"
+        mean = f"mean of a round's last {LAST_EPISODES} episodes"
     else:
-        means = f"means of {episodes} fresh episodes after a round"
+        mean = f"mean of {episodes} fresh episodes"
     return Task(
         name=name,
         space=make_designer(world(problem)).space,
@@ -160,7 +160,7 @@ def nas(
         workspace_bytes=workspace_bytes,
         fitness_from_training=from_training,
         cache=cache,
-        figures={"designers": {"means": means}, "best_design": best_design},
+        figures={"designers": {"mean": mean}, "best_design": best_design},
     )
 
 
