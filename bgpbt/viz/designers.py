@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from bgpbt.storage.records import tidy, winner_lineage, with_parent
 from bgpbt.viz.figures import DrawnRun
@@ -53,8 +53,7 @@ def designers(run: DrawnRun, *, mean: str) -> Figure:
             draw_spread(axes, rows, column)
         draw_lineage(axes, lineage, column)
         _label(axes, rows, label, mean)
-    *_, length, entropy = figure.axes
-    length.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    entropy = figure.axes[-1]
     actions = action_names(rows)
     _draw_equal_actions(entropy, len(actions))
     _label(entropy, rows, PANELS["entropy"], "mean of all decisions")
