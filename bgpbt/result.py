@@ -96,7 +96,8 @@ class Result:
           The paths of the pictures, these two first.
 
         Raises:
-          BadInput: the records hold no round with a fitness.
+          BadInput: the records are lost, or no round in which something was trained has
+            a fitness.
         """
         from bgpbt.viz.figures import DrawnRun, draw_figures
         from bgpbt.viz.learning_curve import learning_curve
@@ -106,8 +107,8 @@ class Result:
         curve = self.path / CURVE
         schedule = self.path / SCHEDULE
         rounds = self.records.get("round", ())
-        # Of a run that was stopped before its first round, the untrained members.
-        winner = self._winner if any(rounds) or not len(rounds) else None
+        only_untrained = len(rounds) > 0 and not any(rounds)
+        winner = None if only_untrained else self._winner
         way: dict[str, Any] = {"winner": winner, "minimise": self.task.minimise}
         learning_curve(
             self.records,

@@ -53,9 +53,7 @@ def check_task(word: str, task: Task) -> None:
         )
     if not isinstance(task.minimise, bool):
         _refuse_task(word, f"minimise is {task.minimise!r}, give True or False")
-    for name in task.figures:
-        if name not in FIGURES:
-            _refuse_task(word, f"figures: {name!r}, {nearest(name, tuple(FIGURES))}")
+    _check_figures(word, task)
     _check_space(word, task)
     state = call_user_code("task", word, "init", member_shapes, task)
     _check_init(word, task, state)
@@ -68,6 +66,16 @@ def check_task(word: str, task: Task) -> None:
 
 def _refuse_task(word: str, problem: str) -> NoReturn:
     raise BadInput(f"task: {word}: {problem}", "task")
+
+
+def _check_figures(word: str, task: Task) -> None:
+    if not isinstance(task.figures, dict):
+        _refuse_task(
+            word, f"figures is {kind_of(task.figures)}, give a dict name -> arguments"
+        )
+    for name in task.figures:
+        if name not in FIGURES:
+            _refuse_task(word, f"figures: {name!r}, {nearest(name, tuple(FIGURES))}")
 
 
 def _check_space(word: str, task: Task) -> None:

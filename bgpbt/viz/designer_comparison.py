@@ -56,10 +56,10 @@ def compare_actions(runs: Runs, title: str) -> Figure:
     """
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     axes = figure.subplots()
+    actions = action_names(next(iter(runs.values()))[0])
     width = 0.8 / len(runs)
     for i, (name, records) in enumerate(runs.items()):
         rows = pd.concat(map(drawn_rows, records))
-        actions = action_names(rows)
         shares = rows[[SHARE + action for action in actions]].mean()
         places = np.arange(len(actions)) + width * (i - (len(runs) - 1) / 2)
         axes.bar(places, shares, 0.92 * width, color=_colour(i), label=name)

@@ -78,8 +78,8 @@ def _label(axes: Axes, rows: pd.DataFrame, label: str, of_what: str) -> None:
 def drawn_rows(records: pd.DataFrame) -> pd.DataFrame:
     """Tidy records, in which nothing is left of a member that failed.
 
-    Untrained members are judged by other episodes than trained ones, and without noise:
-    they are drawn only where nobody was trained.
+    Untrained members are drawn only where nobody was trained: where the fitness comes
+    from training, they are judged by other episodes.
     """
     rows = tidy(records)
     shares = [SHARE + name for name in action_names(rows)]
