@@ -1,4 +1,4 @@
-"""The names of strategies, tasks and environments, and where the function of each lies.
+"""Strategies, tasks, figures and environments by name: where the function of each lies.
 
 It imports nothing.
 
@@ -27,6 +27,13 @@ TASKS = {
     "toy": "bgpbt.tasks.toy:toy",
     "classification": "bgpbt.tasks.vision.classification:classification",
     "nas": "bgpbt.tasks.nas.designing:designing",
+}
+
+# A figure that only some tasks have is drawn from the run and what `Task.figures` says.
+# Its file in the run's folder is `NAME.png`.
+FIGURES = {
+    "designers": "bgpbt.viz.designers:designers",
+    "best_design": "bgpbt.viz.network_drawing:best_design",
 }
 
 # An environment is built from its name by a function of a file in the folder `envs`.

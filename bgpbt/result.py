@@ -89,25 +89,34 @@ class Result:
         return self.task.playback.policy(state.best.state, hyperparams)
 
     def draw(self) -> list[Path]:
-        """Draws the learning curve and the hyperparameter schedule.
+        """Draws the learning curve, the hyperparameter schedule, and what else the task
+        names.
 
         Returns:
-          The paths of the pictures.
+          The paths of the pictures, these two first.
+
+        Raises:
+          BadInput: the records are lost, or no round in which something was trained has
+            a fitness.
         """
+        from bgpbt.viz.figures import DrawnRun, draw_figures
         from bgpbt.viz.learning_curve import learning_curve
         from bgpbt.viz.schedule import hyperparameter_schedule
 
         title = title_of(self.options, self.path.name.replace("_", " "))
         curve = self.path / CURVE
         schedule = self.path / SCHEDULE
+        rounds = self.records.get("round", ())
+        only_untrained = len(rounds) > 0 and not any(rounds)
+        winner = None if only_untrained else self._winner
+        way: dict[str, Any] = {"winner": winner, "minimise": self.task.minimise}
         learning_curve(
             self.records,
             curve,
             title=title,
             return_label=self.task.return_label,
             report=self.report,
-            winner=self._winner,
-            minimise=self.task.minimise,
+            **way,
         )
         limits = {name: _axis(dim) for name, dim in self.task.space.items()}
         hyperparameter_schedule(
@@ -115,10 +124,10 @@ class Result:
             schedule,
             space_limits=limits,
             title=title,
-            winner=self._winner,
-            minimise=self.task.minimise,
+            **way,
         )
-        return [curve, schedule]
+        run = DrawnRun(self.records, self.path, title, **way)
+        return [curve, schedule, *draw_figures(run, self.task.figures)]
 
     def render(self, path: Path | None = None) -> Path:
         """Writes a moving GIF of one episode of the reported member.

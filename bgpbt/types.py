@@ -282,6 +282,7 @@ class Cache(Protocol):
 
 
 NOTHING_OFFERED: SearchSpace = {}
+NO_FIGURES: dict[str, dict[str, Any]] = {}
 
 
 class Task(NamedTuple):
@@ -329,6 +330,10 @@ class Task(NamedTuple):
     # Smaller returns are better. Strategies do not notice: they see the returns with
     # the other sign. Records, report, figures and display show the task's own numbers.
     minimise: bool = False
+    # Figures of a run beside learning curve and schedule, by their names in
+    # `bgpbt.registry.FIGURES`: what their functions need to know of the task, as
+    # keyword arguments.
+    figures: dict[str, dict[str, Any]] = NO_FIGURES
 
 
 class Searched(Protocol):

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bgpbt.cli.command import prepare_jax
 from bgpbt.config.errors import BadInput
-from bgpbt.networks.designed import DesignedNetwork, SmallVGG, rows_of
+from bgpbt.networks.designed import DesignedNetwork, SmallVGG
+from bgpbt.networks.structure import Rows
 from bgpbt.storage.run_folder import EXPERIMENTS, RunFolder
 from bgpbt.tasks.nas import database
 from bgpbt.tasks.nas.children import Labelled
@@ -58,27 +58,12 @@ def parser() -> flags.Parser:
     return result
 
 
-def best_designs(path: Path, data_set: str, depth: int, count: int) -> list[np.ndarray]:
-    """The designs with the highest rewards, best first, `[d, 5]` each.
-
-    Designs that differ in their terminal layer alone count once.
-    """
-    found = database.read(path, data_set, depth)
-    if not found:
-        raise BadInput(f"{path} holds no designs, give the folder of a -t nas run")
-    distinct: dict = {}
-    for one in sorted(found.values(), key=lambda x: -x.accuracy):
-        if one.is_valid:
-            distinct.setdefault(rows_of(one.rows), one.rows)
-    return list(distinct.values())[:count]
-
-
-def networks(args: argparse.Namespace, designs: list[np.ndarray], classes: int) -> dict:
+def networks(args: argparse.Namespace, designs: list[Rows], classes: int) -> dict:
     """The networks by name: the designs, and the VGG."""
     units = max(1, 4096 // args.divide)
     filters = tuple(max(1, 2**i // args.divide) for i in range(5, 15))
     named = {
-        f"design {i + 1}": DesignedNetwork(rows_of(rows), filters, units, classes)
+        f"design {i + 1}": DesignedNetwork(rows, filters, units, classes)
         for i, rows in enumerate(designs)
     }
     blocks = tuple(max(1, x // args.divide) for x in (64, 128))
@@ -97,7 +82,10 @@ def main(argv: list[str]) -> int:
     if not profile.third_split:
         raise BadInput(f"{args.folder} has --quirks reference: rewards saw all images")
     database_path = Path(options.database or args.folder / EXPERIMENTS).expanduser()
-    designs = best_designs(database_path, name, profile.depth, args.designs)
+    found = database.best(database_path, name, profile.depth, args.designs)
+    if not found:
+        raise BadInput(f"{database_path} holds no designs, give a run of -t nas")
+    designs = [rows for rows, _ in found]
     data = profile.load(name, args.data_dir or options.data_dir)
     parts = split(len(data.labels), third=True)
     training, test = (

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from bgpbt import space as spaces
-from bgpbt.config.errors import BadInput
+from bgpbt.config.errors import BadInput, nearest
 from bgpbt.config.lookup import call_user_code
 from bgpbt.execution.shapes import (
     evaluated_shapes,
@@ -20,6 +20,7 @@ from bgpbt.execution.shapes import (
     trained_shapes,
 )
 from bgpbt.execution.trees import difference, kind_of
+from bgpbt.registry import FIGURES
 from bgpbt.training.decision_check import check_decision
 from bgpbt.training.round_records import COLUMNS, is_reserved
 from bgpbt.types import (
@@ -52,6 +53,7 @@ def check_task(word: str, task: Task) -> None:
         )
     if not isinstance(task.minimise, bool):
         _refuse_task(word, f"minimise is {task.minimise!r}, give True or False")
+    _check_figures(word, task)
     _check_space(word, task)
     state = call_user_code("task", word, "init", member_shapes, task)
     _check_init(word, task, state)
@@ -64,6 +66,16 @@ def check_task(word: str, task: Task) -> None:
 
 def _refuse_task(word: str, problem: str) -> NoReturn:
     raise BadInput(f"task: {word}: {problem}", "task")
+
+
+def _check_figures(word: str, task: Task) -> None:
+    if not isinstance(task.figures, dict):
+        _refuse_task(
+            word, f"figures is {kind_of(task.figures)}, give a dict name -> arguments"
+        )
+    for name in task.figures:
+        if name not in FIGURES:
+            _refuse_task(word, f"figures: {name!r}, {nearest(name, tuple(FIGURES))}")
 
 
 def _check_space(word: str, task: Task) -> None:

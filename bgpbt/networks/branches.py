@@ -21,10 +21,8 @@ from bgpbt.networks.canvas import (
     operations,
     padded,
 )
-from bgpbt.networks.structure import Kind, side_after
+from bgpbt.networks.structure import JOINS, Kind, is_join, side_after
 from bgpbt.types import Array, Key
-
-_JOINS = (Kind.add, Kind.concatenate)  # what `_join` can do, after all operations
 
 
 class Plan(NamedTuple):
@@ -70,11 +68,6 @@ def plan(sizes: Sizes, rows: Array) -> Plan:
     given = jnp.zeros_like(read).at[1:].set(filled)
     ends = given & ~read
     return Plan(rows, sides, channels, ends.at[0].set(~given.any()))
-
-
-def is_join(kinds: Array) -> Array:
-    """Which layers read two. Same shape as `kinds`, bool."""
-    return (kinds == Kind.add) | (kinds == Kind.concatenate)
 
 
 def fits(sizes: Sizes, rows: Array) -> Array:
@@ -130,7 +123,7 @@ def features(sizes: Sizes, rows: Array, weights: Weights, images: Array) -> Arra
     """
     design = plan(sizes, rows)
     operating = [_alone(operation) for operation in operations(sizes)]
-    branches = [*operating, *(_joining(kind) for kind in _JOINS)]
+    branches = [*operating, *(_joining(kind) for kind in JOINS)]
     numbers = operation_of(rows)
     each = (weights.kernels, weights.biases, weights.scales, weights.offsets)
 

@@ -10,20 +10,10 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from bgpbt.networks.structure import Kind
+from bgpbt.networks.structure import JOINS, Kind, Rows, loose_ends
 from bgpbt.types import Array
 
-Rows = tuple[tuple[int, int, int, int, int], ...]  # of a design, in order
 NORM_EPSILON = 1e-3  # as Keras
-
-
-def rows_of(rows: np.ndarray) -> Rows:
-    """The layers of a design `[d, 5]`, without empty rows and the terminal one."""
-    return tuple(
-        (int(index), int(kind), int(kernel), int(first), int(second))
-        for index, kind, kernel, first, second in rows.tolist()
-        if index and kind != Kind.terminal
-    )
 
 
 class Affine(nn.Module):
@@ -69,7 +59,7 @@ class DesignedNetwork(nn.Module):
                 x = nn.max_pool(x, (kernel, kernel), strides=(kernel, kernel))
             elif kind == Kind.average_pooling:
                 x = nn.avg_pool(x, (kernel, kernel), strides=(kernel, kernel))
-            elif kind in (Kind.add, Kind.concatenate):
+            elif kind in JOINS:
                 x = join(kind, x, outputs[second])
             outputs[index] = x
         x = self._loose_ends(outputs)
@@ -93,15 +83,10 @@ class DesignedNetwork(nn.Module):
 
     def _loose_ends(self, outputs: dict[int, Array]) -> Array:
         """All that no layer reads, joined in their order; the image where none is."""
-        read = {row[3] for row in self.rows}
-        read |= {row[4] for row in self.rows if row[1] in (Kind.add, Kind.concatenate)}
-        loose = [x for index, x in outputs.items() if index and index not in read]
-        if not loose:
-            return outputs[0]
-        joined = loose[0]
-        for x in loose[1:]:
-            joined = join(Kind.concatenate, joined, x)
-        return joined
+        first, *others = (outputs[index] for index in loose_ends(self.rows))
+        for x in others:
+            first = join(Kind.concatenate, first, x)
+        return first
 
 
 def join(kind: int, one: Array, other: Array) -> Array:

@@ -5,6 +5,7 @@ the two layers that it reads, 0 for the image.
 """
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 
 import jax.numpy as jnp
@@ -26,6 +27,7 @@ class Kind(IntEnum):
     terminal = 7
 
 
+JOINS = (Kind.add, Kind.concatenate)  # what reads two layers
 LARGEST_KERNEL = 5
 CELLS = (
     (Kind.convolution, 1),
@@ -56,6 +58,11 @@ def layer_name(kind: int, kernel: int) -> str:
     return _NAMES[Kind(kind)] + (str(kernel) if kernel else "")
 
 
+def is_join(kinds: Array) -> Array:
+    """Which layers read two. Same shape as `kinds`, bool."""
+    return (kinds == Kind.add) | (kinds == Kind.concatenate)
+
+
 def side_after(kind: Array, kernel: Array, side: Array) -> Array:
     """The side of what a layer gives, 0 where its window is larger than its input.
 
@@ -70,6 +77,49 @@ def side_after(kind: Array, kernel: Array, side: Array) -> Array:
     pooled = side // jnp.maximum(kernel, 1)
     after = jnp.where(kind == Kind.convolution, side - kernel + 1, side)
     return jnp.maximum(jnp.where(pools, pooled, after), 0)
+
+
+Rows = tuple[tuple[int, int, int, int, int], ...]  # of a design, in order
+
+
+def rows_of(rows: np.ndarray) -> Rows:
+    """The layers of a design `[d, 5]`, without empty rows and the terminal one."""
+    return tuple(
+        (int(index), int(kind), int(kernel), int(first), int(second))
+        for index, kind, kernel, first, second in rows.tolist()
+        if index and kind != Kind.terminal
+    )
+
+
+def in_words(rows: Iterable[Sequence[int]]) -> str:
+    """The layers of a design, such as `conv3 max2`, without empty and terminal rows.
+
+    What a layer reads stands behind it where that is not just the one before it.
+
+    Args:
+      rows: in order, five numbers each.
+    """
+    words = []
+    for row in rows:
+        index, kind, kernel, *_ = row
+        if not index or kind == Kind.terminal:
+            continue
+        read = reads(row)
+        behind = "" if read == (index - 1,) else f"({','.join(map(str, read))})"
+        words.append(layer_name(kind, kernel) + behind)
+    return " ".join(words) or "the classifier alone"
+
+
+def reads(row: Sequence[int]) -> tuple[int, ...]:
+    """The layers that a layer reads, 0 for the image."""
+    _, kind, _, first, second = row
+    return (first, second) if kind in JOINS else (first,)
+
+
+def loose_ends(rows: Rows) -> list[int]:
+    """What no layer reads and the classifier does; the image where no layers are."""
+    read = {index for row in rows for index in reads(row)}
+    return [index for index, *_ in rows if index not in read] or [0]
 
 
 def text(rows: np.ndarray) -> str:

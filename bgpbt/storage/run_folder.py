@@ -25,6 +25,7 @@ from bgpbt.config.loading import load_options, read_settings
 from bgpbt.config.options import Options
 from bgpbt.files import read_json, write_json
 from bgpbt.lock import holds
+from bgpbt.registry import FIGURES
 from bgpbt.storage import checkpoints, forms
 from bgpbt.storage.records_file import RECORDS
 from bgpbt.storage.schema import check_schema
@@ -38,7 +39,8 @@ SCHEDULE = "hyperparameter_schedule.png"
 GIF = "policy.gif"
 EXPERIMENTS = "experiments.csv"
 OF_EXPERIMENTS = "experiments.json"  # which networks and images they are of
-RESULTS = (RECORDS, REPORT, CURVE, SCHEDULE, GIF, EXPERIMENTS, OF_EXPERIMENTS)
+PICTURES = (CURVE, SCHEDULE, GIF, *(f"{name}.png" for name in FIGURES))
+RESULTS = (RECORDS, REPORT, *PICTURES, EXPERIMENTS, OF_EXPERIMENTS)
 FILES = (RUN, OPTIONS, ENVIRONMENT, *RESULTS)
 LOCK = ".lock"
 # Settings that may differ when a run is continued. `seed` lists all seeds of a command,

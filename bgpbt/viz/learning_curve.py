@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from bgpbt.storage.records import best_fitness, tidy, winner_lineage, with_parent
+from bgpbt.viz.population import draw_lineage, draw_members, draw_spread
 from bgpbt.viz.style import (
     BEST,
     MEDIAN,
@@ -57,12 +57,15 @@ def learning_curve(
         1, len(widths), sharey=True, squeeze=False, width_ratios=widths
     )[0]
     axes = panels[0]
-    _draw_family_tree(axes, with_parent(records), rows)
+    transitions = with_parent(records)
+    draw_members(axes, transitions, rows, "fitness")
+    _draw_replaced(axes, transitions, rows)
     _draw_failed(axes, rows, minimise)
-    _draw_population(axes, rows, minimise)
+    _draw_best(axes, rows, minimise)
+    draw_spread(axes, rows, "fitness")
     _draw_untrained(axes, rows)
     lineage = winner_lineage(rows, winner, minimise=minimise)
-    _draw_lineage(axes, lineage)
+    draw_lineage(axes, lineage, "fitness")
     style_axes(axes, rows)
     direction = ", smaller is better" if minimise else ""
     axes.set(
@@ -77,27 +80,8 @@ def learning_curve(
     return figure
 
 
-def _draw_family_tree(
-    axes: Axes, transitions: pd.DataFrame, rows: pd.DataFrame
-) -> None:
-    """Lines lead from the parent's fitness to the child's, in `with_parent`'s rows.
-
-    The tree ends where weights were dropped.
-    """
-    transitions = transitions[~transitions["reinitialised"]]
-    alpha = min(0.8, 12 / rows["member"].nunique())
-    known = transitions.dropna(subset=["fitness", "fitness_before"])
-    start = known[["timesteps_before", "fitness_before"]].to_numpy()
-    end = known[["timesteps", "fitness"]].to_numpy()
-    segments = list(zip(start, end, strict=True))
-    style = {"colors": MEMBER, "linewidths": 0.7, "alpha": alpha}
-    axes.add_collection(LineCollection(segments, **style, label="members"))
-    style = {"ls": "", "marker": "o", "ms": 1.6, "mew": 0, "color": MEMBER}
-    axes.plot(rows["timesteps"], rows["fitness"], **style, alpha=alpha)
-    _draw_replaced(axes, transitions, rows)
-
-
 def _draw_replaced(axes: Axes, transitions: pd.DataFrame, rows: pd.DataFrame) -> None:
+    transitions = transitions[~transitions["reinitialised"]]
     inherited = pd.MultiIndex.from_frame(transitions[["round_before", "member_before"]])
     childless = ~pd.MultiIndex.from_frame(rows[["round", "member"]]).isin(inherited)
     replaced = rows[childless & (rows["round"] < rows["round"].max())]
@@ -117,17 +101,11 @@ def _draw_failed(axes: Axes, rows: pd.DataFrame, minimise: bool) -> None:
         axes.plot(failed["timesteps"], height, **style, transform=transform)
 
 
-def _draw_population(axes: Axes, rows: pd.DataFrame, minimise: bool) -> None:
+def _draw_best(axes: Axes, rows: pd.DataFrame, minimise: bool) -> None:
     by_round = rows.groupby("round")
-    time = by_round["timesteps"].max()
-    fitness = by_round["fitness"]
-    band = {"color": MEDIAN, "alpha": 0.18, "lw": 0, "zorder": 2.5, "label": "25–75%"}
-    axes.fill_between(time, fitness.quantile(0.25), fitness.quantile(0.75), **band)
+    best = best_fitness(by_round["fitness"], minimise=minimise)
     style = {"color": BEST, "lw": 3.6, "marker": "o", "ms": 3.6, "mew": 0, "zorder": 4}
-    best = best_fitness(fitness, minimise=minimise)
-    axes.plot(time, best, **style, label="best")
-    style = {"color": MEDIAN, "lw": 1.6, "marker": "o", "ms": 1.6, "zorder": 5}
-    axes.plot(time, fitness.median(), **style, label="median")
+    axes.plot(by_round["timesteps"].max(), best, **style, label="best")
 
 
 def _draw_untrained(axes: Axes, rows: pd.DataFrame) -> None:
@@ -139,12 +117,6 @@ def _draw_untrained(axes: Axes, rows: pd.DataFrame) -> None:
     elif pd.notna(untrained):
         style = {"color": MEDIAN, "lw": 0.9, "ls": (0, (1, 2))}
         axes.axhline(untrained, **style, label="untrained")
-
-
-def _draw_lineage(axes: Axes, lineage: pd.DataFrame) -> None:
-    style = {"color": WINNER, "lw": 1.8, "marker": "o", "ms": 2.5, "zorder": 6}
-    label = "winner's lineage"
-    axes.plot(lineage["timesteps"], lineage["fitness"], **style, label=label)
 
 
 def _cut_far_worse(

@@ -59,12 +59,15 @@ def _only_first(label: str, index: int) -> str:
     return "_" * index + label
 
 
-def add_title_and_legend(figure: Figure, title: str) -> None:
+def add_title_and_legend(
+    figure: Figure, title: str, columns: int | None = None
+) -> None:
     """Adds a title at the top and one legend at the bottom.
 
     Args:
       figure: with a constrained layout. The legend shows every label of its axes once.
       title: in bold letters.
+      columns: of the legend; None: as many as fit into a narrow figure.
     """
     handle_of = {}
     for axes in figure.axes:
@@ -75,11 +78,16 @@ def add_title_and_legend(figure: Figure, title: str) -> None:
         handle_of.values(),
         handle_of.keys(),
         loc="outside lower center",
-        ncols=4 if len(handle_of) <= 8 else 5,
+        ncols=columns or (4 if len(handle_of) <= 8 else 5),
         frameon=False,
         fontsize=SMALL,
         columnspacing=1.4,
     )
+    add_title(figure, title)
+
+
+def add_title(figure: Figure, title: str) -> None:
+    """Adds a title at the top, in bold letters."""
     figure.suptitle(
         title,
         x=0.01,

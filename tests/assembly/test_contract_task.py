@@ -35,6 +35,8 @@ def test_what_keeps_the_contract_passes():
 STATE = TrainState({"w": jnp.zeros(2)}, {"w": jnp.zeros(2)}, (), ())
 METRICS = {"loss": jnp.float32(0), "env_steps": jnp.int32(4)}
 BROKEN_TASKS = {
+    "figures is (str), give a dict": {"figures": ("designers",)},
+    "figures: 'designer', nearest: designers": {"figures": {"designer": {}}},
     "space has nothing to search": {"space": {}},
     "space has nothing": {"space": ["rate"]},
     "space: rate: low 1.0 is not below high 0.1": {

@@ -7,8 +7,8 @@ import pytest
 
 from bgpbt.networks import branches, chain
 from bgpbt.networks.canvas import Sizes, Weights
-from bgpbt.networks.designed import DesignedNetwork, rows_of
-from bgpbt.networks.structure import Kind
+from bgpbt.networks.designed import DesignedNetwork
+from bgpbt.networks.structure import Kind, rows_of
 
 SIZES = Sizes(side=12, channels=3, filters=4, dense=6, classes=5, depth=5, joins=True)
 ADD, CONCATENATE, END = Kind.add, Kind.concatenate, Kind.terminal

@@ -8,8 +8,8 @@ import pytest
 from test_chain import DESIGNS, SIZES, drawn, logits
 from test_chain import rows_of as chain_rows
 
-from bgpbt.networks.designed import DesignedNetwork, SmallVGG, join, rows_of
-from bgpbt.networks.structure import Kind
+from bgpbt.networks.designed import DesignedNetwork, SmallVGG, join
+from bgpbt.networks.structure import Kind, rows_of
 
 CONV, MAX, ADD, CONCAT = 1, 2, 5, 6
 

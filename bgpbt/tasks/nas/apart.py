@@ -19,7 +19,8 @@ import numpy as np
 from bgpbt.config.errors import OutOfMemory
 from bgpbt.networks import branches
 from bgpbt.networks.canvas import Sizes
-from bgpbt.networks.designed import DesignedNetwork, rows_of
+from bgpbt.networks.designed import DesignedNetwork
+from bgpbt.networks.structure import rows_of
 from bgpbt.tasks.nas import children
 from bgpbt.tasks.nas.children import ChildData, Training
 from bgpbt.tasks.nas.exact import accuracies

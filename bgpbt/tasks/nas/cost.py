@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from bgpbt.networks import branches
 from bgpbt.networks.canvas import Sizes
-from bgpbt.networks.structure import Kind
+from bgpbt.networks.structure import Kind, is_join
 from bgpbt.types import Array
 
 
@@ -40,7 +40,7 @@ def density(rows: Array) -> Array:
     """Connections per layer, 1 of a chain, 0 without layers. Shape `[]`."""
     kinds = rows[:, 1]
     layers = jnp.sum((kinds != Kind.empty) & (kinds != Kind.terminal))
-    connections = layers + jnp.sum(branches.is_join(kinds))
+    connections = layers + jnp.sum(is_join(kinds))
     return connections / jnp.maximum(layers, 1)
 
 

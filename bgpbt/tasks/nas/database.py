@@ -18,7 +18,7 @@ import numpy as np
 
 from bgpbt.config.errors import BadInput
 from bgpbt.files import write
-from bgpbt.networks.structure import LAYERS, digest, text
+from bgpbt.networks.structure import LAYERS, Rows, digest, rows_of, text
 
 COLUMNS = (
     "dataset-nethash",
@@ -79,6 +79,27 @@ def read(path: Path, data_set: str, depth: int) -> dict[str, Experiment]:
         key, experiment = _parsed(path, number, fields, data_set, depth)
         found.setdefault(key, experiment)
     return found
+
+
+def best(path: Path, data_set: str, depth: int, count: int) -> list[tuple[Rows, float]]:
+    """The designs with the highest accuracies, best first, each with its accuracy.
+
+    Designs that differ in their terminal layer alone count once.
+
+    Args:
+      path: of the database.
+      data_set: whose experiments it must hold.
+      depth: d, rows of a design.
+      count: how many at most.
+
+    Raises:
+      BadInput: as `read`.
+    """
+    found = [x for x in read(path, data_set, depth).values() if x.is_valid]
+    distinct: dict[Rows, float] = {}
+    for one in sorted(found, key=lambda x: -x.accuracy):
+        distinct.setdefault(rows_of(one.rows), one.accuracy)
+    return list(distinct.items())[:count]
 
 
 def _parsed(

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from bgpbt.networks.structure import CELLS, LARGEST_KERNEL, Kind, layer_name, side_after
+from bgpbt.networks.structure import CELLS, LARGEST_KERNEL, Kind,
+    is_join, layer_name, side_after
 from bgpbt.types import Array
 
 _JOINS = ((Kind.add, 0), (Kind.concatenate, 0))
@@ -120,7 +121,7 @@ def act(rules: Rules, design: Design, action: Array) -> Design:
 def _append(rules: Rules, design: Design, action: Array) -> Design:
     table = jnp.asarray(rules.actions.layers, jnp.int32)
     kind, kernel = table[jnp.minimum(action, len(table) - 1)]
-    joins = (kind == Kind.add) | (kind == Kind.concatenate)
+    joins = is_join(kind)
     terminal = kind == Kind.terminal
     first, second = jnp.maximum(design.layers + design.shifts, 0)
     first = jnp.where(terminal, 0, first)
@@ -147,8 +148,7 @@ def is_branched(rows: Array) -> Array:
     """
     kinds, first = rows[:, 1], rows[:, 3]
     counts = (kinds != Kind.empty) & (kinds != Kind.terminal)
-    joins = (kinds == Kind.add) | (kinds == Kind.concatenate)
-    return jnp.any(counts & (joins | (first != rows[:, 0] - 1)))
+    return jnp.any(counts & (is_join(kinds) | (first != rows[:, 0] - 1)))
 
 
 def right_aligned(design: Design) -> Array:

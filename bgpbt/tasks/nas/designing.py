@@ -10,12 +10,13 @@ import numpy as np
 from bgpbt.config.errors import BadInput, nearest
 from bgpbt.config.options import Options
 from bgpbt.networks.canvas import JOINED, Sizes
-from bgpbt.tasks.nas import judges, table
+from bgpbt.networks.structure import Rows
+from bgpbt.tasks.nas import database, judges, table
 from bgpbt.tasks.nas.agents import AGENTS, agent_of
 from bgpbt.tasks.nas.apart import Apart, setting_of
 from bgpbt.tasks.nas.cost import Cost
 from bgpbt.tasks.nas.data import DataSet
-from bgpbt.tasks.nas.experiments import Experiments
+from bgpbt.tasks.nas.experiments import FILE, Experiments
 from bgpbt.tasks.nas.profile import Profile
 from bgpbt.tasks.nas.rewards import Judge, RewardData, nothing_known
 from bgpbt.tasks.nas.task import Problem, nas
@@ -60,11 +61,13 @@ def designing(options: Options) -> Task:
     if options.reward_table is None:
         data = profile.load(name, options.data_dir)
         _check_enough(len(data.labels))
+        channels, classes = data.images.shape[3], f", {data.classes} classes"
         judging, judge = trained_judge(profile, data)
         judged_by = _digest(data.images, data.labels)
         workspace_bytes = partial(_workspace_bytes, profile)
         cost = _cost(options, profile.sizes(data))
     else:
+        channels, classes = None, ""  # a table does not say
         _check_table(options)
         worths = _table(options, name).worths
         judging, judge = jnp.asarray(worths), table.of_rows
@@ -80,9 +83,16 @@ def designing(options: Options) -> Task:
         most_found=min(_most_decisions(options), MOST_FOUND),
         penalty=cost.penalty if cost else None,
     )
-    database = Path(options.database).expanduser() if options.database else None
+    shared = Path(options.database).expanduser() if options.database else None
     settings = profile._asdict() | {"judged_by": judged_by}
-    cache = Experiments(name, rules.depth, MOST_KNOWN, settings, database, cost)
+    cache = Experiments(name, rules.depth, MOST_KNOWN, settings, shared, cost)
+    best_design = {
+        "designs": partial(_best, shared, name, rules.depth),
+        "side": profile.side,
+        "channels": channels,
+        "filters": profile.filters,
+        "classifier": f"{profile.dense} units{classes}",
+    }
     return nas(
         f"networks for {name}, designed by {options.alg_name}",
         problem,
@@ -92,7 +102,15 @@ def designing(options: Options) -> Task:
         from_training=options.fitness == "training",
         episodes=options.eval_episodes,
         workspace_bytes=workspace_bytes,
+        best_design=best_design,
     )
+
+
+def _best(
+    shared: Path | None, data_set: str, depth: int, folder: Path, count: int
+) -> list[tuple[Rows, float]]:
+    """The best designs of a run's database, as `database.best` gives them."""
+    return database.best(shared or folder / FILE, data_set, depth, count)
 
 
 def problem_of(options: Options) -> tuple[str, Profile]:

@@ -11,8 +11,7 @@ import numpy as np
 from bgpbt.config.errors import BadInput, NotSaved
 from bgpbt.files import write_json
 from bgpbt.lock import alone
-from bgpbt.networks.branches import is_join
-from bgpbt.networks.structure import Kind, digest, layer_name
+from bgpbt.networks.structure import Kind, digest, in_words
 from bgpbt.tasks.nas import database
 from bgpbt.tasks.nas.cost import Cost, density, flops
 from bgpbt.tasks.nas.database import Experiment
@@ -201,7 +200,7 @@ class Experiments:
         if not self._known:
             return judged
         best = max(self._known.values(), key=lambda x: x.accuracy)
-        return f"{judged}; best: {name_of(in_order(best.rows))}, {best.accuracy:.3g}"
+        return f"{judged}; best: {in_words(best.rows.tolist())}, {best.accuracy:.3g}"
 
 
 def experiment_of(
@@ -231,20 +230,6 @@ def experiment_of(
         running_time=seconds,
         is_valid=True,
     )
-
-
-def name_of(rows: np.ndarray) -> str:
-    """A design in words: `conv3 max2`, with what a layer reads where it branches.
-
-    Args:
-      rows: in the order of its layers, `[d, 5]`; no terminal layer.
-    """
-    words = []
-    for index, kind, kernel, first, second in rows[rows[:, 0] > 0].tolist():
-        reads = f"({first},{second})" if is_join(kind) else f"({first})"
-        plain = not is_join(kind) and first == index - 1
-        words.append(layer_name(kind, kernel) + ("" if plain else reads))
-    return " ".join(words) or "the classifier alone"
 
 
 def _refuse(problem: str) -> NoReturn:

@@ -6,7 +6,7 @@ design, `W` words of its key.
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -131,6 +131,7 @@ def nas(
     from_training: bool,
     episodes: int,
     workspace_bytes: Callable[[dict[str, int]], int],
+    best_design: dict[str, Any],
 ) -> Task:
     """Builds the task.
 
@@ -144,8 +145,13 @@ def nas(
         not that of fresh ones of a new trial.
       episodes: of an evaluation.
       workspace_bytes: of a member that trains.
+      best_design: what its figure needs to know.
     """
     parts = problem, make_designer
+    if from_training:
+        mean = f"mean of a round's last {LAST_EPISODES} episodes"
+    else:
+        mean = f"mean of {episodes} fresh episodes"
     return Task(
         name=name,
         space=make_designer(world(problem)).space,
@@ -165,6 +171,7 @@ def nas(
         workspace_bytes=workspace_bytes,
         fitness_from_training=from_training,
         cache=cache,
+        figures={"designers": {"mean": mean}, "best_design": best_design},
     )
 
 

@@ -8,10 +8,11 @@ import pytest
 
 from bgpbt.config.errors import BadInput, NotSaved
 from bgpbt.networks.canvas import Sizes
+from bgpbt.networks.structure import in_words
 from bgpbt.tasks.nas import database, rewards
 from bgpbt.tasks.nas.cost import Cost
 from bgpbt.tasks.nas.design import CHAIN, Rules, act, empty
-from bgpbt.tasks.nas.experiments import FILE, Experiments, in_order, name_of
+from bgpbt.tasks.nas.experiments import FILE, Experiments, in_order
 from bgpbt.tasks.nas.rewards import RewardData
 
 DEPTH = 4
@@ -199,5 +200,4 @@ def test_terms_of_the_reward_stand_in_the_file_and_its_accuracy_is_known(tmp_pat
 def test_a_branch_is_named_by_what_it_reads():
     rows = np.zeros((DEPTH, 5), np.int32)
     rows[:3] = (1, 1, 3, 0, 0), (2, 2, 2, 0, 0), (3, 5, 0, 2, 1)
-    assert name_of(rows) == "conv3 max2(0) add(2,1)"
-    assert name_of(rows[:0]) == "the classifier alone"
+    assert in_words(rows) == "conv3 max2(0) add(2,1)"

@@ -1,11 +1,14 @@
 """Designers through the engine; what is known changes no result."""
 
+import dataclasses
+import shutil
 from pathlib import Path
 
 import jax
 import numpy as np
 import pandas as pd
 import pytest
+from designer_runs import DEPTH, SIDE, options, write_rewards
 from toy_runs import kill_run
 
 import bgpbt
@@ -13,47 +16,18 @@ from bgpbt.assembly.parts import make_task
 from bgpbt.config.errors import BadInput
 from bgpbt.config.loading import load_options
 from bgpbt.config.options import Options
-from bgpbt.networks.structure import side_after
+from bgpbt.networks.structure import in_words
+from bgpbt.storage.store import RunStore
+from bgpbt.storage.taking import take
 from bgpbt.tasks.nas import database, dqn, meta_a2c, table, uniform
 from bgpbt.tasks.nas.agents import AGENTS
 from bgpbt.tasks.nas.experiments import in_order
-
-DEPTH, SIDE = 3, 12
 
 
 @pytest.fixture(scope="module")
 def rewards(tmp_path_factory) -> Path:
     """A table in which convolutions of 3 are worth most, and windows of 5 least."""
-    worths = np.full(table.chains(DEPTH), np.nan, np.float32)
-    for number in range(len(worths)):
-        side, worth = SIDE, 0.2
-        for kind, kernel in table.layers_of(number):
-            side = int(side_after(kind, kernel, side))
-            worth += {3: 0.15, 5: -0.05}.get(kernel, 0.02) if kind == 1 else 0.0
-        if side:
-            worths[number] = worth
-    path = tmp_path_factory.mktemp("table") / "rewards.npz"
-    table.write_all(path, {"made_up": worths}, {"side": SIDE, "depth": DEPTH})
-    return path
-
-
-def options(rewards: Path, folder: Path, **changes) -> Options:
-    settings = {
-        "task": "nas",
-        "alg_name": "meta_a2c",
-        "problem": "made_up",
-        "reward_table": str(rewards),
-        "pop_size": 2,
-        "quantile_fraction": 0.5,
-        "t_ready": 60,
-        "max_timesteps": 240,
-        "fitness": "training",
-        "eval_episodes": 4,
-        "report_episodes": 8,
-        "devices": 1,
-        "save_dir": str(folder),
-    }
-    return Options(**(settings | changes))
+    return write_rewards(tmp_path_factory.mktemp("table") / "rewards.npz")
 
 
 def compared(records: pd.DataFrame) -> pd.DataFrame:
@@ -86,6 +60,7 @@ def test_the_records_say_what_agents_did(whole, rewards):
     )
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_what_is_known_changes_no_result(whole, rewards, tmp_path):
     result, folder = whole
     (file,) = folder.glob("*/*/experiments.csv")
@@ -97,6 +72,44 @@ def test_what_is_known_changes_no_result(whole, rewards, tmp_path):
     assert len(shared.read_text().splitlines()) == len(file.read_text().splitlines())
 
 
+def test_a_run_leaves_pictures_of_its_agents_and_of_what_they_designed(
+    whole, rewards, printed, tmp_path
+):
+    """And draws them again; an overwritten run has none of another's."""
+    result, _ = whole
+    names = ["learning_curve", "hyperparameter_schedule", "designers", "best_design"]
+    pictures = [result.path / f"{name}.png" for name in names]
+    assert all(picture.exists() for picture in pictures)
+    (best, worth), *_ = result.task.figures["best_design"]["designs"](result.path, 1)
+    assert in_words(best) == "conv3 conv3 conv3" and worth == pytest.approx(0.65)
+    copy = tmp_path / "runs"
+    shutil.copytree(result.path.parents[1], copy)
+    again = options(rewards, copy)
+    (copied,) = copy.glob("*/seed_0")
+    for name in names:
+        (copied / f"{name}.png").unlink()
+    assert bgpbt.run(again).path == copied
+    said = "".join(printed.getvalue().split())
+    assert "".join(str(copied / f"{name}.png") for name in names) in said
+    store = RunStore(copied)
+    overwrite = again.model_copy(update={"existing_policy": "overwrite"})
+    take(store, overwrite, {})
+    assert not list(copied.glob("*.png"))
+
+
+def test_pictures_of_what_is_left_are_drawn(whole, tmp_path):
+    """Of untrained members alone, and without the designs."""
+    result, _ = whole
+    (tmp_path / "experiments.csv").write_text("damaged")
+    untrained = result.records[result.records["round"] == 0]
+    one = dataclasses.replace(result, path=tmp_path, records=untrained[:1], report=None)
+    with pytest.warns(UserWarning, match=r"best_design.png is not drawn: .* line 1"):
+        assert [path.name for path in one.draw()][2:] == ["designers.png"]
+    (tmp_path / "experiments.csv").unlink()
+    assert len(one.draw()) == 3
+
+
+@pytest.mark.usefixtures("no_figures")
 def test_a_killed_run_goes_on_in_the_middle_of_an_episode(
     whole, rewards, tmp_path, after_save
 ):
@@ -151,6 +164,7 @@ def test_what_is_known_changes_no_result_where_networks_are_trained(tmp_path):
         assert result.report == first.report
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_an_agent_that_was_trained_goes_on_elsewhere_and_learns_nothing(
     whole, rewards, tmp_path
 ):
