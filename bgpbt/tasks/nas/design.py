@@ -15,8 +15,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from bgpbt.networks.structure import CELLS, LARGEST_KERNEL, Kind,
-    is_join, layer_name, side_after
+from bgpbt.networks.structure import (
+    CELLS,
+    LARGEST_KERNEL,
+    Kind,
+    is_join,
+    layer_name,
+    side_after,
+)
 from bgpbt.types import Array
 
 _JOINS = ((Kind.add, 0), (Kind.concatenate, 0))

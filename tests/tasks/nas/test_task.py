@@ -266,7 +266,7 @@ def test_what_a_table_cannot_answer_is_refused(rewards, tmp_path, asked):
 
 
 @pytest.mark.long
-def test_designs_with_branches_are_trained_and_resumed(tmp_path, after_save):
+def test_designs_with_branches_are_trained(tmp_path):
     settings = {
         "task": "nas",
         "alg_name": "meta_a2c",
@@ -285,9 +285,9 @@ def test_designs_with_branches_are_trained_and_resumed(tmp_path, after_save):
         "pop_size": 2,
         "quantile_fraction": 0.5,
         "t_ready": 40,
-        "max_timesteps": 120,
+        "max_timesteps": 80,
         "eval_episodes": 2,
-        "report_episodes": 4,
+        "report_episodes": 2,
         "fitness": "training",
         "devices": 1,
     }
@@ -302,8 +302,3 @@ def test_designs_with_branches_are_trained_and_resumed(tmp_path, after_save):
         x.reward == pytest.approx(100 * x.accuracy - 8 * np.log(x.density), rel=1e-4)
         for x in dense
     )
-    again = Options(**settings, save_dir=str(tmp_path / "two"))
-    kill_run(after_save, 2, lambda: bgpbt.run(again))
-    resumed = bgpbt.run(again)
-    pd.testing.assert_frame_equal(compared(resumed.records), compared(result.records))
-    assert resumed.report == result.report
