@@ -1,6 +1,5 @@
 """Whole runs of agents that remember, which share one tiny compiled population."""
 
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -86,12 +85,12 @@ def test_a_run_begins_with_the_weights_of_another(tmp_path, unbroken):
     assert unbroken.records.query("round == 0")["fitness"].nunique() == P
 
 
-def test_weights_without_memory_are_refused(tmp_path):
-    with tarfile.open(ROOT / "tests" / "old_runs" / "finished.tar.xz") as archive:
-        archive.extractall(tmp_path, filter="data")
-    (run,) = (tmp_path / "finished").rglob("seed_0")
-    with pytest.raises(BadInput, match="^init_from: ") as caught:
-        bgpbt.run(options(tmp_path / "new", init_from=str(run)))
+def test_weights_with_memory_do_not_fit_networks_without(tmp_path, unbroken):
+    folder = tmp_path / "new"
+    without = options(folder, recurrent=False, init_from=str(unbroken.path))
+    with pytest.raises(BadInput) as caught:
+        bgpbt.run(without)
+    assert str(caught.value).startswith("init_from: ")
     assert len(str(caught.value).splitlines()) == 1
     print(caught.value)
-    assert not (tmp_path / "new").exists()
+    assert not folder.exists()
