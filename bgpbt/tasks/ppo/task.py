@@ -15,7 +15,7 @@ from bgpbt.tasks.ppo.settings import PPOSettings
 from bgpbt.types import NOTHING_OFFERED, Padding, Playback, Task
 
 FLOAT_BYTES = 4
-GATES = 4  # of an LSTM
+NUMBERS_PER_UNIT = 6  # of an LSTM: four gates, the cell and its output
 
 
 def ppo(
@@ -132,7 +132,7 @@ def workspace_bytes(settings: PPOSettings, size: dict[str, int]) -> int:
     rollout_bytes = settings.transitions * numbers * FLOAT_BYTES
     networks = settings.networks
     units = sum(mlp.depth * mlp.width for mlp in networks.mlps.values())
-    units += GATES * networks.memory_units
+    units += NUMBERS_PER_UNIT * networks.memory_units
     activation_bytes = 3 * settings.transitions // 2 * units * FLOAT_BYTES
     state_bytes = 2 * size["env_state"] + 3 * size["params"]
     return rollout_bytes + activation_bytes + state_bytes
