@@ -92,5 +92,4 @@ def test_weights_with_memory_do_not_fit_networks_without(tmp_path, unbroken):
         bgpbt.run(without)
     assert str(caught.value).startswith("init_from: ")
     assert len(str(caught.value).splitlines()) == 1
-    print(caught.value)
     assert not folder.exists()

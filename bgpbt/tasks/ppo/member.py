@@ -10,13 +10,7 @@ from functools import partial
 import jax
 
 from bgpbt.tasks import distillation
-from bgpbt.tasks.ppo import (
-    episodes,
-    learner,
-    normalizer,
-    rollout,
-    round_metrics,
-)
+from bgpbt.tasks.ppo import episodes, learner, normalizer, rollout, round_metrics
 from bgpbt.tasks.ppo.batch import estimate
 from bgpbt.tasks.ppo.rollout import RoundInputs
 from bgpbt.tasks.ppo.round_metrics import RoundMetrics

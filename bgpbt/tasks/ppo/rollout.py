@@ -43,8 +43,7 @@ def policy_of(
     """
     hyperparams = settings.fixed | hyperparams
     layers, _ = settings.networks.layers(state.params, state.opt_state, hyperparams)
-    carry = settings.networks.begin("policy")
-    return _policy(settings, state, layers, hyperparams, carry)
+    return _policy(settings, state, layers, hyperparams, "policy")
 
 
 def outputs_of(
@@ -79,13 +78,15 @@ def _policy(
     state: TrainState,
     layers: PyTree,
     hyperparams: Hyperparams,
-    begin: PyTree,
+    *blocks: str,
 ) -> Policy:
+    """What acts, and carries what these blocks remember."""
+
     def act(carry: PyTree, obs: Array) -> tuple[PyTree, Any]:
         carry, outputs = _act(settings, state, layers, hyperparams, carry, obs)
         return carry, settings.distribution.from_outputs(outputs)
 
-    return Policy(act, begin)
+    return Policy(act, settings.networks.begin(*blocks))
 
 
 def start(settings: PPOSettings, key: Key, hyperparams: Hyperparams) -> EpisodeState:
@@ -141,8 +142,7 @@ def rollout(
     env = settings.training_env(hyperparams)
     num_envs = settings.num_envs
     noise, rows = _draw(settings, key)
-    carry = settings.networks.begin(*BLOCKS)
-    policy = _policy(settings, state, layers, hyperparams, carry)
+    policy = _policy(settings, state, layers, hyperparams, *BLOCKS)
 
     def decide(env_state: EpisodeState, drawn: tuple) -> tuple[EpisodeState, tuple]:
         noise, row = drawn

@@ -1,6 +1,6 @@
 """PPO's update against a plain one: Python loops, dense networks, static values.
 
-`T`, `G`, `K` as in `bgpbt.tasks.ppo.batch`.
+`T`, `G`, `K` as in `bgpbt.tasks.ppo.experience`.
 """
 
 from functools import partial

@@ -12,9 +12,10 @@ import pytest
 
 from bgpbt.networks.mlp import MLP
 from bgpbt.networks.recurrent import LSTM
-from bgpbt.tasks.ppo import minibatches, normalizer, recurrent, rollout
+from bgpbt.tasks.ppo import learner, minibatches, normalizer, recurrent, rollout
 from bgpbt.tasks.ppo.actor_critic import BLOCKS
 from bgpbt.tasks.ppo.batch import estimate
+from bgpbt.tasks.ppo.distributions import NUMBERS
 from bgpbt.tasks.ppo.environments import load_environment_file
 from bgpbt.tasks.ppo.recurrent import Recurrent
 from bgpbt.tasks.ppo.rollout import RoundInputs
@@ -220,6 +221,35 @@ def test_a_member_that_inherits_remembers_nothing(played):
 def test_minibatches_are_of_whole_environments(num_envs, numbers):
     assert minibatches.numbers_for(num_envs) == numbers
     assert minibatches.numbers_for(T * num_envs) == minibatches.NUM_MINIBATCHES
+
+
+@pytest.mark.long
+def test_members_together_learn_as_apart(monkeypatch, played):
+    """Also where they have other numbers of minibatches, which one of them gathers."""
+    monkeypatch.setattr(minibatches, "NUM_MINIBATCHES", (2, 8))
+    state, _, batch, _ = played
+    learn = partial(
+        learner.learn,
+        jax.random.PRNGKey(2),
+        state.params,
+        state.opt_state,
+        batch,
+        normalize_advantage=True,
+        networks=Recurrent(mlps(UNITS), 2, UNITS),
+        kind=NUMBERS,
+        action_size=1,
+    )
+    h = {
+        "batch_size": jnp.array([16, 4, 16]),
+        "num_update_epochs": jnp.array([2, 2, 3]),
+        "bptt_length": jnp.array([15, 5, 15]),
+    }
+    one = jax.jit(lambda h: learn(H | h).params)
+    together = jax.jit(jax.vmap(lambda h: learn(H | h).params))(h)
+    for index in range(3):
+        alone = one({name: x[index] for name, x in h.items()})
+        for a, b in zip(*map(jax.tree.leaves, (together, alone)), strict=True):
+            np.testing.assert_allclose(a[index], b, rtol=1e-3, atol=1e-4)
 
 
 # Learning
