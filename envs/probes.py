@@ -8,6 +8,7 @@ without a simulator.
 - `delayed`: discounting.
 - `action`: the choice of an action.
 - `both`: an action that depends on the observation.
+- `remembered`: an action that depends on what was observed when the episode began.
 """
 
 from collections.abc import Callable
@@ -21,7 +22,11 @@ Array = jax.Array
 
 
 def _probe(
-    name: str, reward: Callable[[Array, Array, Array], Array], *, length: int = 1
+    name: str,
+    reward: Callable[[Array, Array, Array], Array],
+    *,
+    length: int = 1,
+    hides: bool = False,
 ) -> Env:
     """Builds a probe whose observation is a random sign and the clock.
 
@@ -29,6 +34,7 @@ def _probe(
       name: of the environment.
       reward: (sign, action, clock) -> the step's reward, each `[]`.
       length: steps of an episode.
+      hides: the sign is observed only when an episode begins, and is 0 afterwards.
     """
 
     def reset(key: Array) -> EnvState:
@@ -41,7 +47,7 @@ def _probe(
         sign, clock = state.physics
         value = reward(sign, action[0], clock)
         clock = clock + 1
-        obs = jnp.stack([sign, clock])
+        obs = jnp.stack([jnp.zeros_like(sign) if hides else sign, clock])
         value = jnp.asarray(value, sign.dtype)
         return EnvState((sign, clock), obs, value, clock >= length)
 
@@ -88,10 +94,25 @@ def both() -> Env:
     return _probe("both", lambda sign, action, clock: 1 - (action - 0.5 * sign) ** 2)
 
 
+def remembered() -> Env:
+    """Eight steps; the last pays its action times the sign that the first one showed.
+
+    Without memory, every policy gets 0 on average; the best gets 1.
+    """
+    last = 7
+    return _probe(
+        "remembered",
+        lambda sign, action, clock: jnp.where(clock == last, sign * action, 0.0),
+        length=last + 1,
+        hides=True,
+    )
+
+
 PROBES = {
     "constant": constant,
     "observed": observed,
     "delayed": delayed,
     "action": action,
     "both": both,
+    "remembered": remembered,
 }

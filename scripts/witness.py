@@ -51,11 +51,12 @@ TASKS = {
     "digits, both": DIGITS | {"search_mode": "both"},
     "digits, cells": DIGITS | {"search_mode": "nas"},
     "agents": AGENTS | SIZES,
+    "agents, recurrent": AGENTS | SIZES | {"recurrent": True, "recurrent_units": 8},
     "agents, both": AGENTS | {"search_mode": "both", "arch_space": "small"},
     "agents, networks": AGENTS | {"search_mode": "nas", "arch_space": "small"},
 }
 QUICK_TASKS = ["quadratic"]
-NO_ARCHITECTURE = ("quadratic", "deceptive", "digits", "agents")
+NO_ARCHITECTURE = ("quadratic", "deceptive", "digits", "agents", "agents, recurrent")
 NO_HYPERPARAMETERS = ("digits, cells", "agents, networks")
 # A strategy and a task that it cannot serve.
 REFUSED = {(name, task) for name in ("pbtnas", "mutation") for task in NO_ARCHITECTURE}

@@ -51,7 +51,10 @@ def test_both_arms_do_the_same_work(task, tmp_path):
     assert between == options.t_ready / update == int(between)
     ours = hyperparameters(task, options.num_envs)
     index = minibatches.nearest_index(
-        transitions, ours["batch_size"], ours["unroll_length"]
+        transitions,
+        ours["batch_size"],
+        ours["unroll_length"],
+        minibatches.NUM_MINIBATCHES,
     )
     asked = transitions / (ours["batch_size"] * ours["unroll_length"])
     assert minibatches.NUM_MINIBATCHES[int(index)] == asked == MINIBATCHES

@@ -16,6 +16,8 @@ PPO_ONLY = (
     "action_repeat",
     "policy_layers",
     "value_layers",
+    "recurrent",
+    "recurrent_units",
     "normalize_advantage",
     "objective",
     "discounting_scale",
@@ -155,6 +157,8 @@ def _task(options: Options) -> Iterator[Idle]:
         yield from _designing(options)
     if options.task == "ppo":
         yield ("problem", "data_dir"), task
+        if not options.recurrent:
+            yield ("recurrent_units",), "no recurrent"
     if options.task == "toy":
         yield ("data_dir", "alg_name"), task
     if options.task == "classification":

@@ -126,6 +126,16 @@ def check_space(options: Settings) -> None:
             raise BadInput(f"fix: {name} is also in space, give one of them", "fix")
 
 
+def check_memory(options: Settings) -> None:
+    """Architectures are searched among networks without memory."""
+    if options.task == "ppo" and options.recurrent and options.search_mode != "hpo":
+        raise BadInput(
+            f"recurrent: with search_mode {options.search_mode} networks have no "
+            "memory, give -sm hpo",
+            "recurrent",
+        )
+
+
 def check_physics(options: Settings) -> None:
     """Brax has no physics in Warp."""
     if options.task == "ppo" and options.in_brax and options.backend == "warp":
@@ -138,6 +148,7 @@ def check_physics(options: Settings) -> None:
 
 CHECKS = (
     check_physics,
+    check_memory,
     check_space,
     check_population,
     check_budget,

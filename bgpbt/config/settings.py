@@ -205,6 +205,10 @@ class Settings(BaseModel):
     value_layers: parsers.Layers = _network(
         (256,) * 5, "widths of the value network, all equal"
     )
+    recurrent: bool = _network(
+        False, "agents remember: an LSTM in front of each network"
+    )
+    recurrent_units: parsers.Width = _network(128, "units of each LSTM")
     normalize_advantage: bool = _network(
         True, "normalise advantages in every minibatch"
     )

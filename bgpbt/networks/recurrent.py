@@ -1,4 +1,4 @@
-"""An actor-critic with an LSTM, which remembers what it did and what it got."""
+"""An LSTM, with which agents remember, and an actor-critic around one."""
 
 from functools import partial
 from typing import Any
@@ -9,7 +9,49 @@ import jax.numpy as jnp
 from bgpbt.types import Array, PyTree
 
 Memory = tuple[Array, Array]  # of the LSTM: cell and output, [..., H] each
+UNITS = 128  # H
 _orthogonal = nn.initializers.orthogonal
+_dense = partial(nn.Dense, bias_init=nn.initializers.zeros)
+
+
+def _lstm(units: int, memory: Memory, x: Array) -> Memory:
+    """One step of the cell; its weights are of the module that calls it.
+
+    One orthogonal matrix is drawn for all four gates, as in the reference: Flax's own
+    cell draws one for each, which are twice as large.
+    """
+    gates = partial(_dense, 4 * units, kernel_init=_orthogonal())
+    cell, output = memory
+    z = gates(name="seen")(x) + gates(use_bias=False, name="before")(output)
+    enters, stays, leaves, new = jnp.split(z, 4, axis=-1)
+    cell = nn.sigmoid(stays) * cell + nn.sigmoid(enters) * jnp.tanh(new)
+    output = nn.sigmoid(leaves) * jnp.tanh(cell)
+    return cell, output
+
+
+def nothing(units: int) -> Memory:
+    """The memory with which an LSTM of H units begins."""
+    return jnp.zeros(units), jnp.zeros(units)
+
+
+class LSTM(nn.Module):
+    """The cell alone (Hochreiter and Schmidhuber, 1997; Gers et al., 2000)."""
+
+    units: int = UNITS
+
+    @nn.compact
+    def __call__(self, memory: Memory, x: Array) -> Memory:
+        """The memory after seeing `x` `[..., I]`."""
+        return _lstm(self.units, memory, x)
+
+    def step(self, params: PyTree, memory: Memory, x: Array) -> Memory:
+        """`__call__` with these weights."""
+        answer: Any = self.apply(params, memory, x)
+        return answer
+
+    def nothing(self) -> Memory:
+        """The memory with which an episode begins."""
+        return nothing(self.units)
 
 
 class RecurrentActorCritic(nn.Module):
@@ -19,7 +61,7 @@ class RecurrentActorCritic(nn.Module):
     """
 
     actions: int
-    units: int = 128  # H
+    units: int = UNITS
 
     @nn.compact
     def __call__(self, memory: Memory, x: Array) -> tuple[Memory, Array, Array]:
@@ -32,18 +74,10 @@ class RecurrentActorCritic(nn.Module):
         Returns:
           The memory, logits of the actions `[..., A]`, and the value `[...]`.
         """
-        dense = partial(nn.Dense, bias_init=nn.initializers.zeros)
-        # One orthogonal matrix for all four gates, as in the reference: Flax's own cell
-        # draws one for each, which are twice as large.
-        gates = partial(dense, 4 * self.units, kernel_init=_orthogonal())
-        cell, output = memory
-        z = gates(name="seen")(x) + gates(use_bias=False, name="before")(output)
-        enters, stays, leaves, new = jnp.split(z, 4, axis=-1)
-        cell = nn.sigmoid(stays) * cell + nn.sigmoid(enters) * jnp.tanh(new)
-        output = nn.sigmoid(leaves) * jnp.tanh(cell)
-        memory = cell, output
-        logits = dense(self.actions, kernel_init=_orthogonal(0.01))(output)
-        value = dense(1, kernel_init=_orthogonal(1.0))(output)
+        memory = _lstm(self.units, memory, x)
+        _, output = memory
+        logits = _dense(self.actions, kernel_init=_orthogonal(0.01))(output)
+        value = _dense(1, kernel_init=_orthogonal(1.0))(output)
         return memory, logits, value[..., 0]
 
     def step(
@@ -55,4 +89,4 @@ class RecurrentActorCritic(nn.Module):
 
     def nothing(self) -> Memory:
         """The memory with which a trial begins."""
-        return jnp.zeros(self.units), jnp.zeros(self.units)
+        return nothing(self.units)

@@ -9,6 +9,7 @@ population vmapped; compiled before, in threads.
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import jax
 import numpy as np
@@ -77,9 +78,10 @@ def sequential_steps(options: Options, hyperparams: dict[str, np.ndarray]) -> in
       hyperparams: of all members, which are vmapped; each `[P]`.
     """
     transitions = ROLLOUT_LENGTH * options.num_envs
-    indices = jax.vmap(lambda b, u: minibatches.nearest_index(transitions, b, u))(
-        hyperparams["batch_size"], hyperparams["unroll_length"]
+    nearest = partial(
+        minibatches.nearest_index, transitions, numbers=minibatches.NUM_MINIBATCHES
     )
+    indices = jax.vmap(nearest)(hyperparams["batch_size"], hyperparams["unroll_length"])
     common = jax.vmap(minibatches.common_index, out_axes=None)(indices)
     epochs = int(np.max(hyperparams["num_update_epochs"]))
     return minibatches.NUM_MINIBATCHES[int(common)] * epochs

@@ -66,6 +66,8 @@ SAMPLES = {  # what is typed after the flag, and what it means
     "max_timesteps": ("1e7", 10_000_000),
     "policy_layers": ("64,64", (64, 64)),
     "value_layers": ("128 128", (128, 128)),
+    "recurrent": ("", True),
+    "recurrent_units": ("64", 64),
     "normalize_advantage": ("", False),
     "fitness": ("training", "training"),
     "objective": ("success", "success"),

@@ -52,6 +52,8 @@ from bgpbt.config.options import Options
         ({"data_dir": "x"}, {}),
         ({"eval_episodes": 2, "task": "toy"}, {"eval_episodes": 2, "task": "nas"}),
         ({"filters": 2}, {"filters": 2, "task": "nas"}),
+        ({"recurrent_units": 2}, {"recurrent_units": 2, "recurrent": True}),
+        ({"recurrent": True, "task": "toy"}, {"recurrent": True}),
         (
             {"density_weight": 8, "task": "nas", "alg_name": "dqn"},
             {"density_weight": 8, "task": "nas", "designs": "branches"},

@@ -18,6 +18,15 @@ def test_weights_of_another_run():
     assert Options(init_from="x", init_members="all").init_members == "all"
 
 
+def test_memory_and_searched_architectures():
+    for mode in ("nas", "both"):
+        text = str(refusal_of(recurrent=True, search_mode=mode))
+        assert text == (
+            f"recurrent: with search_mode {mode} networks have no memory, give -sm hpo"
+        )
+    assert Options(recurrent=True, search_mode="both", task="toy").recurrent
+
+
 def test_sizes_of_designs():
     for name, value in (("image_side", 4), ("design_steps", 1e10), ("filters", 1e6)):
         assert name in str(refusal_of(**{name: value}))

@@ -10,6 +10,7 @@ from bgpbt.space import SearchSpace
 from bgpbt.tasks.ppo.actor_critic import BLOCKS
 from bgpbt.tasks.ppo.distributions import distribution_of
 from bgpbt.tasks.ppo.environments import make_environment
+from bgpbt.tasks.ppo.recurrent import SPACE as RECURRENT_SPACE
 from bgpbt.tasks.ppo.spaces import (
     architecture_space,
     hyperparameter_space,
@@ -39,7 +40,7 @@ def agents(options: Options) -> Task:
             "alg_name",
         )
     env = make_env(options)
-    space = hyperparameter_space(options.num_envs, options.discounting_scale)
+    space = _hyperparameters(options)
     _check_knobs(options, env, space)
     space = space | env.knobs
     if options.search_mode == "hpo":
@@ -68,6 +69,12 @@ def agents(options: Options) -> Task:
         for width in widths
     )
     return largest._replace(padding=largest.padding._replace(variants=tuple(variants)))
+
+
+def _hyperparameters(options: Options) -> SearchSpace:
+    """What is searched of the learner."""
+    space = hyperparameter_space(options.num_envs, options.discounting_scale)
+    return space | RECURRENT_SPACE if options.recurrent else space
 
 
 def make_env(options: Options) -> Env:
@@ -138,12 +145,11 @@ def ppo_task(
     per_action = distribution_of(env).outputs_per_action
     output_sizes = {"policy": per_action * env.action_size, "value": 1}
     networks = {}
-    fixed = spaces.defaults(
-        hyperparameter_space(options.num_envs, options.discounting_scale) | env.knobs
-    )
+    fixed = spaces.defaults(_hyperparameters(options) | env.knobs)
+    offered = offered_space(options.num_envs, options.discounting_scale)
     for block, (depth, width) in sizes.items():
         networks[block] = MLP(
-            env.observation_size,
+            options.recurrent_units if options.recurrent else env.observation_size,
             output_sizes[block],
             depth,
             width,
@@ -161,7 +167,8 @@ def ppo_task(
         fitness=options.fitness,
         eval_episodes=options.eval_episodes,
         normalize_advantage=options.normalize_advantage,
-        offered=offered_space(options.num_envs, options.discounting_scale) | env.knobs,
+        offered=offered | _hyperparameters(options) | env.knobs,
         objective=options.objective,
+        recurrent_units=options.recurrent_units if options.recurrent else None,
         **networks,
     )

@@ -1,9 +1,11 @@
 """The learning half of PPO (Schulman et al., 2017): from transitions to new weights.
 
 Every searched quantity is traced. `docs/design.md` says what differs from Brax's PPO
-and why. Shapes: `K` transitions of a rollout; `A` is the size of an action.
+and why. Shapes: `K` as in `bgpbt.tasks.ppo.experience`, `[T G]` or `[G, T]`; `A` is the
+size of an action.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -12,8 +14,9 @@ import jax.numpy as jnp
 
 from bgpbt.tasks.ppo import actor_critic, losses, minibatches
 from bgpbt.tasks.ppo.actor_critic import BLOCKS
-from bgpbt.tasks.ppo.batch import Batch
 from bgpbt.tasks.ppo.distributions import DistributionKind
+from bgpbt.tasks.ppo.experience import Batch
+from bgpbt.tasks.ppo.networks import Networks
 from bgpbt.types import Array, Hyperparams, Key, PyTree
 
 
@@ -31,6 +34,7 @@ def loss(
     batch: Batch,
     noise: Array,
     hyperparams: Hyperparams,
+    networks: Networks,
     kind: DistributionKind,
 ) -> tuple[Array, PyTree]:
     """PPO's loss on (a piece of) a minibatch whose advantages are ready.
@@ -38,18 +42,17 @@ def loss(
     Args:
       params: weights by block.
       opt_state: by block; holds the vectors of the power iteration.
-      batch: transitions, leading axis K.
+      batch: leading axes K.
       noise: of the kind of distribution, for the entropy. Shape `[K, A]`.
       hyperparams: natural values by name.
+      networks: static.
       kind: of the distribution over actions.
 
     Returns:
       The mean loss, and new vectors of the power iteration by block.
     """
-    layers, power_vectors = actor_critic.normalised_layers(
-        params, opt_state, hyperparams
-    )
-    outputs = actor_critic.policy_outputs(layers, batch.obs, hyperparams)
+    layers, power_vectors = networks.layers(params, opt_state, hyperparams)
+    outputs = networks.policy_outputs(layers, batch.seen, hyperparams)
     dist = kind.from_outputs(outputs)
     policy_loss = losses.ppo_policy_loss(
         dist.log_prob(batch.raw_action),
@@ -57,7 +60,7 @@ def loss(
         batch.advantage,
         hyperparams["clipping_epsilon"],
     )
-    values = actor_critic.value(layers, batch.obs, hyperparams)
+    values = networks.value(layers, batch.seen, hyperparams)
     total = policy_loss + losses.value_loss(values, batch.target)
     total = total - hyperparams["entropy_cost"] * dist.entropy(noise)
     if not isinstance(batch.teacher, tuple):
@@ -106,9 +109,10 @@ def _train_epoch(
     num_minibatches: Array,
     hyperparams: Hyperparams,
     normalize_advantage: bool,
+    networks: Networks,
     kind: DistributionKind,
 ) -> Learned:
-    """Walks once through shuffled transitions in pieces that make up the minibatches.
+    """Walks once through a shuffled batch in pieces that make up the minibatches.
 
     `num_pieces` is static, `num_minibatches` is traced and divides it.
     """
@@ -116,9 +120,12 @@ def _train_epoch(
         num_pieces, num_minibatches, batch.advantage.reshape(num_pieces, -1)
     )
     if normalize_advantage:
-        batch = batch._replace(advantage=advantages.reshape(-1))
+        batch = batch._replace(advantage=advantages.reshape(batch.advantage.shape))
 
-    train_on_piece = partial(_train_on_piece, pieces_per_minibatch, hyperparams, kind)
+    loss_of = partial(loss, hyperparams=hyperparams, networks=networks, kind=kind)
+    train_on_piece = partial(
+        _train_on_piece, pieces_per_minibatch, hyperparams["learning_rate"], loss_of
+    )
     zeros = jax.tree.map(jnp.zeros_like, (learned.loss, learned.params))
     learned, _ = minibatches.sweep(
         num_pieces, train_on_piece, (learned, zeros), (batch, noise)
@@ -128,17 +135,17 @@ def _train_epoch(
 
 def _train_on_piece(
     pieces_per_minibatch: Array,
-    hyperparams: Hyperparams,
-    kind: DistributionKind,
+    learning_rate: Array,
+    loss_of: Callable[..., tuple[Array, PyTree]],
     carry: tuple[Learned, PyTree],
     index: Array,
     piece: tuple[Batch, Array],
 ) -> tuple[Learned, PyTree]:
     """Adds a piece to the loss and gradients of its minibatch, and steps at its end."""
     learned, sums = carry
-    loss_and_grads = jax.value_and_grad(loss, has_aux=True)
+    loss_and_grads = jax.value_and_grad(loss_of, has_aux=True)
     (piece_loss, power_vectors), grads = loss_and_grads(
-        learned.params, learned.opt_state, *piece, hyperparams, kind
+        learned.params, learned.opt_state, *piece
     )
     sums = jax.tree.map(
         lambda total, x: total + x / pieces_per_minibatch, sums, (piece_loss, grads)
@@ -150,7 +157,7 @@ def _train_on_piece(
         learned.opt_state,
         mean_grads,
         power_vectors,
-        hyperparams["learning_rate"],
+        learning_rate,
     )
     learned = jax.tree.map(
         lambda new, old: jnp.where(is_full, new, old),
@@ -168,45 +175,52 @@ def learn(
     hyperparams: Hyperparams,
     *,
     normalize_advantage: bool,
+    networks: Networks,
     kind: DistributionKind,
     action_size: int,
 ) -> Learned:
     """Passes `num_update_epochs` times over a batch, each time in a random order.
 
-    Order and noise are drawn per transition before the split. So the update does not
-    depend on how the population is laid out on devices, nor on whether minibatches are
-    accumulated from pieces.
+    Order and noise are drawn before the split, the noise per transition. So the update
+    does not depend on how the population is laid out on devices, nor on whether
+    minibatches are accumulated from pieces.
 
     Args:
       key: PRNG key, consumed.
       params: weights by block.
       opt_state: by block.
-      batch: transitions, leading axis K.
+      batch: leading axes K. Minibatches are parts of its first axis.
       hyperparams: natural values by name.
       normalize_advantage: over each minibatch, as Brax does.
+      networks: static.
       kind: of the distribution over actions.
       action_size: A.
     """
-    transitions = len(batch.raw_action)
+    rows = len(batch.advantage)
+    numbers = minibatches.numbers_for(rows)
     index = minibatches.nearest_index(
-        transitions, hyperparams["batch_size"], hyperparams["unroll_length"]
+        batch.advantage.size,
+        hyperparams["batch_size"],
+        hyperparams["unroll_length"],
+        numbers,
     )
     common_index = minibatches.common_index(index)
     train_epoch = partial(
         _train_epoch,
-        num_minibatches=jnp.asarray(minibatches.NUM_MINIBATCHES)[index],
+        num_minibatches=jnp.asarray(numbers)[index],
         hyperparams=hyperparams,
         normalize_advantage=normalize_advantage,
+        networks=networks,
         kind=kind,
     )
-    branches = [partial(train_epoch, number) for number in minibatches.NUM_MINIBATCHES]
+    branches = [partial(train_epoch, number) for number in numbers]
 
     def epoch(i: Array, learned: Learned) -> Learned:
         key_order, key_noise = jax.random.split(jax.random.fold_in(key, i))
-        order = jax.random.permutation(key_order, transitions)
-        noise = kind.noise(key_noise, (transitions, action_size))
+        order = jax.random.permutation(key_order, rows)
+        noise = kind.noise(key_noise, (*batch.advantage.shape, action_size))
         shuffled = jax.tree.map(lambda x: x[order], batch)
         return jax.lax.switch(common_index, branches, learned, shuffled, noise)
 
-    start = Learned(params, opt_state, jnp.zeros((), batch.obs.dtype))
+    start = Learned(params, opt_state, jnp.zeros((), batch.advantage.dtype))
     return jax.lax.fori_loop(0, hyperparams["num_update_epochs"], epoch, start)

@@ -10,14 +10,7 @@ from functools import partial
 import jax
 
 from bgpbt.tasks import distillation
-from bgpbt.tasks.ppo import (
-    actor_critic,
-    episodes,
-    learner,
-    normalizer,
-    rollout,
-    round_metrics,
-)
+from bgpbt.tasks.ppo import episodes, learner, normalizer, rollout, round_metrics
 from bgpbt.tasks.ppo.batch import estimate
 from bgpbt.tasks.ppo.rollout import RoundInputs
 from bgpbt.tasks.ppo.round_metrics import RoundMetrics
@@ -42,8 +35,8 @@ def init(settings: PPOSettings, key: Key, hyperparams: Hyperparams) -> TrainStat
       hyperparams: searched values by name.
     """
     key_env, key_weights = jax.random.split(key)
-    params, opt_state = actor_critic.init(
-        key_weights, settings.networks, settings.fixed | hyperparams
+    params, opt_state = settings.networks.init(
+        key_weights, settings.fixed | hyperparams
     )
     obs_statistics = normalizer.init(settings.env.observation_size)
     env_state = rollout.start(settings, key_env, hyperparams)
@@ -175,16 +168,15 @@ def update(
       inputs: what all rollouts of the round share.
     """
     key_rollout, key_learn = jax.random.split(key)
-    layers, _ = actor_critic.normalised_layers(
-        state.params, state.opt_state, hyperparams
-    )
+    networks = settings.networks
+    layers, _ = networks.layers(state.params, state.opt_state, hyperparams)
     env_state, experience, info = rollout.rollout(
         settings, key_rollout, state, layers, hyperparams, inputs
     )
     obs = experience.obs.reshape(settings.transitions, -1)
     obs_statistics = normalizer.update(state.statistics, obs)
     normalise = partial(normalizer.normalise, obs_statistics)
-    batch = estimate(layers, normalise, experience, hyperparams)
+    batch = estimate(networks, layers, normalise, experience, hyperparams)
     if inputs.teacher_outputs:
         outputs = inputs.teacher_outputs(experience.obs)
         batch = batch._replace(teacher=outputs.reshape(settings.transitions, -1))
@@ -195,6 +187,7 @@ def update(
         batch,
         hyperparams,
         normalize_advantage=settings.normalize_advantage,
+        networks=networks,
         kind=settings.distribution,
         action_size=settings.env.action_size,
     )

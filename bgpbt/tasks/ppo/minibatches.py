@@ -2,12 +2,13 @@
 
 A member's `batch_size` (segments) and `unroll_length` (steps of a segment) ask for
 T G / (batch_size unroll_length) minibatches of the T G transitions of a rollout (T
-decisions in G environments). That number is rounded to one of `NUM_MINIBATCHES`, each
-of which divides T G. Each of them has a compiled branch, and a vmapped chunk of members
-takes one branch together.
+decisions in G environments). That number is rounded to one of `NUM_MINIBATCHES` that
+divides T G, or G where minibatches are of whole environments. Each of them has a
+compiled branch, and a vmapped chunk of members takes one branch together.
 """
 
 from collections.abc import Callable
+from itertools import takewhile
 
 import jax
 import jax.numpy as jnp
@@ -18,20 +19,38 @@ from bgpbt.types import Array, PyTree
 NUM_MINIBATCHES = (2, 4, 8, 16, 32, 48, 96)
 
 
-def nearest_index(transitions: int, batch_size: Array, unroll_length: Array) -> Array:
+def numbers_for(rows: int) -> tuple[int, ...]:
+    """The first `NUM_MINIBATCHES`, up to the last that divides so many rows.
+
+    All of them divide a rollout's transitions. Of its environments, whose number is a
+    multiple of 32, either all are divisors or those up to 32.
+
+    Args:
+      rows: what minibatches are made of, transitions or environments.
+    """
+    return tuple(takewhile(lambda number: rows % number == 0, NUM_MINIBATCHES))
+
+
+def nearest_index(
+    transitions: int,
+    batch_size: Array,
+    unroll_length: Array,
+    numbers: tuple[int, ...],
+) -> Array:
     """Rounds the number of minibatches that a member asks for.
 
     Args:
       transitions: of a rollout, T G.
       batch_size: segments of a minibatch. Shape `[]`.
       unroll_length: steps of a segment. Shape `[]`.
+      numbers: to choose from, of `numbers_for`.
 
     Returns:
-      Index into `NUM_MINIBATCHES` of the nearest number on a logarithmic scale. Shape
+      Index into `numbers` of the nearest number on a logarithmic scale. Shape
       `[]`, int32.
     """
     requested = transitions / (batch_size * unroll_length)
-    distance = jnp.abs(jnp.log(jnp.asarray(NUM_MINIBATCHES) / requested))
+    distance = jnp.abs(jnp.log(jnp.asarray(numbers) / requested))
     return jnp.argmin(distance).astype(jnp.int32)
 
 
@@ -97,7 +116,7 @@ def sweep(num_pieces: int, step: Callable, carry: PyTree, data: PyTree) -> PyTre
       num_pieces: static.
       step: (carry, index [] int32, piece) -> carry.
       carry: what the first step gets.
-      data: arrays with leading axis T G, which `num_pieces` divides.
+      data: arrays whose leading axis `num_pieces` divides.
 
     Returns:
       The carry of the last step.

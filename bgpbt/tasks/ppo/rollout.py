@@ -13,25 +13,13 @@ import jax
 import jax.numpy as jnp
 
 from bgpbt.environment import EnvState
-from bgpbt.tasks.ppo import actor_critic, episodes, normalizer
-from bgpbt.tasks.ppo.distributions import DistributionKind
+from bgpbt.tasks.ppo import episodes, normalizer
+from bgpbt.tasks.ppo.actor_critic import BLOCKS
 from bgpbt.tasks.ppo.episodes import EpisodeState, StepInfo
+from bgpbt.tasks.ppo.experience import Experience
 from bgpbt.tasks.ppo.settings import PPOSettings
 from bgpbt.tasks.ppo.spaces import ROLLOUT_LENGTH
 from bgpbt.types import Array, Hyperparams, Key, Policy, PyTree, TrainState
-
-
-class Experience(NamedTuple):
-    """A rollout in the order of time."""
-
-    obs: Array  # [T, G, O] not normalised: a teacher normalises differently
-    # [T, G, A] before tanh, or [T, G] where actions are choices
-    raw_action: Array
-    log_prob: Array  # [T, G] under the policy that acted
-    reward: Array  # [T, G]
-    terminated: Array  # [T, G] 0 or 1
-    truncated: Array  # [T, G] 0 or 1
-    last_obs: Array  # [G, O] after the last decision
 
 
 class RoundInputs(NamedTuple):
@@ -46,21 +34,7 @@ class RoundInputs(NamedTuple):
 def policy_of(
     settings: PPOSettings, state: TrainState, hyperparams: Hyperparams
 ) -> Policy:
-    """A member's policy, which carries nothing.
-
-    Args:
-      settings: what is static.
-      state: the member.
-      hyperparams: natural values by name, fixed ones or not.
-    """
-    outputs = outputs_of(settings, state, hyperparams)
-    return _policy(settings.distribution, outputs)
-
-
-def outputs_of(
-    settings: PPOSettings, state: TrainState, hyperparams: Hyperparams
-) -> Callable[[Array], Array]:
-    """What a member's policy network gives for observations `[..., O]`.
+    """A member's policy.
 
     Args:
       settings: what is static.
@@ -68,24 +42,51 @@ def outputs_of(
       hyperparams: natural values by name, fixed ones or not.
     """
     hyperparams = settings.fixed | hyperparams
-    layers, _ = actor_critic.normalised_layers(
-        state.params, state.opt_state, hyperparams
-    )
-    return partial(_outputs, state, layers, hyperparams)
+    layers, _ = settings.networks.layers(state.params, state.opt_state, hyperparams)
+    return _policy(settings, state, layers, hyperparams, "policy")
 
 
-def _outputs(
-    state: TrainState, layers: PyTree, hyperparams: Hyperparams, obs: Array
-) -> Array:
+def outputs_of(
+    settings: PPOSettings, state: TrainState, hyperparams: Hyperparams
+) -> Callable[[Array], Array]:
+    """What the policy network of a member without memory gives for `[..., O]`.
+
+    Args:
+      settings: what is static.
+      state: the member.
+      hyperparams: natural values by name, fixed ones or not.
+    """
+    hyperparams = settings.fixed | hyperparams
+    layers, _ = settings.networks.layers(state.params, state.opt_state, hyperparams)
+    return lambda obs: _act(settings, state, layers, hyperparams, (), obs)[1]
+
+
+def _act(
+    settings: PPOSettings,
+    state: TrainState,
+    layers: PyTree,
+    hyperparams: Hyperparams,
+    carry: PyTree,
+    obs: Array,
+) -> tuple[PyTree, Array]:
     obs = normalizer.normalise(state.statistics, obs)
-    return actor_critic.policy_outputs(layers, obs, hyperparams)
+    return settings.networks.act(layers, carry, obs, hyperparams)
 
 
-def _policy(kind: DistributionKind, outputs: Callable[[Array], Array]) -> Policy:
-    def act(carry: tuple[()], obs: Array) -> tuple[tuple[()], Any]:
-        return carry, kind.from_outputs(outputs(obs))
+def _policy(
+    settings: PPOSettings,
+    state: TrainState,
+    layers: PyTree,
+    hyperparams: Hyperparams,
+    *blocks: str,
+) -> Policy:
+    """What acts, and carries what these blocks remember."""
 
-    return Policy(act)
+    def act(carry: PyTree, obs: Array) -> tuple[PyTree, Any]:
+        carry, outputs = _act(settings, state, layers, hyperparams, carry, obs)
+        return carry, settings.distribution.from_outputs(outputs)
+
+    return Policy(act, settings.networks.begin(*blocks))
 
 
 def start(settings: PPOSettings, key: Key, hyperparams: Hyperparams) -> EpisodeState:
@@ -98,10 +99,11 @@ def start(settings: PPOSettings, key: Key, hyperparams: Hyperparams) -> EpisodeS
     """
     key_train, key_eval = jax.random.split(key)
     env = settings.training_env(hyperparams)
-    env_state = episodes.start(key_train, env, settings.num_envs, staggered=True)
+    begin = partial(episodes.start, env=env, carry=settings.networks.begin(*BLOCKS))
+    env_state = begin(key_train, count=settings.num_envs, staggered=True)
     if not settings.num_eval_envs:
         return env_state
-    eval_state = episodes.start(key_eval, env, settings.num_eval_envs, staggered=False)
+    eval_state = begin(key_eval, count=settings.num_eval_envs, staggered=False)
     return jax.tree.map(_join, env_state, eval_state)
 
 
@@ -129,7 +131,7 @@ def rollout(
       settings: what is static.
       key: PRNG key, consumed.
       state: the member.
-      layers: of `actor_critic.normalised_layers`.
+      layers: of `settings.networks.layers`.
       hyperparams: natural values by name.
       inputs: what all rollouts of the round share.
 
@@ -140,8 +142,7 @@ def rollout(
     env = settings.training_env(hyperparams)
     num_envs = settings.num_envs
     noise, rows = _draw(settings, key)
-    outputs = partial(_outputs, state, layers, hyperparams)
-    policy = _policy(settings.distribution, outputs)
+    policy = _policy(settings, state, layers, hyperparams, *BLOCKS)
 
     def decide(env_state: EpisodeState, drawn: tuple) -> tuple[EpisodeState, tuple]:
         noise, row = drawn
@@ -176,6 +177,7 @@ def rollout(
         terminated=info.terminated[:, :num_envs],
         truncated=info.truncated[:, :num_envs],
         last_obs=env_state.env.obs[:num_envs],
+        carry=_split(state.env_state.carry, num_envs)[0],
     )
     return env_state, experience, info
 

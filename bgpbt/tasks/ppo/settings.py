@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 from bgpbt.environment import Env, at_defaults, with_knobs
-from bgpbt.networks.mlp import MLP
 from bgpbt.space import SearchSpace
 from bgpbt.tasks.ppo.distributions import DistributionKind, distribution_of
+from bgpbt.tasks.ppo.networks import Networks
 from bgpbt.tasks.ppo.spaces import ROLLOUT_LENGTH
 from bgpbt.types import Hyperparams
 
@@ -14,7 +14,7 @@ class PPOSettings(NamedTuple):
     """The environment, the sizes of networks and rollouts, and what is not searched."""
 
     env: Env  # perhaps with knobs
-    networks: dict[str, MLP]  # static sizes by block
+    networks: Networks
     num_envs: int  # environments that a member learns from
     space: SearchSpace
     # Natural values of the dimensions that are not searched.

@@ -9,10 +9,13 @@ from bgpbt.networks.mlp import MLP
 from bgpbt.space import SearchSpace
 from bgpbt.tasks.ppo import member, rollout
 from bgpbt.tasks.ppo.actor_critic import BLOCKS
+from bgpbt.tasks.ppo.networks import Feedforward
+from bgpbt.tasks.ppo.recurrent import Recurrent
 from bgpbt.tasks.ppo.settings import PPOSettings
 from bgpbt.types import NOTHING_OFFERED, Padding, Playback, Task
 
 FLOAT_BYTES = 4
+NUMBERS_PER_UNIT = 6  # of an LSTM: four gates, the cell and its output
 
 
 def ppo(
@@ -28,6 +31,7 @@ def ppo(
     normalize_advantage: bool = True,
     offered: SearchSpace = NOTHING_OFFERED,
     objective: str | None = None,
+    recurrent_units: int | None = None,
 ) -> Task:
     """Builds the task.
 
@@ -36,8 +40,9 @@ def ppo(
       num_envs: environments that a member learns from, a multiple of 32.
       space: the searched dimensions.
       fixed: natural values of the dimensions that are not searched.
-      policy: static sizes of the policy network; its outputs are those that the
-        distribution over actions needs.
+      policy: static sizes of the policy network, which reads an observation or the
+        output of an LSTM; its outputs are those that the distribution over actions
+        needs.
       value: static sizes of the value network.
       fitness: where the fitness comes from. "evaluation": separate deterministic
         episodes after the round. "training": episodes of the training environments that
@@ -48,11 +53,15 @@ def ppo(
       offered: dimensions that are searched only where a user says so; else they have
         the values in `fixed`, or SiLU as activation.
       objective: the metric of `env` that members are ranked by; None: the return.
+      recurrent_units: H of the LSTM in front of each network; None: no memory.
     """
     from_training = fitness != "evaluation"
+    mlps = {"policy": policy, "value": value}
     settings = PPOSettings(
         env=env,
-        networks={"policy": policy, "value": value},
+        networks=Feedforward(mlps)
+        if recurrent_units is None
+        else Recurrent(mlps, env.observation_size, recurrent_units),
         num_envs=num_envs,
         space=space,
         fixed=fixed,
@@ -60,8 +69,9 @@ def ppo(
         eval_episodes=eval_episodes,
         normalize_advantage=normalize_advantage,
     )
+    kind = "ppo" if recurrent_units is None else "recurrent ppo"
     return Task(
-        name=f"ppo on {env.name}, {num_envs} environments each",
+        name=f"{kind} on {env.name}, {num_envs} environments each",
         space=space,
         blocks=BLOCKS,
         timesteps_per_update=settings.transitions * env.action_repeat,
@@ -101,7 +111,7 @@ def supports(settings: PPOSettings, architectures: dict[str, np.ndarray]) -> np.
     fits = [np.ones(len(next(iter(architectures.values()))), bool)]
     for block in BLOCKS:
         if (name := f"{block}_width") in architectures:
-            fits.append(architectures[name] <= settings.networks[block].width)
+            fits.append(architectures[name] <= settings.networks.mlps[block].width)
     return np.all(np.broadcast_arrays(*fits), axis=0)
 
 
@@ -120,7 +130,9 @@ def workspace_bytes(settings: PPOSettings, size: dict[str, int]) -> int:
     env = settings.env
     numbers = 3 * env.observation_size + 4 * env.action_size + 8
     rollout_bytes = settings.transitions * numbers * FLOAT_BYTES
-    units = sum(mlp.depth * mlp.width for mlp in settings.networks.values())
+    networks = settings.networks
+    units = sum(mlp.depth * mlp.width for mlp in networks.mlps.values())
+    units += NUMBERS_PER_UNIT * networks.memory_units
     activation_bytes = 3 * settings.transitions // 2 * units * FLOAT_BYTES
     state_bytes = 2 * size["env_state"] + 3 * size["params"]
     return rollout_bytes + activation_bytes + state_bytes

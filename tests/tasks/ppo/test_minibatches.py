@@ -1,4 +1,5 @@
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,12 @@ def test_every_number_of_minibatches_divides_the_rollout(num_envs):
     assert all(ROLLOUT * num_envs % count == 0 for count in NUM_MINIBATCHES)
 
 
+def nearest(num_envs, batch_size, unroll_length):
+    return minibatches.nearest_index(
+        ROLLOUT * num_envs, batch_size, unroll_length, NUM_MINIBATCHES
+    )
+
+
 @pytest.mark.parametrize("num_envs", [64, 2048])
 def test_numbers_of_all_batch_sizes_and_unroll_lengths(num_envs):
     """Nearest on a logarithmic scale, within a factor of 1.5.
@@ -26,9 +33,7 @@ def test_numbers_of_all_batch_sizes_and_unroll_lengths(num_envs):
     """
     sizes = np.array([[num_envs // share for share in SHARES]] * len(UNROLLS))
     unrolls = np.repeat(np.array(UNROLLS)[:, None], len(SHARES), axis=1)
-    index = jax.vmap(
-        jax.vmap(lambda b, u: minibatches.nearest_index(ROLLOUT * num_envs, b, u))
-    )(sizes, unrolls)
+    index = jax.vmap(jax.vmap(partial(nearest, num_envs)))(sizes, unrolls)
     assert index.dtype == jnp.int32
     for row, size_row, unroll_row in zip(
         np.asarray(index), sizes, unrolls, strict=True
@@ -42,10 +47,7 @@ def test_numbers_of_all_batch_sizes_and_unroll_lengths(num_envs):
 
 
 def test_the_longest_unroll_takes_exactly_the_batch_size():
-    actual = [
-        NUM_MINIBATCHES[minibatches.nearest_index(ROLLOUT * 64, 64 // share, 15)]
-        for share in SHARES
-    ]
+    actual = [NUM_MINIBATCHES[nearest(64, 64 // share, 15)] for share in SHARES]
     assert actual == [32, 16, 8, 4, 2]
 
 

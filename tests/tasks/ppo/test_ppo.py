@@ -1,6 +1,6 @@
 """PPO's update against a plain one: Python loops, dense networks, static values.
 
-`T`, `G`, `K` as in `bgpbt.tasks.ppo.batch`.
+`T`, `G`, `K` as in `bgpbt.tasks.ppo.experience`.
 """
 
 from functools import partial
@@ -14,8 +14,9 @@ from bgpbt.networks.mlp import MLP
 from bgpbt.tasks.ppo import actor_critic, learner
 from bgpbt.tasks.ppo.batch import estimate
 from bgpbt.tasks.ppo.distributions import NUMBERS
+from bgpbt.tasks.ppo.experience import Experience
 from bgpbt.tasks.ppo.minibatches import NUM_MINIBATCHES
-from bgpbt.tasks.ppo.rollout import Experience
+from bgpbt.tasks.ppo.networks import Feedforward
 
 # Compiling is all that takes time.
 QUICKLY = {
@@ -29,6 +30,7 @@ A = 2
 SIZES = (1, 2, 4, 8, 16)
 UNROLLS = range(5, 16)
 MLPS = {"policy": MLP(O, 2 * A, 2, 8, 8, False), "value": MLP(O, 1, 2, 8, 8, False)}
+NETWORKS = Feedforward(MLPS)
 H = {
     "learning_rate": 3e-4,
     "entropy_cost": 1e-2,
@@ -104,7 +106,7 @@ def experience(weights):
 @partial(jax.jit, static_argnames="normalize", compiler_options=QUICKLY)
 def traced(key, params, opt_state, experience, h, normalize=True):
     layers, _ = actor_critic.normalised_layers(params, opt_state, h)
-    batch = estimate(layers, lambda obs: obs, experience, h)
+    batch = estimate(NETWORKS, layers, lambda obs: obs, experience, h)
     return learner.learn(
         key,
         params,
@@ -112,6 +114,7 @@ def traced(key, params, opt_state, experience, h, normalize=True):
         batch,
         h,
         normalize_advantage=normalize,
+        networks=NETWORKS,
         kind=NUMBERS,
         action_size=A,
     )[:2]
