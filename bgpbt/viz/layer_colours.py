@@ -18,6 +18,10 @@ _COLOURS = {
     "add": "#e6b3d0",
     "concat": "#a8578f",
     "terminal": "#4a4a4a",
+    "move1_up": "#f9f5b5",
+    "move1_down": "#f0e442",
+    "move2_up": "#cdc587",
+    "move2_down": "#8a823a",
 }
 
 

@@ -9,6 +9,7 @@ from bgpbt.config import loading
 from bgpbt.config.errors import BadInput
 from bgpbt.config.loading import CONFIGS, load_options
 from bgpbt.config.options import Options, choices
+from bgpbt.storage.places import run_folder
 
 
 def written(path: Path, text: str) -> Path:
@@ -183,3 +184,16 @@ def test_the_source_is_named_only_where_it_is_a_file(environment_configs, tmp_pa
     written(environment_configs / "ant.yaml", "num_envs: 33\n")
     with pytest.raises(BadInput, match=r"ant\.yaml: num_envs: 33"):
         load_options({})
+
+
+def test_each_trial_of_nas_dmrl_begins_where_the_one_before_ends():
+    """Configurations of its experiments: each names the folder of another's run."""
+    files = sorted((CONFIGS / "nas").glob("*.yaml"))
+    runs = {path.stem: load_options({}, path) for path in files}
+    assert {"meta_1", "dqn", "uniform", "branches"} < set(runs)
+    origins = {"meta_2": "meta_1", "meta_3": "meta_2", "frozen": "meta_3"}
+    for name, options in runs.items():
+        assert options.task == "nas" and options.exp_name == name
+        before = origins.get(name)
+        folder = str(run_folder(runs[before], 0)) if before else None
+        assert options.init_from == folder
