@@ -74,7 +74,8 @@ def out_of_memory(advice: Callable[[], str]) -> Generator[None]:
         of_device = "RESOURCE_EXHAUSTED" in str(error)
         if not (of_device or isinstance(error, MemoryError)):
             raise
-        why = next(iter(str(error).splitlines()), "")
+        lines = str(error).splitlines() or [""]
+        why = next((x for x in lines if "RESOURCE_EXHAUSTED" in x), lines[0])
         words = f"out of memory ({why[:200]})" if why else "out of memory"
         raise OutOfMemory(
             f"{words}; the last checkpoint is intact: {advice()}"

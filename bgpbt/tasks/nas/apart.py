@@ -20,7 +20,7 @@ from bgpbt.config.errors import OutOfMemory
 from bgpbt.networks import branches
 from bgpbt.networks.canvas import Sizes
 from bgpbt.networks.designed import DesignedNetwork
-from bgpbt.networks.structure import rows_of
+from bgpbt.networks.structure import Rows, rows_of
 from bgpbt.tasks.nas import children
 from bgpbt.tasks.nas.children import ChildData, Training
 from bgpbt.tasks.nas.exact import accuracies
@@ -42,11 +42,11 @@ def setting_of(sizes: Sizes, training: Training, data: ChildData) -> Setting:
     return Setting(sizes, training, jax.tree.map(np.asarray, data))
 
 
-def accuracy(setting: Setting, rows: np.ndarray) -> float:
-    """As `children.accuracy`, with the exact network of a design `[d, 5]`."""
+def accuracy(setting: Setting, design: Rows) -> float:
+    """As `children.accuracy`, with the exact network of a design."""
     sizes, training, data = setting
     network = DesignedNetwork(
-        rows_of(rows), (sizes.filters,), sizes.dense, sizes.classes, training.dropout
+        design, (sizes.filters,), sizes.dense, sizes.classes, training.dropout
     )
     per_epoch = -(-len(data.training.labels) // training.batch_size)
     data = jax.tree.map(jnp.asarray, data)
@@ -72,7 +72,7 @@ class Apart:
         """
         self._setting = setting
         self._process: _Process | None = None
-        self._known: dict[bytes, float] = {}
+        self._known: dict[Rows, float] = {}
         self._lock = threading.Lock()  # devices ask at the same time
 
     def judge(self, rows: Array, wanted: Array) -> Array:
@@ -94,13 +94,12 @@ class Apart:
     def _answer(self, rows: Any, wanted: Any) -> np.ndarray:
         if not np.asarray(wanted):
             return np.zeros((), np.float32)
-        design = np.asarray(rows)
+        design = rows_of(np.asarray(rows))
         with self._lock:
-            key = design.tobytes()
-            if key not in self._known:
+            if design not in self._known:
                 self._process = self._process or _Process(self._setting)
-                self._known[key] = self._process.ask(design)
-            return np.array(self._known[key], np.float32)
+                self._known[design] = self._process.ask(design)
+            return np.array(self._known[design], np.float32)
 
 
 class _Process:
@@ -120,14 +119,20 @@ class _Process:
         self._answers: Any = process.stdout
         self._send(setting)
 
-    def ask(self, design: np.ndarray) -> float:
-        """What a design is worth."""
+    def ask(self, design: Rows) -> float:
+        """What a design is worth.
+
+        Raises:
+          OutOfMemory: it ended; JAX hands on nothing but the words.
+        """
         try:
             self._send(design)
             return pickle.load(self._answers)
         except (EOFError, BrokenPipeError):
-            problem = "a network that no canvas holds ended the process that trained it"
-            raise OutOfMemory(problem) from None
+            raise OutOfMemory(
+                "RESOURCE_EXHAUSTED: a network that no canvas holds ended the process "
+                "that trained it"
+            ) from None
 
     @property
     def pid(self) -> int:

@@ -10,8 +10,9 @@ import pytest
 from sklearn.datasets import load_digits
 
 from bgpbt.config.errors import OutOfMemory
+from bgpbt.networks import structure
 from bgpbt.networks.canvas import Sizes
-from bgpbt.networks.structure import Kind
+from bgpbt.networks.structure import Kind, Rows
 from bgpbt.tasks.nas import apart, judges
 from bgpbt.tasks.nas.children import ChildData, Labelled, Training
 
@@ -20,6 +21,10 @@ TRAINING = Training(epochs=6, batch_size=64, learning_rate=1e-2)
 NARROW = ((1, 3, 0, 0),)
 BRANCHED = (*NARROW, (Kind.add, 0, 1, 1))
 WIDE = (*NARROW, *((Kind.concatenate, 0, i, i) for i in (1, 2, 3)), (2, 2, 4, 0))
+
+
+def in_order(design) -> Rows:
+    return structure.rows_of(rows_of(design))
 
 
 def rows_of(design) -> np.ndarray:
@@ -49,7 +54,7 @@ def other(setting):
 
 
 def test_exact_networks_learn(setting):
-    found = apart.accuracy(setting, rows_of(NARROW))
+    found = apart.accuracy(setting, in_order(NARROW))
     assert 0.6 < found < 1
     # That of the canvas begins with other weights.
     data = jax.tree.map(jnp.asarray, setting.data)
@@ -65,7 +70,7 @@ def test_a_program_asks_about_what_no_canvas_holds(setting, other):
     assert narrow == jax.jit(of_chains)(setting.data, rows_of(NARROW)) > 0.4
     assert float(judge(setting.data, rows_of(BRANCHED))) > 0.4
     assert other._process is None
-    exact = np.float32(apart.accuracy(setting, rows_of(WIDE)))
+    exact = np.float32(apart.accuracy(setting, in_order(WIDE)))
     assert exact > 0.4
     assert judge(setting.data, rows_of(WIDE)) == exact
 
@@ -73,7 +78,7 @@ def test_a_program_asks_about_what_no_canvas_holds(setting, other):
 def test_side_by_side_only_those_that_are_wanted_are_trained_and_none_twice(
     setting, other
 ):
-    exact = np.float32(apart.accuracy(setting, rows_of(WIDE)))
+    exact = np.float32(apart.accuracy(setting, in_order(WIDE)))
     rows = jnp.stack([rows_of(NARROW), rows_of(WIDE), rows_of(WIDE)])
     wanted = jnp.array([False, True, True])
     found = jax.jit(jax.vmap(other.judge))(rows, wanted)
@@ -94,5 +99,5 @@ def test_a_process_that_was_killed_is_said(setting):
     process = apart._Process(setting)
     os.kill(process.pid, signal.SIGKILL)
     with pytest.raises(OutOfMemory, match="ended the process"):
-        process.ask(rows_of(WIDE))
+        process.ask(in_order(WIDE))
     process.end()
