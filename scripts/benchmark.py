@@ -33,6 +33,8 @@ NAMES = {
     "strategies": "seconds of each strategy's decision, and Ray Tune's where it is "
     "installed",
     "envs": "every environment: bare steps beside those of a training",
+    "designs": "designed networks in one program beside a process each; decisions on a "
+    "table",
     "memory": "whether resident memory grows from round 300 to round 3,000",
     "size": "an accelerator: latency of an optimizer step, 1 to 64 members",
 }

@@ -13,6 +13,7 @@ from jax import lax
 from bgpbt.networks.canvas import (
     Sizes,
     Weights,
+    at_once,
     classify,
     draw,
     only_chosen,
@@ -133,12 +134,18 @@ def features(sizes: Sizes, rows: Array, weights: Weights, images: Array) -> Arra
         second = jnp.where(is_join(kind), second, first)
         read = jnp.stack([first, second])
         sides, channels = design.sides[read], design.channels[read]
+        arguments = parameters, given[first], given[second]
+        whole = design.sides[index], sides, channels
         alone = operation_index(sizes, number, sides[0], channels[0])
         join = len(operating) + jnp.where(kind == Kind.add, 0, 1)
         chosen = jnp.where(is_join(kind), join, alone)
-        arguments = parameters, given[first], given[second]
-        whole = design.sides[index], sides, channels
-        result = only_chosen(branches, chosen, arguments, whole)
+        if sizes.side_by_side:
+            single = at_once(sizes, number, *arguments[:2], whole[0])
+            joined = [branch(arguments, whole) for branch in branches[-len(JOINS) :]]
+            which = jnp.maximum(chosen - len(operating) + 1, 0)
+            result = lax.select_n(which, single, *joined)
+        else:
+            result = only_chosen(branches, chosen, arguments, whole)
         return given.at[index].set(result), None
 
     image = padded(images, sizes)

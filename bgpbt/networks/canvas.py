@@ -37,6 +37,9 @@ class Sizes(NamedTuple):
     classes: int  # K
     depth: int  # d
     joins: bool = False  # layers may be added and concatenated
+    # Many designs are computed side by side, where a switch would compute all of its
+    # branches for each.
+    side_by_side: bool = False
 
     @property
     def single(self) -> int:
@@ -232,6 +235,37 @@ def _operate(
     inside = jnp.arange(x.shape[1]) < side
     x = jnp.where(inside[:, None, None] & inside[None, :, None], x, 0)
     return padded(x, sizes)
+
+
+def at_once(
+    sizes: Sizes, operation: Array, parameters: Parameters, canvas: Array, side: Array
+) -> Array:
+    """One of `CELLS`, or none, without a switch.
+
+    Convolutions are one of the largest kernel, of which the corner counts.
+
+    Args:
+      sizes: of the images and layers.
+      operation: as `operation_of` says, `[]` int32.
+      parameters: of the layer.
+      canvas: that it reads.
+      side: of the result.
+    """
+    weights, *affine = parameters
+    kernels = jnp.asarray([0, *(kernel for _, kernel in CELLS)])
+    corner = jnp.arange(LARGEST_KERNEL) < kernels[operation]
+    weights = weights * (corner[:, None] & corner)[:, :, None, None]
+    missing = (0, LARGEST_KERNEL - 1)
+    widened = jnp.pad(canvas, ((0, 0), missing, missing, (0, 0)))
+    convolved = _convolve(LARGEST_KERNEL, (weights, *affine), widened)
+    results = [
+        convolved if kind == Kind.convolution else _pool(kind, kernel, canvas)
+        for kind, kernel in CELLS
+    ]
+    results = [canvas, *(padded(x, sizes) for x in results)]
+    inside = jnp.arange(sizes.side) < side
+    chosen = lax.select_n(operation, *results)
+    return jnp.where(inside[:, None, None] & inside[None, :, None], chosen, 0)
 
 
 def _convolve(kernel: int, parameters: Parameters, x: Array) -> Array:

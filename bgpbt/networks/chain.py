@@ -8,6 +8,7 @@ from jax import lax
 from bgpbt.networks.canvas import (
     Sizes,
     Weights,
+    at_once,
     classify,
     draw,
     only_chosen,
@@ -79,6 +80,9 @@ def features(sizes: Sizes, rows: Array, weights: Weights, images: Array) -> Arra
 
     def step(canvas: Array, layer: tuple) -> tuple[Array, None]:
         own, *parameters = layer
+        if sizes.side_by_side:
+            number = own.operation
+            return at_once(sizes, number, parameters, canvas, own.side_after), None
         index = operation_index(sizes, own.operation, own.side, own.fan_in)
         read = tuple(parameters), canvas
         return only_chosen(branches, index, read, own.side_after), None

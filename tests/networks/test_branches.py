@@ -179,3 +179,14 @@ def test_a_chain_is_one_of_them():
     )
     ours = chain.logits(single, rows, narrow, images)
     np.testing.assert_allclose(ours, logits(rows, weights, images), rtol=1e-5)
+
+
+@pytest.mark.parametrize("design", DESIGNS.values(), ids=DESIGNS)
+def test_side_by_side_a_design_gives_the_same(design):
+    drawings = drawn(design)
+    np.testing.assert_allclose(at_once(*drawings), logits(*drawings), rtol=1e-4)
+
+
+@jax.jit
+def at_once(rows, weights, images):
+    return branches.logits(SIZES._replace(side_by_side=True), rows, weights, images)

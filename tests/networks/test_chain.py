@@ -120,3 +120,14 @@ def test_every_operation_has_a_number():
     rows = np.array([[1, kind, size, 0, 0] for kind, size in CELLS], np.int32)
     layers, _, _ = chain.plan(SIZES._replace(side=84, depth=len(CELLS)), rows)
     assert layers.operation.tolist() == list(range(1, 1 + len(CELLS)))
+
+
+@pytest.mark.parametrize("design", DESIGNS.values(), ids=DESIGNS)
+def test_side_by_side_a_chain_gives_the_same(design):
+    drawings = drawn(design)
+    np.testing.assert_allclose(at_once(*drawings), logits(*drawings), rtol=1e-4)
+
+
+@jax.jit
+def at_once(rows, weights, images):
+    return chain.logits(SIZES._replace(side_by_side=True), rows, weights, images)

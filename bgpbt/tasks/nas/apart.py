@@ -71,7 +71,7 @@ class Apart:
           setting: of the networks.
         """
         self._setting = setting
-        self._process: _Process | None = None
+        self._process: Process | None = None
         self._known: dict[Rows, float] = {}
         self._lock = threading.Lock()  # devices ask at the same time
 
@@ -97,12 +97,12 @@ class Apart:
         design = rows_of(np.asarray(rows))
         with self._lock:
             if design not in self._known:
-                self._process = self._process or _Process(self._setting)
+                self._process = self._process or Process(self._setting)
                 self._known[design] = self._process.ask(design)
             return np.array(self._known[design], np.float32)
 
 
-class _Process:
+class Process:
     """A process that runs `main`, and ends with this one."""
 
     def __init__(self, setting: Setting):

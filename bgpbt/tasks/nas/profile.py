@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import jax
+
 from bgpbt.networks.canvas import Sizes
 from bgpbt.tasks.nas.children import ChildData, Training
 from bgpbt.tasks.nas.data import DataSet, child_data, load, some, split
@@ -50,6 +52,7 @@ class Profile(NamedTuple):
             classes=data.classes,
             depth=self.depth,
             joins=self.designs == "branches",
+            side_by_side=jax.default_backend() != "cpu",
         )
 
     def child_data(self, data: DataSet) -> ChildData:

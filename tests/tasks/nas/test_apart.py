@@ -96,7 +96,7 @@ def test_no_memory_for_a_network_is_no_crash_of_its_program(
 
 
 def test_a_process_that_was_killed_is_said(setting):
-    process = apart._Process(setting)
+    process = apart.Process(setting)
     os.kill(process.pid, signal.SIGKILL)
     with pytest.raises(OutOfMemory, match="ended the process"):
         process.ask(in_order(WIDE))
