@@ -27,7 +27,7 @@ from bgpbt.files import write_json
 from bgpbt.networks.structure import digest, side_after
 from bgpbt.tasks.nas import children, database, table
 from bgpbt.tasks.nas.database import Experiment
-from bgpbt.tasks.nas.experiments import aligned, experiment_of
+from bgpbt.tasks.nas.experiments import BEFORE, aligned, experiment_of
 from bgpbt.tasks.nas.profile import Profile
 from scripts.benchmarks import flags
 from scripts.benchmarks.cases import small_options
@@ -151,7 +151,7 @@ def _check_profile(profile: Profile, results: Path) -> None:
     if not file.exists():
         results.mkdir(exist_ok=True)
         write_json(file, profile._asdict())
-    elif json.loads(file.read_text()) != profile._asdict():
+    elif BEFORE | json.loads(file.read_text()) != profile._asdict():
         raise BadInput(f"{results} has cells of other settings, give another --results")
 
 

@@ -40,6 +40,7 @@ NAS_ONLY = (
     "image_side",
     "max_images",
     "filters",
+    "norm",
     "dense_units",
     "epochs",
     "child_batch_size",

@@ -271,6 +271,9 @@ class Settings(BaseModel):
         None, "most images of a data set; none: all"
     )
     filters: parsers.Width = _design(32, "filters of every convolution")
+    norm: Literal["affine", "batch"] = _design(
+        "affine", "of convolutions: a scale and an offset, or by the minibatch"
+    )
     dense_units: parsers.Width = _design(1024, "units before the classifier")
     epochs: parsers.Count = _design(12, "epochs for which a network is trained")
     child_batch_size: parsers.Count = _design(128, "images of its minibatches")

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from bgpbt.networks.canvas import (
+    Moments,
     Sizes,
     Weights,
     at_once,
@@ -107,7 +108,13 @@ def _concatenated(design: Plan) -> Array:
     return lax.scan(step, jnp.int32(0), (design.channels, design.ends))[0]
 
 
-def features(sizes: Sizes, rows: Array, weights: Weights, images: Array) -> Array:
+def features(
+    sizes: Sizes,
+    rows: Array,
+    weights: Weights,
+    images: Array,
+    counted: Array | None = None,
+) -> tuple[Array, Moments]:
     """What the layers make of images, and the classifier reads.
 
     The ends lie in it side by side, without the channels of zeros that are between them
@@ -118,17 +125,19 @@ def features(sizes: Sizes, rows: Array, weights: Weights, images: Array) -> Arra
       rows: of a design that `fits`, `[d, 5]`.
       weights: of its layers.
       images: `[N, S, S, channels]`, float.
+      counted: the images of whose moments convolutions are normalised, `[N]` bool;
+        None: scale and offset alone.
 
     Returns:
-      A canvas, `[N, S, S, C]`.
+      A canvas, `[N, S, S, C]`, and moments by layer, `[d, F]` each.
     """
     design = plan(sizes, rows)
-    operating = [_alone(operation) for operation in operations(sizes)]
-    branches = [*operating, *(_joining(kind) for kind in JOINS)]
+    operating = [_alone(operation) for operation in operations(sizes, counted)]
+    branches = [*operating, *(_joining(sizes, kind) for kind in JOINS)]
     numbers = operation_of(rows)
     each = (weights.kernels, weights.biases, weights.scales, weights.offsets)
 
-    def step(given: Array, layer: tuple) -> tuple[Array, None]:
+    def step(given: Array, layer: tuple) -> tuple[Array, Moments]:
         row, number, parameters = layer
         index, kind, _, first, second = row
         second = jnp.where(is_join(kind), second, first)
@@ -140,21 +149,21 @@ def features(sizes: Sizes, rows: Array, weights: Weights, images: Array) -> Arra
         join = len(operating) + jnp.where(kind == Kind.add, 0, 1)
         chosen = jnp.where(is_join(kind), join, alone)
         if sizes.side_by_side:
-            single = at_once(sizes, number, *arguments[:2], whole[0])
-            joined = [branch(arguments, whole) for branch in branches[-len(JOINS) :]]
+            single, moments = at_once(sizes, counted, number, *arguments[:2], whole[0])
+            joined = [branch(arguments, whole)[0] for branch in branches[-len(JOINS) :]]
             which = jnp.maximum(chosen - len(operating) + 1, 0)
             result = lax.select_n(which, single, *joined)
         else:
-            result = only_chosen(branches, chosen, arguments, whole)
-        return given.at[index].set(result), None
+            result, moments = only_chosen(branches, chosen, arguments, whole)
+        return given.at[index].set(result), moments
 
     image = padded(images, sizes)
     given = jnp.zeros((sizes.depth + 1, *image.shape), image.dtype).at[0].set(image)
     # Rows of no layer write where nobody reads.
     indices = jnp.where(rows[:, 1] == Kind.empty, sizes.depth, rows[:, 0])
     placed = rows.at[:, 0].set(indices)
-    given, _ = lax.scan(step, given, (placed, numbers, each))
-    return _side_by_side(design, given)
+    given, moments = lax.scan(step, given, (placed, numbers, each))
+    return _side_by_side(design, given), moments
 
 
 def _alone(operation):
@@ -165,7 +174,9 @@ def _alone(operation):
     return of_first
 
 
-def _joining(kind: Kind):
+def _joining(sizes: Sizes, kind: Kind):
+    nothing = Moments(jnp.zeros(sizes.filters), jnp.zeros(sizes.filters))
+
     def join(arguments, whole):
         _, first, second = arguments
         _, sides, channels = whole
@@ -174,7 +185,7 @@ def _joining(kind: Kind):
         second = _moved(second, (side - sides[1]) // 2, (width - channels[1]) // 2)
         if kind == Kind.concatenate:
             second = _moved(second, jnp.int32(0), width)
-        return first + second
+        return first + second, nothing
 
     return join
 
@@ -204,6 +215,8 @@ def logits(
     weights: Weights,
     images: Array,
     keep: Array | None = None,
-) -> Array:
+    counted: Array | None = None,
+) -> tuple[Array, Moments]:
     """What the whole network says of images; see `features` and `classify`."""
-    return classify(weights, features(sizes, rows, weights, images), keep)
+    canvas, moments = features(sizes, rows, weights, images, counted)
+    return classify(weights, canvas, keep), moments

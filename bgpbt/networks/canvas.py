@@ -21,6 +21,7 @@ from bgpbt.networks.convolutional import im2col_convolution
 from bgpbt.networks.structure import CELLS, LARGEST_KERNEL, Kind
 from bgpbt.types import Array, Key, PyTree
 
+NORM_EPSILON = 1e-3  # as Keras
 SMALLEST_EXTENT = 4  # pixels; below, a smaller program gains nothing
 # Of a canvas of designs with branches, whose joined layers have more channels than any
 # convolution gives.
@@ -37,6 +38,8 @@ class Sizes(NamedTuple):
     classes: int  # K
     depth: int  # d
     joins: bool = False  # layers may be added and concatenated
+    # Convolutions are normalised by the minibatch; else by a scale and an offset alone.
+    batch_norm: bool = False
     # Many designs are computed side by side, where a switch would compute all of its
     # branches for each.
     side_by_side: bool = False
@@ -65,9 +68,16 @@ class Weights(NamedTuple):
     logits_bias: Array  # [K]
 
 
+class Moments(NamedTuple):
+    """Of what convolutions give, over images and pixels, each `[F]` of a layer."""
+
+    mean: Array
+    variance: Array
+
+
 Parameters = tuple[Array, Array, Array, Array]  # kernel, bias, scale, offset of a layer
-# (parameters, canvas, side of the result) -> canvas
-Operation = Callable[[Parameters, Array, Array], Array]
+# (parameters, canvas, side of the result) -> canvas, moments (0 of what has none)
+Operation = Callable[[Parameters, Array, Array], tuple[Array, Moments]]
 
 
 def draw(
@@ -171,6 +181,13 @@ def only_chosen(
     return run(index, arguments, whole)
 
 
+def folded(weights: Weights, moments: Moments) -> Weights:
+    """Weights whose scales and offsets normalise by these moments, each `[d, F]`."""
+    scales = weights.scales / jnp.sqrt(moments.variance + NORM_EPSILON)
+    offsets = weights.offsets - moments.mean * scales
+    return weights._replace(scales=scales, offsets=offsets)
+
+
 def _extents(sizes: Sizes) -> tuple[int, ...]:
     """Sides of the canvas that programs are made for, descending."""
     extents = [sizes.side]
@@ -184,12 +201,19 @@ def _widths(sizes: Sizes) -> tuple[int, ...]:
     return tuple(dict.fromkeys((sizes.width, sizes.single)))
 
 
-def operations(sizes: Sizes) -> list[Operation]:
-    """None, and each of `CELLS` for each extent and width of what it reads."""
+def operations(sizes: Sizes, counted: Array | None) -> list[Operation]:
+    """None, and each of `CELLS` for each extent and width of what it reads.
+
+    Args:
+      sizes: of the images and layers.
+      counted: the images of whose moments convolutions are normalised, `[N]` bool;
+        None: scale and offset alone.
+    """
+    nothing = Moments(jnp.zeros(sizes.filters), jnp.zeros(sizes.filters))
     return [
-        lambda parameters, canvas, side: canvas,
+        lambda parameters, canvas, side: (canvas, nothing),
         *(
-            partial(_operate, sizes, kind, kernel, extent, width)
+            partial(_operate, sizes, counted, kind, kernel, extent, width)
             for kind, kernel in CELLS
             for extent in _extents(sizes)
             for width in _widths(sizes)
@@ -218,6 +242,7 @@ def operation_index(
 
 def _operate(
     sizes: Sizes,
+    counted: Array | None,
     kind: int,
     kernel: int,
     extent: int,
@@ -225,27 +250,38 @@ def _operate(
     parameters: Parameters,
     canvas: Array,
     side: Array,
-) -> Array:
+) -> tuple[Array, Moments]:
     """An operation on the first rows, columns and channels of a canvas."""
     x = canvas[:, :extent, :extent, :width]
+    moments = Moments(jnp.zeros(sizes.filters), jnp.zeros(sizes.filters))
     if kind == Kind.convolution:
-        x = _convolve(kernel, parameters, x)
+        x, moments = _convolve(kernel, parameters, x, side, counted)
     else:
         x = _pool(kind, kernel, x)
+    return padded(jnp.where(_inside(x, side), x, 0), sizes), moments
+
+
+def _inside(x: Array, side: Array) -> Array:
+    """Which pixels of a canvas `[N, h, h, c]` are of the layer. Shape `[h, h, 1]`."""
     inside = jnp.arange(x.shape[1]) < side
-    x = jnp.where(inside[:, None, None] & inside[None, :, None], x, 0)
-    return padded(x, sizes)
+    return inside[:, None, None] & inside[None, :, None]
 
 
 def at_once(
-    sizes: Sizes, operation: Array, parameters: Parameters, canvas: Array, side: Array
-) -> Array:
+    sizes: Sizes,
+    counted: Array | None,
+    operation: Array,
+    parameters: Parameters,
+    canvas: Array,
+    side: Array,
+) -> tuple[Array, Moments]:
     """One of `CELLS`, or none, without a switch.
 
     Convolutions are one of the largest kernel, of which the corner counts.
 
     Args:
       sizes: of the images and layers.
+      counted: as of `operations`.
       operation: as `operation_of` says, `[]` int32.
       parameters: of the layer.
       canvas: that it reads.
@@ -257,23 +293,32 @@ def at_once(
     weights = weights * (corner[:, None] & corner)[:, :, None, None]
     missing = (0, LARGEST_KERNEL - 1)
     widened = jnp.pad(canvas, ((0, 0), missing, missing, (0, 0)))
-    convolved = _convolve(LARGEST_KERNEL, (weights, *affine), widened)
+    convolved, moments = _convolve(
+        LARGEST_KERNEL, (weights, *affine), widened, side, counted
+    )
     results = [
         convolved if kind == Kind.convolution else _pool(kind, kernel, canvas)
         for kind, kernel in CELLS
     ]
-    results = [canvas, *(padded(x, sizes) for x in results)]
-    inside = jnp.arange(sizes.side) < side
-    chosen = lax.select_n(operation, *results)
-    return jnp.where(inside[:, None, None] & inside[None, :, None], chosen, 0)
+    chosen = lax.select_n(operation, canvas, *(padded(x, sizes) for x in results))
+    return jnp.where(_inside(chosen, side), chosen, 0), moments
 
 
-def _convolve(kernel: int, parameters: Parameters, x: Array) -> Array:
-    """ReLU, convolution without padding, scale and offset."""
+def _convolve(
+    kernel: int, parameters: Parameters, x: Array, side: Array, counted: Array | None
+) -> tuple[Array, Moments]:
+    """ReLU, convolution without padding, normalisation."""
     weights, bias, scale, offset = parameters
     filters = weights[:kernel, :kernel, : x.shape[3]]
-    x = im2col_convolution(jax.nn.relu(x), filters, (1, 1), "VALID")
-    return (x + bias) * scale + offset
+    x = im2col_convolution(jax.nn.relu(x), filters, (1, 1), "VALID") + bias
+    if counted is None:
+        return x * scale + offset, Moments(jnp.zeros_like(bias), jnp.zeros_like(bias))
+    share = counted[:, None, None, None] & _inside(x, side)
+    share = share / jnp.maximum(share.sum(), 1)
+    mean = jnp.sum(x * share, axis=(0, 1, 2))
+    variance = jnp.sum((x - mean) ** 2 * share, axis=(0, 1, 2))
+    x = (x - mean) / jnp.sqrt(variance + NORM_EPSILON)
+    return x * scale + offset, Moments(mean, variance)
 
 
 def _pool(kind: int, size: int, x: Array) -> Array:

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from bgpbt.networks.canvas import (
+    Moments,
     Sizes,
     Weights,
     at_once,
@@ -62,7 +63,13 @@ def init(key: Key, sizes: Sizes, rows: Array) -> Weights:
     return draw(key, sizes, rows, layers.fan_in, side, channels)
 
 
-def features(sizes: Sizes, rows: Array, weights: Weights, images: Array) -> Array:
+def features(
+    sizes: Sizes,
+    rows: Array,
+    weights: Weights,
+    images: Array,
+    counted: Array | None = None,
+) -> tuple[Array, Moments]:
     """What the layers make of images.
 
     Args:
@@ -70,25 +77,25 @@ def features(sizes: Sizes, rows: Array, weights: Weights, images: Array) -> Arra
       rows: of the design, `[d, 5]`.
       weights: of its layers.
       images: `[N, S, S, channels]`, float.
+      counted: the images of whose moments convolutions are normalised, `[N]` bool;
+        None: scale and offset alone.
 
     Returns:
-      A canvas, `[N, S, S, C]`.
+      A canvas, `[N, S, S, C]`, and moments by layer, `[d, F]` each.
     """
     layers, _, _ = plan(sizes, rows)
-    branches = [_on_both(operation) for operation in operations(sizes)]
+    branches = [_on_both(operation) for operation in operations(sizes, counted)]
     each = (layers, weights.kernels, weights.biases, weights.scales, weights.offsets)
 
-    def step(canvas: Array, layer: tuple) -> tuple[Array, None]:
+    def step(canvas: Array, layer: tuple) -> tuple[Array, Moments]:
         own, *parameters = layer
-        if sizes.side_by_side:
-            number = own.operation
-            return at_once(sizes, number, parameters, canvas, own.side_after), None
-        index = operation_index(sizes, own.operation, own.side, own.fan_in)
         read = tuple(parameters), canvas
-        return only_chosen(branches, index, read, own.side_after), None
+        if sizes.side_by_side:
+            return at_once(sizes, counted, own.operation, *read, own.side_after)
+        index = operation_index(sizes, own.operation, own.side, own.fan_in)
+        return only_chosen(branches, index, read, own.side_after)
 
-    canvas, _ = lax.scan(step, padded(images, sizes), each)
-    return canvas
+    return lax.scan(step, padded(images, sizes), each)
 
 
 def _on_both(operation):
@@ -101,6 +108,8 @@ def logits(
     weights: Weights,
     images: Array,
     keep: Array | None = None,
-) -> Array:
+    counted: Array | None = None,
+) -> tuple[Array, Moments]:
     """What the whole network says of images; see `features` and `classify`."""
-    return classify(weights, features(sizes, rows, weights, images), keep)
+    canvas, moments = features(sizes, rows, weights, images, counted)
+    return classify(weights, canvas, keep), moments

@@ -10,10 +10,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
+from bgpbt.networks.canvas import NORM_EPSILON
 from bgpbt.networks.structure import JOINS, Kind, Rows, loose_ends
 from bgpbt.types import Array
-
-NORM_EPSILON = 1e-3  # as Keras
 
 
 class Affine(nn.Module):
@@ -45,15 +44,24 @@ class DesignedNetwork(nn.Module):
     norm: Literal["affine", "batch"] = "affine"
 
     @nn.compact
-    def __call__(self, images: Array, *, training: bool) -> Array:
-        """Logits `[N, K]` of images `[N, S, S, channels]`, float."""
+    def __call__(
+        self, images: Array, *, training: bool, counted: Array | None = None
+    ) -> Array:
+        """Logits `[N, K]` of images `[N, S, S, channels]`, float.
+
+        Args:
+          images: the minibatch.
+          training: drops units; normalises by the minibatch where `norm` is batch.
+          counted: the images of whose moments that is, `[N]` bool; None: all.
+        """
         outputs = {0: images}
         convolutions = 0
         for index, kind, kernel, first, second in self.rows:
             x = outputs[first]
             if kind == Kind.convolution:
                 chosen = min(convolutions, len(self.filters) - 1)
-                x = self._convolution(x, self.filters[chosen], kernel, training)
+                x = self._convolution(x, self.filters[chosen], kernel)
+                x = self._normalised(x, training, counted)
                 convolutions += 1
             elif kind == Kind.max_pooling:
                 x = nn.max_pool(x, (kernel, kernel), strides=(kernel, kernel))
@@ -67,16 +75,19 @@ class DesignedNetwork(nn.Module):
         hidden = nn.Dropout(self.dropout, deterministic=not training)(hidden)
         return self._dense(self.classes)(hidden)
 
-    def _convolution(self, x: Array, filters: int, kernel: int, training: bool):
-        x = nn.Conv(
+    def _convolution(self, x: Array, filters: int, kernel: int) -> Array:
+        return nn.Conv(
             filters,
             (kernel, kernel),
             padding="VALID",
             kernel_init=nn.initializers.glorot_uniform(),
         )(nn.relu(x))
-        if self.norm == "batch":
-            return nn.BatchNorm(not training, epsilon=NORM_EPSILON)(x)
-        return Affine()(x)
+
+    def _normalised(self, x: Array, training: bool, counted: Array | None) -> Array:
+        if self.norm == "affine":
+            return Affine()(x)
+        mask = None if counted is None else counted[:, None, None, None]
+        return nn.BatchNorm(not training, epsilon=NORM_EPSILON)(x, mask=mask)
 
     def _dense(self, units: int) -> nn.Dense:
         return nn.Dense(units, kernel_init=nn.initializers.glorot_uniform())
@@ -112,9 +123,11 @@ class SmallVGG(nn.Module):
     dense: int = 4096
 
     @nn.compact
-    def __call__(self, images: Array, *, training: bool) -> Array:
+    def __call__(
+        self, images: Array, *, training: bool, counted: Array | None = None
+    ) -> Array:
         """Logits `[N, K]` of images `[N, S, S, channels]`, float."""
-        del training
+        del training, counted  # it drops and normalises nothing
         glorot = nn.initializers.glorot_uniform()
         x = images
         for filters in self.blocks:

@@ -28,6 +28,7 @@ SAMPLES = {  # what is typed after the flag, and what it means
     "image_side": ("28", 28),
     "max_images": ("1_000", 1000),
     "filters": ("8", 8),
+    "norm": ("batch", "batch"),
     "dense_units": ("64", 64),
     "epochs": ("5", 5),
     "child_batch_size": ("64", 64),

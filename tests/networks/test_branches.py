@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bgpbt.networks import branches, chain
-from bgpbt.networks.canvas import Sizes, Weights
+from bgpbt.networks.canvas import Sizes, Weights, folded
 from bgpbt.networks.designed import DesignedNetwork
 from bgpbt.networks.structure import Kind, rows_of
 
@@ -40,11 +40,21 @@ def rows_in_order(design) -> np.ndarray:
     return rows
 
 
+def exact_network(design, **changes) -> DesignedNetwork:
+    widths = (SIZES.filters,), SIZES.dense, SIZES.classes
+    return DesignedNetwork(rows_of(rows_in_order(design)), *widths, **changes)
+
+
 def exact_logits(design, weights: Weights, images) -> jax.Array:
     """By layers of Flax, with the weights that the canvas would read."""
-    exact = DesignedNetwork(
-        rows_of(rows_in_order(design)), (SIZES.filters,), SIZES.dense, SIZES.classes
-    )
+    exact = exact_network(design)
+    params = exact_params(design, weights, images)
+    return exact.apply({"params": params}, images, training=False)
+
+
+def exact_params(design, weights: Weights, images) -> dict:
+    """Weights of the exact network, those that the canvas would read."""
+    exact = exact_network(design)
     shapes = jax.eval_shape(
         lambda: exact.init(jax.random.PRNGKey(0), images, training=False)
     )["params"]
@@ -59,7 +69,7 @@ def exact_logits(design, weights: Weights, images) -> jax.Array:
     dense = _exact_dense(design, weights.dense, shapes["Dense_0"]["kernel"].shape)
     params["Dense_0"] = {"kernel": dense, "bias": weights.dense_bias}
     params["Dense_1"] = {"kernel": weights.logits, "bias": weights.logits_bias}
-    return exact.apply({"params": params}, images, training=False)
+    return params
 
 
 def _exact_dense(design, dense, shape) -> jax.Array:
@@ -92,7 +102,7 @@ def _exact_dense(design, dense, shape) -> jax.Array:
 
 @jax.jit
 def logits(rows, weights, images):
-    return branches.logits(SIZES, rows, weights, images)
+    return branches.logits(SIZES, rows, weights, images)[0]
 
 
 def drawn(design):
@@ -177,7 +187,7 @@ def test_a_chain_is_one_of_them():
         kernels=weights.kernels[..., :channels, :],
         dense=weights.dense[:, :, :channels],
     )
-    ours = chain.logits(single, rows, narrow, images)
+    ours, _ = chain.logits(single, rows, narrow, images)
     np.testing.assert_allclose(ours, logits(rows, weights, images), rtol=1e-5)
 
 
@@ -189,4 +199,68 @@ def test_side_by_side_a_design_gives_the_same(design):
 
 @jax.jit
 def at_once(rows, weights, images):
-    return branches.logits(SIZES._replace(side_by_side=True), rows, weights, images)
+    return branches.logits(SIZES._replace(side_by_side=True), rows, weights, images)[0]
+
+
+@pytest.mark.parametrize("name", ["four ends", "unequal channels", "concatenated"])
+def test_minibatches_normalise_as_in_the_exact_network(name):
+    """The last image is not counted, as one that an epoch's last minibatch lacks."""
+    design = DESIGNS[name]
+    rows, weights, images = drawn(design)
+    counted = jnp.arange(7) < 6
+    exact = exact_network(design, norm="batch", dropout=0)
+    shapes = jax.eval_shape(
+        lambda: exact.init(jax.random.PRNGKey(0), images, training=False)
+    )
+    untrained = {
+        layer: {"mean": jnp.zeros(x["mean"].shape), "var": jnp.ones(x["var"].shape)}
+        for layer, x in shapes["batch_stats"].items()
+    }
+
+    def exact_loss(weights):
+        variables = {"params": normalised(weights), "batch_stats": untrained}
+        found, changed = exact.apply(
+            variables, images, training=True, counted=counted, mutable=["batch_stats"]
+        )
+        return loss(found), changed["batch_stats"]
+
+    def normalised(weights):
+        params = exact_params(design, weights, images)
+        return {
+            layer.replace("Affine", "BatchNorm"): (
+                {"scale": x["scale"], "bias": x["offset"]} if "Affine" in layer else x
+            )
+            for layer, x in params.items()
+        }
+
+    def our_loss(weights):
+        found, moments = branches.logits(SIZES, rows, weights, images, None, counted)
+        return loss(found), moments
+
+    (exact_value, stats), exact_gradient = jax.value_and_grad(exact_loss, has_aux=True)(
+        weights
+    )
+    (value, moments), gradient = jax.jit(jax.value_and_grad(our_loss, has_aux=True))(
+        weights
+    )
+    np.testing.assert_allclose(value, exact_value, rtol=1e-5)
+    for a, b in zip(
+        jax.tree.leaves(gradient), jax.tree.leaves(exact_gradient), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-6)
+    convolved = [i for i, (kind, *_) in enumerate(design) if kind == Kind.convolution]
+    for number, i in enumerate(convolved):
+        mean = 0.01 * moments.mean[i]
+        np.testing.assert_allclose(
+            stats[f"BatchNorm_{number}"]["mean"], mean, rtol=1e-4
+        )
+    # What was learnt of the moments is folded into scales and offsets afterwards.
+    after = jax.tree.map(lambda x: 0.5 + 0.1 * x, moments)
+    running = {
+        f"BatchNorm_{n}": {"mean": after.mean[i], "var": after.variance[i]}
+        for n, i in enumerate(convolved)
+    }
+    variables = {"params": normalised(weights), "batch_stats": running}
+    expected = exact.apply(variables, images, training=False)
+    ours = logits(rows, folded(weights, after), images)
+    np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-5)

@@ -52,7 +52,7 @@ def exact_logits(design, weights: Weights, images) -> np.ndarray:
 
 @jax.jit
 def logits(rows, weights, images):
-    return chain.logits(SIZES, rows, weights, images)
+    return chain.logits(SIZES, rows, weights, images)[0]
 
 
 def drawn(design, key=0):
@@ -130,4 +130,4 @@ def test_side_by_side_a_chain_gives_the_same(design):
 
 @jax.jit
 def at_once(rows, weights, images):
-    return chain.logits(SIZES._replace(side_by_side=True), rows, weights, images)
+    return chain.logits(SIZES._replace(side_by_side=True), rows, weights, images)[0]

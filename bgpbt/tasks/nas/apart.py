@@ -45,9 +45,9 @@ def setting_of(sizes: Sizes, training: Training, data: ChildData) -> Setting:
 def accuracy(setting: Setting, design: Rows) -> float:
     """As `children.accuracy`, with the exact network of a design."""
     sizes, training, data = setting
-    network = DesignedNetwork(
-        design, (sizes.filters,), sizes.dense, sizes.classes, training.dropout
-    )
+    norm = "batch" if sizes.batch_norm else "affine"
+    widths = (sizes.filters,), sizes.dense, sizes.classes
+    network = DesignedNetwork(design, *widths, training.dropout, norm)
     per_epoch = -(-len(data.training.labels) // training.batch_size)
     data = jax.tree.map(jnp.asarray, data)
     return accuracies(

@@ -14,7 +14,7 @@ import optax
 from jax import lax
 
 from bgpbt.networks import branches, chain
-from bgpbt.networks.canvas import Sizes, Weights
+from bgpbt.networks.canvas import Moments, Sizes, Weights, folded
 from bgpbt.types import Array, Key
 
 
@@ -51,6 +51,7 @@ def network(sizes: Sizes) -> Any:
 
 
 DECAY_EPOCHS = 5
+MOMENTUM = 0.99  # of running moments, as Keras
 EVALUATED = 500  # images at once
 
 
@@ -71,20 +72,26 @@ def accuracy(sizes: Sizes, training: Training, data: ChildData, rows: Array) -> 
     number = len(data.training.labels)
     batches = minibatches(order, training.epochs, training.batch_size, number)
     optimizer = optax.adam(schedule(training, len(batches)), eps=1e-7)
-    state = weights, optimizer.init(weights)
+    running = Moments(jnp.zeros_like(weights.biases), jnp.ones_like(weights.biases))
+    state = weights, optimizer.init(weights), running
 
     def step(state: tuple, batch: tuple[Array, Array]) -> tuple[tuple, None]:
-        weights, moments = state
+        weights, adam, running = state
         number, chosen = batch
         key = jax.random.fold_in(dropout, number)
-        gradient = jax.grad(_loss)(
+        gradient, moments = jax.grad(_loss, has_aux=True)(
             weights, key, sizes, training, data.training, rows, chosen
         )
-        updates, moments = optimizer.update(gradient, moments)
-        return (optax.apply_updates(weights, updates), moments), None
+        updates, adam = optimizer.update(gradient, adam)
+        running = jax.tree.map(
+            lambda old, new: MOMENTUM * old + (1 - MOMENTUM) * new, running, moments
+        )
+        return (optax.apply_updates(weights, updates), adam, running), None
 
     numbered = jnp.arange(len(batches)), batches
-    (weights, _), _ = lax.scan(step, state, numbered)
+    (weights, _, running), _ = lax.scan(step, state, numbered)
+    if sizes.batch_norm:
+        weights = folded(weights, running)
     return share_right(sizes, rows, weights, data.validation)
 
 
@@ -124,14 +131,15 @@ def _loss(
     data: Labelled,
     rows: Array,
     chosen: Array,
-) -> Array:
+) -> tuple[Array, Moments]:
     """Cross-entropy, the mean over the images `[n]` that were chosen, -1 for none."""
     images = pixels(data.images[chosen])
     kept = 1 - training.dropout
     keep = jax.random.bernoulli(key, kept, (len(chosen), sizes.dense)) / kept
-    logits = network(sizes).logits(sizes, rows, weights, images, keep)
+    counted = chosen >= 0 if sizes.batch_norm else None
+    logits, moments = network(sizes).logits(sizes, rows, weights, images, keep, counted)
     each = optax.softmax_cross_entropy_with_integer_labels(logits, data.labels[chosen])
-    return jnp.mean(each, where=chosen >= 0)
+    return jnp.mean(each, where=chosen >= 0), moments
 
 
 def share_right(sizes: Sizes, rows: Array, weights: Weights, data: Labelled) -> Array:
@@ -143,8 +151,8 @@ def share_right(sizes: Sizes, rows: Array, weights: Weights, data: Labelled) -> 
 
     def right(chosen: Array) -> Array:
         seen = pixels(data.images[chosen % number])
-        found = network(sizes).logits(sizes, rows, weights, seen).argmax(axis=-1)
-        hits = found == data.labels[chosen % number]
+        logits, _ = network(sizes).logits(sizes, rows, weights, seen)
+        hits = logits.argmax(axis=-1) == data.labels[chosen % number]
         return jnp.sum(hits & (chosen < number))
 
     return lax.map(right, jnp.asarray(indices)).sum() / number

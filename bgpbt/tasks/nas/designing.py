@@ -130,6 +130,7 @@ def problem_of(options: Options) -> tuple[str, Profile]:
         batch_size=options.child_batch_size,
         learning_rate=options.child_learning_rate,
         designs=options.designs,
+        norm=options.norm,
         decay=1.0 if options.quirks == "reference" else 0.2,
         third_split=options.quirks != "reference",
     )

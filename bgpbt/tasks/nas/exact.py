@@ -50,6 +50,7 @@ def accuracies(
             pixels(training.images[chosen]),
             training=True,
             rngs={"dropout": key},
+            counted=chosen >= 0,
             mutable=list(other),
         )
         each = optax.softmax_cross_entropy_with_integer_labels(

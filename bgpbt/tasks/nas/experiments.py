@@ -25,7 +25,7 @@ from bgpbt.tasks.nas.rewards import (
 )
 from bgpbt.types import Metrics
 
-BEFORE = {"designs": "chain"}  # settings that older files do not name
+BEFORE = {"designs": "chain", "norm": "affine"}  # settings that older files do not name
 FILE = "experiments.csv"  # in the folder of a run
 
 

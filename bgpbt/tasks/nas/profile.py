@@ -26,6 +26,7 @@ class Profile(NamedTuple):
     learning_rate: float = 1e-3
     decay: float = 0.2  # of the learning rate, every five epochs
     designs: str = "chain"  # of `design.ACTIONS`
+    norm: str = "affine"  # of convolutions, or batch
     # Half of the held-out images is kept for a final training; no reward sees them.
     third_split: bool = True
 
@@ -52,6 +53,7 @@ class Profile(NamedTuple):
             classes=data.classes,
             depth=self.depth,
             joins=self.designs == "branches",
+            batch_norm=self.norm == "batch",
             side_by_side=jax.default_backend() != "cpu",
         )
 
