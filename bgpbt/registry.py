@@ -60,6 +60,7 @@ ENVIRONMENTS = dict.fromkeys(
 # Environments of other packages by name, `-e PREFIX:NAME`: the prefix, and the function
 # that builds one from its name in the package.
 ENVIRONMENT_FAMILIES = {
+    "designs": "designs:make",
     "gymnax": "gymnax:make",
     "playground": "mujoco_playground:make",
 }

@@ -52,15 +52,9 @@ def chosen(args: argparse.Namespace) -> list[Cell]:
     """The cells that are asked for."""
     found = cells()
     if args.quick:
-        names = list(_names(args.table))
+        names = table.names(Path(args.table))
         found = cells(((names[0], 40), (names[-1], 40)), ((names[-1], 20),))
     return [cell for cell in found if cell.arm in args.arms]
-
-
-def _names(path: str) -> list[str]:
-    """The data sets of a table."""
-    with np.load(path) as arrays:
-        return [name for name in arrays.files if name != "settings"]
 
 
 def _options(cell: Cell, args: argparse.Namespace) -> Options:

@@ -92,6 +92,12 @@ def write_all(
     write(path, content.getvalue())
 
 
+def names(path: Path) -> tuple[str, ...]:
+    """The data sets of a table."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return tuple(name for name in arrays.files if name != _SETTINGS)
+
+
 def read(path: Path, name: str) -> Table:
     """The table of a data set.
 
