@@ -177,7 +177,10 @@ def _designing(options: Options) -> Iterator[Idle]:
     if options.alg_name != "meta_a2c" and options.reward_table is not None:
         yield ("quirks",), f"alg_name {options.alg_name} and a reward_table"
     if options.alg_name == "uniform":
-        yield ("evaluate_only",), "alg_name uniform, which learns nothing"
+        idle = ("evaluate_only", "init_from", "init_members", "init_moments")
+        yield idle, "alg_name uniform, which learns nothing"
+    elif options.evaluate_only is not None:
+        yield ("init_moments",), "evaluate_only"
     if options.reward_table is not None:
         yield (*CHILDREN, "design_layers"), "a reward_table, which says them itself"
     if options.problem in (None, "digits"):

@@ -224,13 +224,11 @@ class RunFolder:
 def _settings(path: Path) -> dict[str, Any]:
     """The settings in a file, all of them; none where it is damaged or empty."""
     try:
-        return (
-            load_options({}, path, with_usual=False).model_dump()
-            if read_settings(path)
-            else {}
-        )
+        if read_settings(path):
+            return load_options({}, path, with_usual=False).model_dump()
     except BadInput:
-        return {}
+        pass
+    return {}
 
 
 def _is_whole(path: Path, copy: Path | None) -> bool:

@@ -55,6 +55,19 @@ from bgpbt.config.options import Options
         ({"recurrent_units": 2}, {"recurrent_units": 2, "recurrent": True}),
         ({"recurrent": True, "task": "toy"}, {"recurrent": True}),
         (
+            {"init_from": "x", "task": "nas", "alg_name": "uniform"},
+            {"init_from": "x", "task": "nas", "alg_name": "dqn"},
+        ),
+        (
+            {
+                "init_from": "x",
+                "init_moments": True,
+                "task": "nas",
+                "evaluate_only": "sampled",
+            },
+            {"init_from": "x", "init_moments": True, "task": "nas"},
+        ),
+        (
             {"density_weight": 8, "task": "nas", "alg_name": "dqn"},
             {"density_weight": 8, "task": "nas", "designs": "branches"},
         ),

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from bgpbt.space import SearchSpace
 from bgpbt.types import Array, Hyperparams, Key, PyTree
@@ -74,6 +75,25 @@ class Designer(NamedTuple):
     update: Callable[[Hyperparams, Learner, Key], tuple[Learner, tuple[Array, Step]]]
     # Decides once and learns nothing.
     decide: Callable[[Hyperparams, PyTree, Acting, Key], tuple[Acting, Step]]
+
+
+def gradient_step(
+    optimizer: optax.GradientTransformation,
+    learner: Learner,
+    gradient: PyTree,
+    learning_rate: Array,
+) -> tuple[PyTree, PyTree]:
+    """New weights and moments.
+
+    Args:
+      optimizer: without a learning rate.
+      learner: before.
+      gradient: of the loss, as its weights.
+      learning_rate: `[]`.
+    """
+    updates, moments = optimizer.update(gradient, learner.moments)
+    updates = jax.tree.map(lambda x: -learning_rate * x, updates)
+    return optax.apply_updates(learner.params, updates), moments
 
 
 def only_decide(

@@ -196,10 +196,8 @@ def _learn(
         return optax.huber_loss(taken, targets).mean()
 
     loss, gradient = jax.value_and_grad(mean_loss)(learner.params)
-    updates, moments = optimizer().update(gradient, learner.moments)
     rate = hyperparams["learning_rate"]
-    updates = jax.tree.map(lambda x: -rate * x, updates)
-    return optax.apply_updates(learner.params, updates), moments, loss
+    return *gradient_step(optimizer(), learner, gradient, rate), loss
 
 
 def _targets(

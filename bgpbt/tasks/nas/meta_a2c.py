@@ -203,10 +203,8 @@ def _learn(
     loss, gradient = jax.value_and_grad(_loss, argnums=1)(
         agent, learner.params, memory, window, targets, used, hyperparams
     )
-    updates, moments = optimizer().update(gradient, learner.moments)
     rate = hyperparams["learning_rate"]
-    updates = jax.tree.map(lambda x: -rate * x, updates)
-    return optax.apply_updates(learner.params, updates), moments, loss
+    return *gradient_step(optimizer(), learner, gradient, rate), loss
 
 
 def n_step_returns(
