@@ -24,6 +24,7 @@ from bgpbt.tasks.nas.designer import (
     Learner,
     Step,
     World,
+    gradient_step,
 )
 from bgpbt.types import Array, Hyperparams, Key, PyTree
 
