@@ -17,6 +17,7 @@ from bgpbt.networks.canvas import (
     at_once,
     classify,
     draw,
+    no_moments,
     only_chosen,
     operation_index,
     operation_of,
@@ -132,7 +133,7 @@ def features(
       A canvas, `[N, S, S, C]`, and moments by layer, `[d, F]` each.
     """
     design = plan(sizes, rows)
-    operating = [_alone(operation) for operation in operations(sizes, counted)]
+    operating = [_alone(operation) for operation in operations(sizes)]
     branches = [*operating, *(_joining(sizes, kind) for kind in JOINS)]
     numbers = operation_of(rows)
     each = (weights.kernels, weights.biases, weights.scales, weights.offsets)
@@ -144,12 +145,12 @@ def features(
         read = jnp.stack([first, second])
         sides, channels = design.sides[read], design.channels[read]
         arguments = parameters, given[first], given[second]
-        whole = design.sides[index], sides, channels
+        whole = design.sides[index], sides, channels, counted
         alone = operation_index(sizes, number, sides[0], channels[0])
         join = len(operating) + jnp.where(kind == Kind.add, 0, 1)
         chosen = jnp.where(is_join(kind), join, alone)
         if sizes.side_by_side:
-            single, moments = at_once(sizes, counted, number, *arguments[:2], whole[0])
+            single, moments = at_once(sizes, number, *arguments[:2], whole[0], counted)
             joined = [branch(arguments, whole)[0] for branch in branches[-len(JOINS) :]]
             which = jnp.maximum(chosen - len(operating) + 1, 0)
             result = lax.select_n(which, single, *joined)
@@ -169,23 +170,22 @@ def features(
 def _alone(operation):
     def of_first(arguments, whole):
         parameters, first, _ = arguments
-        return operation(parameters, first, whole[0])
+        side, _, _, counted = whole
+        return operation(parameters, first, side, counted)
 
     return of_first
 
 
 def _joining(sizes: Sizes, kind: Kind):
-    nothing = Moments(jnp.zeros(sizes.filters), jnp.zeros(sizes.filters))
-
     def join(arguments, whole):
         _, first, second = arguments
-        _, sides, channels = whole
+        _, sides, channels, _ = whole
         side, width = sides.max(), channels.max()
         first = _moved(first, (side - sides[0]) // 2, (width - channels[0]) // 2)
         second = _moved(second, (side - sides[1]) // 2, (width - channels[1]) // 2)
         if kind == Kind.concatenate:
             second = _moved(second, jnp.int32(0), width)
-        return first + second, nothing
+        return first + second, no_moments(sizes)
 
     return join
 

@@ -76,8 +76,10 @@ class Moments(NamedTuple):
 
 
 Parameters = tuple[Array, Array, Array, Array]  # kernel, bias, scale, offset of a layer
-# (parameters, canvas, side of the result) -> canvas, moments (0 of what has none)
-Operation = Callable[[Parameters, Array, Array], tuple[Array, Moments]]
+# (parameters, canvas, side of the result, counted [N] bool) -> canvas, and moments, 0 of
+# what has none. Convolutions are normalised by the moments of the images that are
+# counted; None: by scale and offset alone.
+Operation = Callable[[Parameters, Array, Array, Array | None], tuple[Array, Moments]]
 
 
 def draw(
@@ -201,19 +203,17 @@ def _widths(sizes: Sizes) -> tuple[int, ...]:
     return tuple(dict.fromkeys((sizes.width, sizes.single)))
 
 
-def operations(sizes: Sizes, counted: Array | None) -> list[Operation]:
-    """None, and each of `CELLS` for each extent and width of what it reads.
+def no_moments(sizes: Sizes) -> Moments:
+    """Of a layer that is no convolution."""
+    return Moments(jnp.zeros(sizes.filters), jnp.zeros(sizes.filters))
 
-    Args:
-      sizes: of the images and layers.
-      counted: the images of whose moments convolutions are normalised, `[N]` bool;
-        None: scale and offset alone.
-    """
-    nothing = Moments(jnp.zeros(sizes.filters), jnp.zeros(sizes.filters))
+
+def operations(sizes: Sizes) -> list[Operation]:
+    """None, and each of `CELLS` for each extent and width of what it reads."""
     return [
-        lambda parameters, canvas, side: (canvas, nothing),
+        lambda parameters, canvas, side, counted: (canvas, no_moments(sizes)),
         *(
-            partial(_operate, sizes, counted, kind, kernel, extent, width)
+            partial(_operate, sizes, kind, kernel, extent, width)
             for kind, kernel in CELLS
             for extent in _extents(sizes)
             for width in _widths(sizes)
@@ -242,7 +242,6 @@ def operation_index(
 
 def _operate(
     sizes: Sizes,
-    counted: Array | None,
     kind: int,
     kernel: int,
     extent: int,
@@ -250,10 +249,11 @@ def _operate(
     parameters: Parameters,
     canvas: Array,
     side: Array,
+    counted: Array | None,
 ) -> tuple[Array, Moments]:
     """An operation on the first rows, columns and channels of a canvas."""
     x = canvas[:, :extent, :extent, :width]
-    moments = Moments(jnp.zeros(sizes.filters), jnp.zeros(sizes.filters))
+    moments = no_moments(sizes)
     if kind == Kind.convolution:
         x, moments = _convolve(kernel, parameters, x, side, counted)
     else:
@@ -269,11 +269,11 @@ def _inside(x: Array, side: Array) -> Array:
 
 def at_once(
     sizes: Sizes,
-    counted: Array | None,
     operation: Array,
     parameters: Parameters,
     canvas: Array,
     side: Array,
+    counted: Array | None,
 ) -> tuple[Array, Moments]:
     """One of `CELLS`, or none, without a switch.
 
@@ -281,11 +281,11 @@ def at_once(
 
     Args:
       sizes: of the images and layers.
-      counted: as of `operations`.
       operation: as `operation_of` says, `[]` int32.
       parameters: of the layer.
       canvas: that it reads.
       side: of the result.
+      counted: as of an `Operation`.
     """
     weights, *affine = parameters
     kernels = jnp.asarray([0, *(kernel for _, kernel in CELLS)])

@@ -84,22 +84,22 @@ def features(
       A canvas, `[N, S, S, C]`, and moments by layer, `[d, F]` each.
     """
     layers, _, _ = plan(sizes, rows)
-    branches = [_on_both(operation) for operation in operations(sizes, counted)]
+    branches = [_on_both(operation) for operation in operations(sizes)]
     each = (layers, weights.kernels, weights.biases, weights.scales, weights.offsets)
 
     def step(canvas: Array, layer: tuple) -> tuple[Array, Moments]:
         own, *parameters = layer
         read = tuple(parameters), canvas
         if sizes.side_by_side:
-            return at_once(sizes, counted, own.operation, *read, own.side_after)
+            return at_once(sizes, own.operation, *read, own.side_after, counted)
         index = operation_index(sizes, own.operation, own.side, own.fan_in)
-        return only_chosen(branches, index, read, own.side_after)
+        return only_chosen(branches, index, read, (own.side_after, counted))
 
     return lax.scan(step, padded(images, sizes), each)
 
 
 def _on_both(operation):
-    return lambda read, side: operation(*read, side)
+    return lambda read, whole: operation(*read, *whole)
 
 
 def logits(

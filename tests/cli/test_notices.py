@@ -59,13 +59,9 @@ from bgpbt.config.options import Options
             {"init_from": "x", "task": "nas", "alg_name": "dqn"},
         ),
         (
-            {
-                "init_from": "x",
-                "init_moments": True,
-                "task": "nas",
-                "evaluate_only": "sampled",
-            },
-            {"init_from": "x", "init_moments": True, "task": "nas"},
+            {"init_moments": True, "task": "nas", "evaluate_only": "sampled"}
+            | {"init_from": "x"},
+            {"init_moments": True, "task": "nas", "init_from": "x"},
         ),
         (
             {"density_weight": 8, "task": "nas", "alg_name": "dqn"},
