@@ -76,9 +76,9 @@ class Moments(NamedTuple):
 
 
 Parameters = tuple[Array, Array, Array, Array]  # kernel, bias, scale, offset of a layer
-# (parameters, canvas, side of the result, counted [N] bool) -> canvas, and moments, 0 of
-# what has none. Convolutions are normalised by the moments of the images that are
-# counted; None: by scale and offset alone.
+# (parameters, canvas, side of the result, counted [N] bool) -> canvas, moments. Those
+# are 0 of what has none. Convolutions are normalised by the moments of the images that
+# are counted; None: by scale and offset alone.
 Operation = Callable[[Parameters, Array, Array, Array | None], tuple[Array, Moments]]
 
 

@@ -136,7 +136,9 @@ def _of_decisions(agent: str, updates: int, repeats: int, say: Callable) -> Figu
         table.write_all(path, {"made_up": worths}, {"side": 84, "depth": 4})
         settings = {"task": "nas", "alg_name": agent, "strategy": "random"}
         settings |= {"problem": "made_up", "reward_table": str(path)}
-        options = Options(**settings, pop_size=1, t_ready=20 * updates)
+        decisions = 20 * updates
+        lengths = {"t_ready": decisions, "max_timesteps": decisions}
+        options = Options(**settings, **lengths, pop_size=1)
         task = make_task(options)
     one = trainer(task, 1, choose_layout(1))
     say(f"compiling {agent}")

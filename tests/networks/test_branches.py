@@ -251,9 +251,8 @@ def test_minibatches_normalise_as_in_the_exact_network(name):
         np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-6)
     convolved = [i for i, (kind, *_) in enumerate(design) if kind == Kind.convolution]
     for number, i in enumerate(convolved):
-        mean = (
-            0.01 * moments.mean[i]
-        )  # of numbers around 1, to a float32's seven digits
+        mean = 0.01 * moments.mean[i]
+        # Means of numbers around 1, to a float32's seven digits.
         np.testing.assert_allclose(
             stats[f"BatchNorm_{number}"]["mean"], mean, rtol=1e-4, atol=1e-8
         )
