@@ -191,7 +191,10 @@ def _joining(sizes: Sizes, kind: Kind):
 
 
 def _moved(canvas: Array, pixels: Array, channels: Array) -> Array:
-    """A canvas whose content lies further down, right and back; zeros come in."""
+    """A canvas whose content lies further down, right and back.
+
+    It stays inside, so that nothing but zeros comes in on the other side.
+    """
     shifts = jnp.stack([pixels, pixels, channels])
     return jnp.roll(canvas, shifts, axis=(1, 2, 3))
 

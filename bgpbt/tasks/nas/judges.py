@@ -35,7 +35,11 @@ def of_all(sizes: Sizes, training: Training, apart: Apart) -> Judge:
     def judge(data: ChildData, rows: Array) -> Array:
         held = branches.fits(sizes, rows)
         which = jnp.where(held, is_branched(rows).astype(int), len(on_canvas))
-        exact = lambda data, rows: apart.judge(rows, ~held)  # noqa: E731
+
+        def exact(data: ChildData, rows: Array) -> Array:
+            del data  # the process has its own copy
+            return apart.judge(rows, ~held)
+
         return lax.switch(which, [*on_canvas, exact], data, rows)
 
     return judge
