@@ -9,6 +9,22 @@ from bgpbt.networks.structure import side_after
 from bgpbt.tasks.nas import table
 
 DEPTH, SIDE = 3, 12
+# Two members whose designs are trained on small images of digits.
+TRAINED = {
+    "task": "nas",
+    "alg_name": "meta_a2c",
+    "max_images": 120,
+    "filters": 2,
+    "dense_units": 8,
+    "epochs": 2,
+    "child_batch_size": 32,
+    "child_learning_rate": 0.02,
+    "pop_size": 2,
+    "quantile_fraction": 0.5,
+    "t_ready": 40,
+    "max_timesteps": 80,
+    "eval_episodes": 2,
+}
 
 
 def write_rewards(path: Path) -> Path:

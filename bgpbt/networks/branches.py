@@ -15,7 +15,6 @@ from bgpbt.networks.canvas import (
     Sizes,
     Weights,
     at_once,
-    classify,
     draw,
     no_moments,
     only_chosen,
@@ -210,16 +209,3 @@ def _side_by_side(design: Plan, given: Array) -> Array:
 
     canvas = jnp.zeros_like(given[0])
     return lax.scan(step, canvas, (given, places, design.ends))[0]
-
-
-def logits(
-    sizes: Sizes,
-    rows: Array,
-    weights: Weights,
-    images: Array,
-    keep: Array | None = None,
-    counted: Array | None = None,
-) -> tuple[Array, Moments]:
-    """What the whole network says of images; see `features` and `classify`."""
-    canvas, moments = features(sizes, rows, weights, images, counted)
-    return classify(weights, canvas, keep), moments

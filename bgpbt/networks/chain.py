@@ -10,7 +10,6 @@ from bgpbt.networks.canvas import (
     Sizes,
     Weights,
     at_once,
-    classify,
     draw,
     only_chosen,
     operation_index,
@@ -100,16 +99,3 @@ def features(
 
 def _on_both(operation):
     return lambda read, whole: operation(*read, *whole)
-
-
-def logits(
-    sizes: Sizes,
-    rows: Array,
-    weights: Weights,
-    images: Array,
-    keep: Array | None = None,
-    counted: Array | None = None,
-) -> tuple[Array, Moments]:
-    """What the whole network says of images; see `features` and `classify`."""
-    canvas, moments = features(sizes, rows, weights, images, counted)
-    return classify(weights, canvas, keep), moments

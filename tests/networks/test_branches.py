@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from noisy_weights import noisy
 
-from bgpbt.networks import branches, chain
+from bgpbt.networks import branches, on_canvas
 from bgpbt.networks.canvas import Sizes, Weights, folded
 from bgpbt.networks.designed import DesignedNetwork
 from bgpbt.networks.structure import Kind, rows_of
@@ -102,22 +103,11 @@ def _exact_dense(design, dense, shape) -> jax.Array:
 
 @jax.jit
 def logits(rows, weights, images):
-    return branches.logits(SIZES, rows, weights, images)[0]
+    return on_canvas.logits(SIZES, rows, weights, images)[0]
 
 
 def drawn(design):
-    """Weights of which none is zero or one."""
-    rows = rows_in_order(design)
-    keys = jax.random.split(jax.random.PRNGKey(0), 3)
-    weights = branches.init(keys[0], SIZES, rows)
-    leaves, tree = jax.tree.flatten(weights)
-    noise = jax.random.split(keys[1], len(leaves))
-    leaves = [
-        x + 0.1 * jax.random.normal(k, x.shape)
-        for x, k in zip(leaves, noise, strict=True)
-    ]
-    images = jax.random.uniform(keys[2], (7, SIZES.side, SIZES.side, SIZES.channels))
-    return rows, jax.tree.unflatten(tree, leaves), images
+    return noisy(SIZES, rows_in_order(design))
 
 
 @jax.jit
@@ -187,7 +177,7 @@ def test_a_chain_is_one_of_them():
         kernels=weights.kernels[..., :channels, :],
         dense=weights.dense[:, :, :channels],
     )
-    ours, _ = chain.logits(single, rows, narrow, images)
+    ours, _ = on_canvas.logits(single, rows, narrow, images)
     np.testing.assert_allclose(ours, logits(rows, weights, images), rtol=1e-5)
 
 
@@ -199,7 +189,7 @@ def test_side_by_side_a_design_gives_the_same(design):
 
 @jax.jit
 def at_once(rows, weights, images):
-    return branches.logits(SIZES._replace(side_by_side=True), rows, weights, images)[0]
+    return on_canvas.logits(SIZES._replace(side_by_side=True), rows, weights, images)[0]
 
 
 @pytest.mark.parametrize("name", ["four ends", "unequal channels", "concatenated"])
@@ -235,7 +225,7 @@ def test_minibatches_normalise_as_in_the_exact_network(name):
         }
 
     def our_loss(weights):
-        found, moments = branches.logits(SIZES, rows, weights, images, None, counted)
+        found, moments = on_canvas.logits(SIZES, rows, weights, images, None, counted)
         return loss(found), moments
 
     (exact_value, stats), exact_gradient = jax.value_and_grad(exact_loss, has_aux=True)(

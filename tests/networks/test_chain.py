@@ -5,8 +5,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from noisy_weights import noisy
 
-from bgpbt.networks import chain
+from bgpbt.networks import chain, on_canvas
 from bgpbt.networks.canvas import Sizes, Weights
 from bgpbt.networks.structure import CELLS, Kind
 
@@ -52,22 +53,11 @@ def exact_logits(design, weights: Weights, images) -> np.ndarray:
 
 @jax.jit
 def logits(rows, weights, images):
-    return chain.logits(SIZES, rows, weights, images)[0]
+    return on_canvas.logits(SIZES, rows, weights, images)[0]
 
 
-def drawn(design, key=0):
-    """Weights of which none is zero or one."""
-    rows = rows_of(design)
-    keys = jax.random.split(jax.random.PRNGKey(key), 3)
-    weights = chain.init(keys[0], SIZES, rows)
-    leaves, tree = jax.tree.flatten(weights)
-    noise = jax.random.split(keys[1], len(leaves))
-    leaves = [
-        x + 0.1 * jax.random.normal(k, x.shape)
-        for x, k in zip(leaves, noise, strict=True)
-    ]
-    images = jax.random.uniform(keys[2], (7, SIZES.side, SIZES.side, SIZES.channels))
-    return rows, jax.tree.unflatten(tree, leaves), images
+def drawn(design):
+    return noisy(SIZES, rows_of(design))
 
 
 @pytest.mark.parametrize("design", DESIGNS.values(), ids=DESIGNS)
@@ -130,4 +120,4 @@ def test_side_by_side_a_chain_gives_the_same(design):
 
 @jax.jit
 def at_once(rows, weights, images):
-    return chain.logits(SIZES._replace(side_by_side=True), rows, weights, images)[0]
+    return on_canvas.logits(SIZES._replace(side_by_side=True), rows, weights, images)[0]

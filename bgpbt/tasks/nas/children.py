@@ -5,7 +5,7 @@ of its minibatches and its dropout belong to the data set, so that no design is 
 another number in another run.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ import numpy as np
 import optax
 from jax import lax
 
-from bgpbt.networks import branches, chain
+from bgpbt.networks import on_canvas
 from bgpbt.networks.canvas import Moments, Sizes, Weights, folded
 from bgpbt.types import Array, Key
 
@@ -45,11 +45,6 @@ class Training(NamedTuple):
     dropout: float = 0.4  # share of the dense layer's units
 
 
-def network(sizes: Sizes) -> Any:
-    """The module whose program computes all designs."""
-    return branches if sizes.joins else chain
-
-
 DECAY_EPOCHS = 5
 MOMENTUM = 0.99  # of running moments, as Keras
 EVALUATED = 500  # images at once
@@ -68,7 +63,7 @@ def accuracy(sizes: Sizes, training: Training, data: ChildData, rows: Array) -> 
       The share of the validation images that it classifies rightly, `[]`.
     """
     first, order, dropout = jax.random.split(data.key, 3)
-    weights = network(sizes).init(first, sizes, rows)
+    weights = on_canvas.init(first, sizes, rows)
     number = len(data.training.labels)
     batches = minibatches(order, training.epochs, training.batch_size, number)
     optimizer = optax.adam(schedule(training, len(batches)), eps=1e-7)
@@ -137,7 +132,7 @@ def _loss(
     kept = 1 - training.dropout
     keep = jax.random.bernoulli(key, kept, (len(chosen), sizes.dense)) / kept
     counted = chosen >= 0 if sizes.batch_norm else None
-    logits, moments = network(sizes).logits(sizes, rows, weights, images, keep, counted)
+    logits, moments = on_canvas.logits(sizes, rows, weights, images, keep, counted)
     each = optax.softmax_cross_entropy_with_integer_labels(logits, data.labels[chosen])
     return jnp.mean(each, where=chosen >= 0), moments
 
@@ -151,7 +146,7 @@ def share_right(sizes: Sizes, rows: Array, weights: Weights, data: Labelled) -> 
 
     def right(chosen: Array) -> Array:
         seen = pixels(data.images[chosen % number])
-        logits, _ = network(sizes).logits(sizes, rows, weights, seen)
+        logits, _ = on_canvas.logits(sizes, rows, weights, seen)
         hits = logits.argmax(axis=-1) == data.labels[chosen % number]
         return jnp.sum(hits & (chosen < number))
 

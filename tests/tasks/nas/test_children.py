@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from bgpbt.networks import chain
+from bgpbt.networks import on_canvas
 from bgpbt.networks.canvas import Sizes
 from bgpbt.tasks.nas import children
 from bgpbt.tasks.nas.children import ChildData, Labelled, Training
@@ -55,9 +55,9 @@ def test_the_last_minibatch_of_an_epoch_has_fewer_images():
 
 def test_accuracy_counts_every_image_once(digits):
     rows = rows_of((1, 1))
-    weights = chain.init(jax.random.PRNGKey(3), SIZES, rows)
+    weights = on_canvas.init(jax.random.PRNGKey(3), SIZES, rows)
     pixels = jnp.asarray(digits.validation.images) / 255
-    found = chain.logits(SIZES, rows, weights, pixels)[0].argmax(axis=1)
+    found = on_canvas.logits(SIZES, rows, weights, pixels)[0].argmax(axis=1)
     expected = float((found == digits.validation.labels).mean())
     for at_once in (7, 300, 1000):
         with pytest.MonkeyPatch.context() as patch:

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
-from designer_runs import DEPTH, SIDE, options, write_rewards
+from designer_runs import DEPTH, SIDE, TRAINED, options, write_rewards
 from toy_runs import kill_run
 
 import bgpbt
@@ -130,21 +130,8 @@ def test_every_agent_starts_with_the_usual_settings_and_its_own_hyperparameters(
 @pytest.mark.long
 def test_what_is_known_changes_no_result_where_networks_are_trained(tmp_path):
     settings = {
-        "task": "nas",
-        "alg_name": "meta_a2c",
         "image_side": 8,
-        "max_images": 120,
-        "filters": 2,
-        "dense_units": 8,
-        "epochs": 2,
-        "child_batch_size": 32,
-        "child_learning_rate": 0.02,
         "design_layers": 3,
-        "pop_size": 2,
-        "quantile_fraction": 0.5,
-        "t_ready": 40,
-        "max_timesteps": 80,
-        "eval_episodes": 2,
         "report_episodes": 4,
     }
     runs = {}
@@ -154,7 +141,7 @@ def test_what_is_known_changes_no_result_where_networks_are_trained(tmp_path):
         "alone": {"devices": 1},
         "two devices": {"devices": 2},
     }.items():
-        own = Options(**settings, **changes, save_dir=str(tmp_path / name))
+        own = Options(**TRAINED, **settings, **changes, save_dir=str(tmp_path / name))
         runs[name] = bgpbt.run(own)
     first = runs.pop("first")
     known = database.read(tmp_path / "all.csv", "digits", 3)
@@ -268,30 +255,17 @@ def test_what_a_table_cannot_answer_is_refused(rewards, tmp_path, asked):
 @pytest.mark.long
 def test_designs_with_branches_are_trained(tmp_path):
     settings = {
-        "task": "nas",
-        "alg_name": "meta_a2c",
         "designs": "branches",
         "move_factor": 0.1,
         "density_weight": 8.0,
         "image_side": 7,
-        "max_images": 120,
-        "filters": 2,
-        "dense_units": 8,
-        "epochs": 2,
-        "child_batch_size": 32,
-        "child_learning_rate": 0.02,
         "design_layers": 5,
         "design_steps": 20,
-        "pop_size": 2,
-        "quantile_fraction": 0.5,
-        "t_ready": 40,
-        "max_timesteps": 80,
-        "eval_episodes": 2,
         "report_episodes": 2,
         "fitness": "training",
         "devices": 1,
     }
-    result = bgpbt.run(Options(**settings, save_dir=str(tmp_path / "one")))
+    result = bgpbt.run(Options(**TRAINED, **settings, save_dir=str(tmp_path / "one")))
     trained = result.records[result.records["round"] > 0]
     shares = trained.filter(like="share_")
     assert shares.shape[1] == 14 and (shares["share_move1_down"] > 0).any()
