@@ -57,8 +57,8 @@ ENVIRONMENTS = dict.fromkeys(
     ),
     "brax:make",
 ) | {"goal": "goal:make"}
-# Environments of other packages by name, `-e PREFIX:NAME`: the prefix, and the function
-# that builds one from its name in the package.
+# Many environments behind one prefix, `-e PREFIX:NAME`: the function that builds one
+# from its name.
 ENVIRONMENT_FAMILIES = {
     "designs": "designs:make",
     "gymnax": "gymnax:make",

@@ -7,10 +7,11 @@ frozen, on two that they have not seen. docs/experiments.md has the protocol.
 """
 
 import argparse
+import hashlib
 import json
 import sys
-from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -27,10 +28,17 @@ from scripts.benchmarks import flags
 from scripts.benchmarks.figures import Figure, Result
 from scripts.benchmarks.intervals import interval
 from scripts.benchmarks.report import finish, machine, say
-from scripts.studies.designer_arms import ARMS, ROUND, Cell, cells, options_of
-from scripts.studies.designer_scores import scores_of
+from scripts.studies.designer_arms import (
+    ARMS,
+    TRIALS,
+    UNSEEN,
+    Cell,
+    cells,
+    options_of,
+    settings_of,
+)
+from scripts.studies.designer_scores import SCORES, contrasts, scores_of
 
-SCORES = ("start", "end", "report", "found")
 TABLE = "configs/nas/rewards.npz"
 
 
@@ -48,42 +56,64 @@ def parser() -> flags.Parser:
     return result
 
 
+def lengths(args: argparse.Namespace) -> tuple[tuple, tuple]:
+    """Data sets and decisions of the trials, and of the frozen evaluations."""
+    if not args.quick:
+        return TRIALS, UNSEEN
+    names = table.names(Path(args.table))
+    return ((names[0], 40), (names[-1], 40)), ((names[-1], 40),)
+
+
 def chosen(args: argparse.Namespace) -> list[Cell]:
     """The cells that are asked for."""
-    found = cells()
-    if args.quick:
-        names = table.names(Path(args.table))
-        found = cells(((names[0], 40), (names[-1], 40)), ((names[-1], 20),))
-    return [cell for cell in found if cell.arm in args.arms]
+    return [cell for cell in cells(*lengths(args)) if cell.arm in args.arms]
 
 
-def _options(cell: Cell, args: argparse.Namespace) -> Options:
-    save_dir = str(Path(args.save_dir) / ("quick" if args.quick else "all"))
-    round_ = 20 if args.quick else ROUND
-    return options_of(cell, args.seeds, args.table, save_dir, round_)
+def digest(path: Path) -> str:
+    """SHA-256 of what a table says: results of another one are others."""
+    worths = [table.read(path, name).worths for name in table.names(path)]
+    return hashlib.sha256(np.concatenate(worths).tobytes()).hexdigest()
 
 
 def play(cell: Cell, args: argparse.Namespace) -> dict:
     """Runs a cell. Returns the scores of each seed."""
-    options = _options(cell, args)
+    origin = None
     if cell.before is not None:
-        (folder,) = (Path(options.save_dir) / cell.before.name).iterdir()
-        origin = {"init_from": str(folder), "init_moments": True}
-        options = options.model_copy(update=origin)
+        above = Path(_options(cell, args).save_dir) / cell.before.name
+        found = list(above.glob("*/"))
+        if len(found) != 1:
+            raise BadInput(
+                f"{above} holds no runs, with which those of {cell.name} begin; "
+                "remove its file from --results, so that they are made again"
+            )
+        origin = str(found[0])
     known = table.read(Path(args.table), cell.data_set)
     jax.clear_caches()  # Linux gives a process so many memory maps and no more
-    results = bgpbt.run_seeds(options)
+    results = bgpbt.run_seeds(_options(cell, args, origin))
     return {
         str(seed): scores_of(result, known)
         for seed, result in zip(args.seeds, results, strict=True)
     }
 
 
+def _options(
+    cell: Cell, args: argparse.Namespace, origin: str | None = None
+) -> Options:
+    place = Path(args.save_dir) / ("quick" if args.quick else "all")
+    runs = str(place / digest(Path(args.table))[:8])
+    places = args.seeds, args.table, runs, origin
+    return options_of(cell, *places, quick=args.quick)
+
+
 def result_of(cell: Cell, args: argparse.Namespace) -> dict:
     """A cell's scores, from its file or made now."""
     folder = Path(args.results) / ("quick" if args.quick else "")
     file = folder / f"{cell.name}.json"
-    asked = cell._asdict() | {"seeds": list(args.seeds)}
+    asked: dict[str, Any] = cell._asdict() | {
+        "seeds": list(args.seeds),
+        "settings": settings_of(cell, quick=args.quick),
+        "table": digest(Path(args.table)),
+    }
     if file.exists():
         try:
             there = json.loads(file.read_text())
@@ -91,30 +121,35 @@ def result_of(cell: Cell, args: argparse.Namespace) -> dict:
         except (OSError, ValueError, TypeError, KeyError):
             raise BadInput(f"{file} holds no such result, {flags.GO_ON}") from None
         if made != asked:
-            raise BadInput(f"{file} is of another cell, give another --results")
+            raise BadInput(
+                f"{file} is of another cell or table, give another --results"
+            )
         return scores
-    say(f"{cell.arm} on {cell.data_set}")
+    say(f"{cell.arm} on {cell.problem}")
     scores = play(cell, args)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(file, {"cell": asked, "scores": scores, "machine": machine()})
     return scores
 
 
-def judge(results: dict[Cell, dict]) -> list[Figure]:
-    """Means over seeds, and paired differences of all arms on a data set."""
-    figures = []
-    for name in dict.fromkeys(cell.problem for cell in results):
-        own = {c.arm: r for c, r in results.items() if c.problem == name}
-        for score in SCORES:
-            values = {
-                arm: np.array([seed[score] for seed in scores.values()])
-                for arm, scores in own.items()
-            }
-            for one, other in combinations(dict(values), 2):
-                values[f"{one} - {other}"] = values[one] - values[other]
-            figures += [
-                _figure(f"{name}, {score}: {words}", x) for words, x in values.items()
-            ]
+def judge(results: dict[Cell, dict], args: argparse.Namespace) -> list[Figure]:
+    """Means over seeds of every arm, and the protocol's paired differences."""
+    values = {
+        (cell.problem, score, cell.arm): np.array([x[score] for x in runs.values()])
+        for cell, runs in results.items()
+        for score in SCORES
+    }
+    figures = [
+        _figure(f"{problem}, {score}: {arm}", x)
+        for (problem, score, arm), x in values.items()
+    ]
+    trials, unseen = (tuple(name for name, _ in x) for x in lengths(args))
+    for score, one, other, problems in contrasts(trials, unseen):
+        for problem in problems:
+            pair = [(problem, score, arm) for arm in (one, other)]
+            if all(key in values for key in pair):
+                name = f"{problem}, {score}: {one} - {other}"
+                figures.append(_figure(name, values[pair[0]] - values[pair[1]]))
     return figures
 
 
@@ -132,7 +167,8 @@ def main(argv: list[str]) -> int:
     prepare_jax(_options(asked[0], args))
     results = {cell: result_of(cell, args) for cell in asked}
     settings = {"arms": args.arms, "seeds": list(args.seeds), "table": args.table}
-    finish(Result("designers", settings, judge(results), args.quick, machine()), args)
+    figures = judge(results, args)
+    finish(Result("designers", settings, figures, args.quick, machine()), args)
     return 0
 
 

@@ -58,12 +58,14 @@ def parser() -> flags.Parser:
     return result
 
 
-def networks(args: argparse.Namespace, designs: list[Rows], classes: int) -> dict:
-    """The networks by name: the designs, and the VGG."""
+def networks(
+    args: argparse.Namespace, designs: list[Rows], classes: int, norm: str
+) -> dict:
+    """The networks by name: the designs, normalised as in the run, and the VGG."""
     units = max(1, 4096 // args.divide)
     filters = tuple(max(1, 2**i // args.divide) for i in range(5, 15))
     named = {
-        f"design {i + 1}": DesignedNetwork(rows, filters, units, classes)
+        f"design {i + 1}": DesignedNetwork(rows, filters, units, classes, norm=norm)
         for i, rows in enumerate(designs)
     }
     blocks = tuple(max(1, x // args.divide) for x in (64, 128))
@@ -94,14 +96,15 @@ def main(argv: list[str]) -> int:
     )
     schedule = optax.exponential_decay(LEARNING_RATE, DECAY_STEPS, 0.9)
     figures = []
-    for label, network in networks(args, designs, data.classes).items():
+    trained = networks(args, designs, data.classes, options.norm)
+    for label, network in trained.items():
         last = []
         for seed in args.seeds:
             key = jax.random.PRNGKey(seed)
             sizes = args.epochs, BATCH_SIZE
-            found = accuracies(network, training, test, key, *sizes, schedule)
-            say(f"{label}, seed {seed}: {100 * found[-1]:.2f} %")
-            last.append(100 * found[-1])
+            curve = accuracies(network, training, test, key, *sizes, schedule)
+            say(f"{label}, seed {seed}: {100 * curve[-1]:.2f} %")
+            last.append(100 * curve[-1])
         note = f"on {len(test.labels)} images that no reward has seen"
         mean = statistics.mean(last)
         figures.append(Figure(label, mean, "%", note=note, repeats=tuple(last)))

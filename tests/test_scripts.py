@@ -25,6 +25,7 @@ from scripts import (
     backends,
     bandit_regret,
     benchmark,
+    designers,
     learning_robots,
     retrain_designs,
     reward_table,
@@ -262,7 +263,7 @@ def test_a_table_of_rewards_is_trained_once(call, tmp_path):
 
 
 @pytest.mark.scripts
-def test_designers_are_compared_on_a_table(quick, tmp_path):
+def test_designers_are_compared_on_a_table(quick, tmp_path, capsys):
     worths = np.linspace(0.1, 0.9, table.chains(2)).astype(np.float32)
     path = tmp_path / "rewards.npz"
     sets = {"first": worths, "second": worths[::-1].copy()}
@@ -283,8 +284,16 @@ def test_designers_are_compared_on_a_table(quick, tmp_path):
     cells = sorted(file.name for file in (tmp_path / "cells" / "quick").iterdir())
     problems = ("first", "second", "second_frozen")
     assert cells == [f"{arm}_{name}.json" for arm in arms for name in problems]
-    again = quick("designers", *flags, "--save_dir", str(tmp_path / "none"))
+    elsewhere = [*flags, "--save_dir", str(tmp_path / "none"), "--quick"]
+    again = quick("designers", *elsewhere[:-1])
     assert again["figures"] == written["figures"]
+    (tmp_path / "cells" / "quick" / "meta_second.json").unlink()
+    assert designers.main(elsewhere) == 2
+    assert "meta_first holds no runs" in capsys.readouterr().err
+    sets["second"] = worths
+    table.write_all(path, sets, {"side": 20, "depth": 2})
+    assert designers.main(elsewhere) == 2
+    assert "is of another cell or table" in capsys.readouterr().err
 
 
 @pytest.mark.scripts

@@ -247,8 +247,10 @@ class Settings(BaseModel):
     exploration_steps: parsers.Steps = _design(
         8000, "dqn: decisions until random actions are rare; replay has half as many"
     )
-    quirks: Literal["fixed", "reference"] = _design(
-        "fixed", "as nas-dmrl's paper says, or as its published code does"
+    quirks: Literal["fixed", "forgetful", "reference"] = _design(
+        "fixed",
+        "as nas-dmrl's paper says; so, but the memory ends with an episode; or as its "
+        "published code does",
     )
     evaluate_only: Annotated[
         Literal["sampled", "greedy"] | None,

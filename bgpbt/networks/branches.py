@@ -10,18 +10,17 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import lax
 
-from bgpbt.networks.canvas import (
-    Moments,
-    Sizes,
-    Weights,
+from bgpbt.networks.canvas import Moments, Sizes, Weights, draw, padded
+from bgpbt.networks.operations import (
+    Operation,
+    Read,
+    Whole,
     at_once,
-    draw,
     no_moments,
     only_chosen,
     operation_index,
     operation_of,
     operations,
-    padded,
 )
 from bgpbt.networks.structure import JOINS, Kind, is_join, side_after
 from bgpbt.types import Array, Key
@@ -132,8 +131,7 @@ def features(
       A canvas, `[N, S, S, C]`, and moments by layer, `[d, F]` each.
     """
     design = plan(sizes, rows)
-    operating = [_alone(operation) for operation in operations(sizes)]
-    branches = [*operating, *(_joining(sizes, kind) for kind in JOINS)]
+    alone, joining = operations(sizes), [_joining(sizes, kind) for kind in JOINS]
     numbers = operation_of(rows)
     each = (weights.kernels, weights.biases, weights.scales, weights.offsets)
 
@@ -141,20 +139,20 @@ def features(
         row, number, parameters = layer
         index, kind, _, first, second = row
         second = jnp.where(is_join(kind), second, first)
-        read = jnp.stack([first, second])
-        sides, channels = design.sides[read], design.channels[read]
-        arguments = parameters, given[first], given[second]
-        whole = design.sides[index], sides, channels, counted
-        alone = operation_index(sizes, number, sides[0], channels[0])
-        join = len(operating) + jnp.where(kind == Kind.add, 0, 1)
-        chosen = jnp.where(is_join(kind), join, alone)
+        both = jnp.stack([first, second])
+        sides, channels = design.sides[both], design.channels[both]
+        read = Read(parameters, given[first], given[second])
+        whole = Whole(design.sides[index], counted, sides, channels)
+        join = jnp.where(kind == Kind.add, 0, 1)
         if sizes.side_by_side:
-            single, moments = at_once(sizes, number, *arguments[:2], whole[0], counted)
-            joined = [branch(arguments, whole)[0] for branch in branches[-len(JOINS) :]]
-            which = jnp.maximum(chosen - len(operating) + 1, 0)
+            single, moments = at_once(sizes, number, read, whole)
+            joined = [function(read, whole)[0] for function in joining]
+            which = jnp.where(is_join(kind), 1 + join, 0)
             result = lax.select_n(which, single, *joined)
         else:
-            result, moments = only_chosen(branches, chosen, arguments, whole)
+            own = operation_index(sizes, number, sides[0], channels[0])
+            chosen = jnp.where(is_join(kind), len(alone) + join, own)
+            result, moments = only_chosen([*alone, *joining], chosen, read, whole)
         return given.at[index].set(result), moments
 
     image = padded(images, sizes)
@@ -166,22 +164,16 @@ def features(
     return _side_by_side(design, given), moments
 
 
-def _alone(operation):
-    def of_first(arguments, whole):
-        parameters, first, _ = arguments
-        side, _, _, counted = whole
-        return operation(parameters, first, side, counted)
+def _joining(sizes: Sizes, kind: Kind) -> Operation:
+    """Joins two canvases, the smaller one centred in the larger one."""
 
-    return of_first
-
-
-def _joining(sizes: Sizes, kind: Kind):
-    def join(arguments, whole):
-        _, first, second = arguments
-        _, sides, channels, _ = whole
+    def join(read: Read, whole: Whole) -> tuple[Array, Moments]:
+        sides, channels = jnp.asarray(whole.sides), jnp.asarray(whole.channels)
         side, width = sides.max(), channels.max()
-        first = _moved(first, (side - sides[0]) // 2, (width - channels[0]) // 2)
-        second = _moved(second, (side - sides[1]) // 2, (width - channels[1]) // 2)
+        first, second = (
+            _moved(canvas, (side - own_side) // 2, (width - own) // 2)
+            for canvas, own_side, own in zip(read[1:], sides, channels, strict=True)
+        )
         if kind == Kind.concatenate:
             second = _moved(second, jnp.int32(0), width)
         return first + second, no_moments(sizes)
@@ -190,7 +182,8 @@ def _joining(sizes: Sizes, kind: Kind):
 
 
 def _moved(canvas: Array, pixels: Array, channels: Array) -> Array:
-    """A canvas whose content lies further down, right and back.
+    """A canvas whose content lies so many pixels further down and right, `[]`, and so
+    many channels further back, `[]`.
 
     It stays inside, so that nothing but zeros comes in on the other side.
     """
@@ -199,6 +192,7 @@ def _moved(canvas: Array, pixels: Array, channels: Array) -> Array:
 
 
 def _side_by_side(design: Plan, given: Array) -> Array:
+    """The ends of `given`, `[d + 1, N, S, S, C]`, one behind the other: a canvas."""
     widths = design.channels * design.ends
     places = jnp.cumsum(widths) - widths
 

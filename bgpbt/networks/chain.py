@@ -5,17 +5,15 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import lax
 
-from bgpbt.networks.canvas import (
-    Moments,
-    Sizes,
-    Weights,
+from bgpbt.networks.canvas import Moments, Sizes, Weights, draw, padded
+from bgpbt.networks.operations import (
+    Read,
+    Whole,
     at_once,
-    draw,
     only_chosen,
     operation_index,
     operation_of,
     operations,
-    padded,
 )
 from bgpbt.networks.structure import Kind, side_after
 from bgpbt.types import Array, Key
@@ -83,19 +81,15 @@ def features(
       A canvas, `[N, S, S, C]`, and moments by layer, `[d, F]` each.
     """
     layers, _, _ = plan(sizes, rows)
-    branches = [_on_both(operation) for operation in operations(sizes)]
+    functions = operations(sizes)
     each = (layers, weights.kernels, weights.biases, weights.scales, weights.offsets)
 
     def step(canvas: Array, layer: tuple) -> tuple[Array, Moments]:
         own, *parameters = layer
-        read = tuple(parameters), canvas
+        read, whole = Read(tuple(parameters), canvas), Whole(own.side_after, counted)
         if sizes.side_by_side:
-            return at_once(sizes, own.operation, *read, own.side_after, counted)
+            return at_once(sizes, own.operation, read, whole)
         index = operation_index(sizes, own.operation, own.side, own.fan_in)
-        return only_chosen(branches, index, read, (own.side_after, counted))
+        return only_chosen(functions, index, read, whole)
 
     return lax.scan(step, padded(images, sizes), each)
-
-
-def _on_both(operation):
-    return lambda read, whole: operation(*read, *whole)

@@ -1,7 +1,7 @@
 """The network of a design in layers of Flax, and the small VGG beside it.
 
 A design's sizes are static here, so every design is another program. It is what
-`chain.py` computes for all chains in one, and it has branches, too.
+`chain.py` and `branches.py` compute for all designs in one.
 """
 
 from typing import Literal

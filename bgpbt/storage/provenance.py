@@ -80,7 +80,8 @@ def _environment_packages(name: str) -> list[str]:
     family = name.partition(":")[0]
     if family in ENVIRONMENT_FAMILIES:
         stem = ENVIRONMENT_FAMILIES[family].partition(":")[0]
-        return [stem, *PHYSICS_PACKAGES.get(stem, ())]
+        known = [stem] if stem in ENVIRONMENT_PACKAGES else []
+        return [*known, *PHYSICS_PACKAGES.get(stem, ())]
     used = [package for package in ENVIRONMENT_PACKAGES if package in sys.modules]
     return [*used, *(x for stem in used for x in PHYSICS_PACKAGES.get(stem, ()))]
 
@@ -183,9 +184,10 @@ def recorded_task(content: dict[str, Any], problem: str) -> Task:
 
 
 def file_hashes(options: Options) -> dict[str, str]:
-    """SHA-256 of the user's files, by setting."""
+    """SHA-256 of the user's files that results depend on, by setting."""
     words = {setting: getattr(options, setting) for setting in TABLES}
     paths = {setting: user_file(word) for setting, word in words.items()}
+    paths["reward_table"] = options.reward_table
     return {
         setting: hashlib.sha256(Path(path).read_bytes()).hexdigest()
         for setting, path in paths.items()

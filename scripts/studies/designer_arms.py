@@ -4,11 +4,13 @@ from typing import Any, NamedTuple
 
 from bgpbt.config.options import Options
 
-ROUND = 200  # decisions of a round, about 60 episodes
 # (data set, decisions): the paper's own lengths of its three trials and of its frozen
 # evaluations, which are on data sets that the agent has not seen.
 TRIALS = (("omniglot", 8000), ("quickdraw", 7000), ("fashion_mnist", 7000))
 UNSEEN = (("mnist", 2000), ("cifar10", 2000))
+ROUND = 200  # decisions of a round, about 60 episodes
+FROZEN_ROUND = 20  # about 6: what an agent learns within a trial, it learns early
+EPISODES = 100  # of the report: of one trial, in which an agent may remember
 SINGLE = {"pop_size": 1, "strategy": "random", "freeze": "default"}
 POPULATION = {"pop_size": 8, "quantile_fraction": 0.25}
 
@@ -18,12 +20,20 @@ class Arm(NamedTuple):
 
     settings: dict[str, Any]
     carries_over: bool  # each trial begins with what the one before has learnt
+    begins: int = 0  # its first trial
+
+    @property
+    def is_single(self) -> bool:
+        """One agent, not a population."""
+        return self.settings["pop_size"] == 1
 
 
 META = {"alg_name": "meta_a2c"}
 ARMS = {
     "meta": Arm(META | SINGLE, True),
-    "meta, from scratch": Arm(META | SINGLE, False),
+    # On the first trial it is `meta` itself.
+    "meta, from scratch": Arm(META | SINGLE, False, begins=1),
+    "meta, forgetful": Arm(META | {"quirks": "forgetful"} | SINGLE, True),
     "meta, as coded": Arm(META | {"quirks": "reference"} | SINGLE, True),
     "dqn": Arm({"alg_name": "dqn"} | SINGLE, False),
     "uniform": Arm({"alg_name": "uniform"} | SINGLE, False),
@@ -66,9 +76,9 @@ def cells(trials=TRIALS, unseen=UNSEEN) -> list[Cell]:
     search.
     """
     found = []
-    for arm, (_, carries_over) in ARMS.items():
+    for arm, (_, carries_over, begins) in ARMS.items():
         before = None
-        for data_set, decisions in trials:
+        for data_set, decisions in trials[begins:]:
             origin = before if carries_over else None
             found.append(Cell(arm, data_set, decisions, False, origin))
             before = data_set
@@ -78,8 +88,41 @@ def cells(trials=TRIALS, unseen=UNSEEN) -> list[Cell]:
     return found
 
 
+def settings_of(cell: Cell, *, quick: bool) -> dict[str, Any]:
+    """The settings that a cell's results depend on, beside the table.
+
+    An agent carries over what it has become in the end, a population its members; of a
+    population, the agent that it reports is judged frozen.
+    """
+    arm = ARMS[cell.arm]
+    settings = {
+        "task": "nas",
+        "problem": cell.data_set,
+        "fitness": "training",
+        "eval_episodes": EPISODES,
+        "report_episodes": EPISODES,
+        "t_ready": 20 if quick else ROUND,
+        "max_timesteps": cell.decisions,
+        "exploration_steps": cell.decisions,
+        "devices": 1,
+    } | arm.settings
+    if cell.frozen:
+        settings |= {"t_ready": FROZEN_ROUND, "evaluate_only": "sampled"} | SINGLE
+    if cell.origin is not None:
+        alone = cell.frozen and not arm.is_single
+        members = "reported" if alone else "all"
+        settings |= {"init_members": members, "init_moments": not cell.frozen}
+    return settings
+
+
 def options_of(
-    cell: Cell, seeds: tuple[int, ...], table: str, save_dir: str, round_: int = ROUND
+    cell: Cell,
+    seeds: tuple[int, ...],
+    table: str,
+    save_dir: str,
+    origin: str | None,
+    *,
+    quick: bool,
 ) -> Options:
     """The settings of a cell's runs.
 
@@ -87,24 +130,15 @@ def options_of(
       cell: arm and data set.
       seeds: a run for each.
       table: of rewards.
-      save_dir: where all runs of the study lie.
-      round_: decisions of a round.
+      save_dir: where all runs lie.
+      origin: folder of the runs that these begin with.
+      quick: short rounds.
     """
-    settings = {
-        "task": "nas",
-        "problem": cell.data_set,
+    settings = settings_of(cell, quick=quick) | {
         "reward_table": table,
-        "fitness": "training",
-        "eval_episodes": 10,
-        "report_episodes": 100,
-        "t_ready": round_,
-        "max_timesteps": cell.decisions,
-        "exploration_steps": cell.decisions,
-        "devices": 1,
         "seed": seeds,
         "save_dir": save_dir,
         "exp_name": cell.name,
+        "init_from": origin,
     }
-    if cell.frozen:
-        settings["evaluate_only"] = "sampled"
-    return Options(**(settings | ARMS[cell.arm].settings))
+    return Options(**settings)

@@ -46,6 +46,8 @@ def test_the_packages_of_a_task_and_of_an_environment_are_named():
     digits = environment(Options(task="classification"), layout)
     assert "brax" in agents and "sklearn" not in agents
     assert "sklearn" in digits and "brax" not in digits
+    own = environment(Options(env_name="designs:mnist"), layout)
+    assert "designs" not in own and "brax" not in own
 
 
 def test_a_space_is_described_in_its_order():
@@ -74,3 +76,7 @@ def test_a_persons_own_files_are_told_by_their_content(tmp_path):
     path.write_text("strategy = 2\n")
     assert file_hashes(options) != before
     assert file_hashes(Options()) == {}
+    table = tmp_path / "rewards.npz"
+    table.write_bytes(b"worths")
+    of_table = file_hashes(Options(task="nas", reward_table=str(table)))
+    assert of_table == {"reward_table": hashlib.sha256(b"worths").hexdigest()}

@@ -22,8 +22,9 @@ Make = Callable[[World], Designer]
 def _meta_a2c(options: Options, rules: Rules) -> Make:
     network = RecurrentActorCritic(rules.actions.number)
     greedy = options.evaluate_only == "greedy"
-    if options.quirks == "fixed":
-        return lambda world: meta_a2c(MetaAgent(network, world, greedy))
+    forgets = options.quirks != "fixed"
+    if options.quirks != "reference":
+        return lambda world: meta_a2c(MetaAgent(network, world, greedy, forgets))
 
     def learnt_from(window: Step, targets: Array) -> Array:
         return as_the_reference_learns(window.seen, window.happened.over, targets)

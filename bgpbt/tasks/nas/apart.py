@@ -123,16 +123,20 @@ class Process:
         """What a design is worth.
 
         Raises:
-          OutOfMemory: it ended; JAX hands on nothing but the words.
+          OutOfMemory: it was killed; JAX hands on nothing but the words.
+          RuntimeError: it failed.
         """
         try:
             self._send(design)
-            return pickle.load(self._answers)
+            answer = pickle.load(self._answers)
         except (EOFError, BrokenPipeError):
             raise OutOfMemory(
                 "RESOURCE_EXHAUSTED: a network that no canvas holds ended the process "
                 "that trained it"
             ) from None
+        if isinstance(answer, str):
+            raise RuntimeError(f"the network of {design} cannot be trained: {answer}")
+        return answer
 
     @property
     def pid(self) -> int:
@@ -161,7 +165,11 @@ def main() -> None:
             design = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
-        pickle.dump(accuracy(setting, design), answers)
+        try:
+            answer = accuracy(setting, design)
+        except Exception as error:  # whatever it is, the other process says it
+            answer = f"{type(error).__name__}: {error}"
+        pickle.dump(answer, answers)
         answers.flush()
         jax.clear_caches()  # no design is asked for twice
 

@@ -28,18 +28,18 @@ def of_all(sizes: Sizes, training: Training, apart: Apart) -> Judge:
     A chain is trained by the program of chains, which is several times as fast. What no
     canvas holds is trained `apart`.
     """
-    on_canvas = [
+    held_by_canvas = [
         of_chains(sizes._replace(joins=joins), training) for joins in (False, True)
     ]
 
     def judge(data: ChildData, rows: Array) -> Array:
         held = branches.fits(sizes, rows)
-        which = jnp.where(held, is_branched(rows).astype(int), len(on_canvas))
+        which = jnp.where(held, is_branched(rows).astype(int), len(held_by_canvas))
 
         def exact(data: ChildData, rows: Array) -> Array:
             del data  # the process has its own copy
             return apart.judge(rows, ~held)
 
-        return lax.switch(which, [*on_canvas, exact], data, rows)
+        return lax.switch(which, [*held_by_canvas, exact], data, rows)
 
     return judge

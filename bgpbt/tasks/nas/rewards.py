@@ -138,7 +138,9 @@ def worth(
     is_new = design.buildable & ~is_known & ~was_found
     judged = lax.cond(
         any_member(is_new),
-        lambda: judge(data.judging, design.rows).astype(jnp.float32),
+        # Members that ask side by side share the branch: who does not ask has the
+        # empty design judged, which any judge can.
+        lambda: judge(data.judging, design.rows * is_new).astype(jnp.float32),
         lambda: jnp.zeros(()),
     )
     remembered = jnp.where(is_known, known, found.worths[same.argmax()])

@@ -93,9 +93,12 @@ def write_all(
 
 
 def names(path: Path) -> tuple[str, ...]:
-    """The data sets of a table."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return tuple(name for name in arrays.files if name != _SETTINGS)
+    """The data sets of a table.
+
+    Raises:
+      BadInput: the file is no table.
+    """
+    return tuple(_content(path)[0])
 
 
 def read(path: Path, name: str) -> Table:
@@ -104,16 +107,8 @@ def read(path: Path, name: str) -> Table:
     Raises:
       BadInput: the file is no table, or the data set is not in it.
     """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            found = {key: arrays[key] for key in arrays.files}
-        settings = json.loads(str(found.pop(_SETTINGS)))
-        depth, side = settings["depth"], settings["side"]
-        if not (type(depth) is type(side) is int and 1 <= depth <= DEEPEST):
-            raise ValueError
-    except Exception as error:  # what NumPy and zipfile make of other files
-        said = getattr(error, "strerror", None) or "is no table of rewards"
-        raise BadInput(f"reward_table: {path}: {said}", "reward_table") from None
+    found, settings = _content(path)
+    depth = settings["depth"]
     if name not in found:
         raise BadInput(
             f"problem: {path} has no {name!r}, {nearest(name, tuple(found))}", "problem"
@@ -127,3 +122,18 @@ def read(path: Path, name: str) -> Table:
             "reward_table",
         )
     return Table(worths, settings)
+
+
+def _content(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """What data sets' chains are worth, unchecked, and the settings."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {key: arrays[key] for key in arrays.files}
+        settings = json.loads(str(found.pop(_SETTINGS)))
+        depth, side = settings["depth"], settings["side"]
+        if not (type(depth) is type(side) is int and 1 <= depth <= DEEPEST):
+            raise ValueError
+    except Exception as error:  # what NumPy and zipfile make of other files
+        said = getattr(error, "strerror", None) or "is no table of rewards"
+        raise BadInput(f"reward_table: {path}: {said}", "reward_table") from None
+    return found, settings

@@ -95,6 +95,15 @@ def test_no_memory_for_a_network_is_no_crash_of_its_program(
     assert float(judge(rows)) == 0 and other._process is None
 
 
+def test_a_network_that_cannot_be_trained_is_said(setting):
+    process = apart.Process(setting)
+    larger_than_the_images = ((1, 5, 0, 0), (1, 5, 1, 0))
+    with pytest.raises(RuntimeError, match=r"cannot be trained: .*Error: "):
+        process.ask(in_order(larger_than_the_images))
+    assert process.ask(in_order(NARROW)) > 0.4  # it goes on
+    process.end()
+
+
 def test_a_process_that_was_killed_is_said(setting):
     process = apart.Process(setting)
     os.kill(process.pid, signal.SIGKILL)

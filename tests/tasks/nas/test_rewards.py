@@ -121,3 +121,23 @@ def test_side_by_side_members_judge_only_where_one_of_them_asks(data):
     values, founds = jax.jit(jax.vmap(worth))(founds, batch)
     assert values.tolist() == pytest.approx([0.11, 0.21])
     assert founds.number.tolist() == [1, 1]
+
+
+def test_side_by_side_a_member_that_does_not_ask_has_nothing_of_its_own_judged(data):
+    """Its design may be one that no judge can build."""
+    seen = []
+
+    def judge(data, rows):
+        jax.debug.callback(lambda x: seen.append(x), rows)
+        return judged_by_layers(data, rows)
+
+    small = RULES._replace(side=2)
+    designs = [designed(RULES, 1), designed(small, 1)]
+    batch = jax.tree.map(lambda *x: jnp.stack(x), *designs)
+    found = rewards.nothing_found(2, RULES.depth)
+    founds = jax.tree.map(lambda x: jnp.stack([x, x]), found)
+    worth = partial(rewards.worth, judge, data)
+    values, _ = jax.jit(jax.vmap(worth))(founds, batch)
+    jax.effects_barrier()
+    assert values.tolist() == pytest.approx([0.11, 0])
+    assert sorted(int((rows[:, 0] > 0).sum()) for rows in seen) == [0, 1]
