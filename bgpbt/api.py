@@ -3,6 +3,7 @@
 The command line calls the same.
 """
 
+import os
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -119,7 +120,7 @@ def _origin(
     goes_on = options.existing_policy == "resume" and store.rounds()
     if options.init_from is None or goes_on:
         return None
-    folder = Path(options.init_from).expanduser()
+    folder = Path(os.path.expanduser(options.init_from))
     own = folder / f"seed_{seed}"
     folder = own if own.is_dir() else folder
     if folder.resolve() == store.path.resolve():

@@ -10,6 +10,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
+from bgpbt.config.errors import BadInput
 from bgpbt.config.loading import shipped
 from bgpbt.environment import Env, EnvState, repeated
 from bgpbt.tasks.nas import table as tables
@@ -22,8 +23,11 @@ Array = jax.Array
 
 
 def names() -> tuple[str, ...]:
-    """The data sets of the table."""
-    return tables.names(TABLE) if TABLE.exists() else ()
+    """The data sets of the table; none where it is missing or damaged."""
+    try:
+        return tables.names(TABLE)
+    except BadInput:
+        return ()
 
 
 def make(
@@ -47,7 +51,13 @@ def make(
       BadInput: the data set is not in the table, or there is none.
     """
     del backend
-    known = tables.read(table, name)
+    try:
+        known = tables.read(table, name)
+    except BadInput as error:
+        raise BadInput(
+            f"env_name: designs:{name}: {error}; scripts/reward_table.py makes a table",
+            "env_name",
+        ) from None
     worths = jnp.asarray(known.worths)
     rules = Rules(CHAIN, known.settings["side"], known.settings["depth"])
 

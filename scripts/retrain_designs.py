@@ -76,7 +76,13 @@ def networks(
 def main(argv: list[str]) -> int:
     """Trains, judges, prints."""
     args = parser().parse_args(argv)
-    options = RunFolder(args.folder).options()
+    folder = RunFolder(args.folder)
+    if not folder.rounds():
+        raise BadInput(
+            f"{args.folder} holds no run with a finished round, give a folder such as "
+            "runs/.../seed_0"
+        )
+    options = folder.options()
     if options.task != "nas":
         raise BadInput(f"{args.folder} is a run of -t {options.task}, give one of nas")
     prepare_jax(options)

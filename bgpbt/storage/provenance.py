@@ -31,7 +31,10 @@ from bgpbt.storage.schema import SCHEMA
 from bgpbt.types import Task
 
 # Packages whose versions change numbers, by task.
-TASK_PACKAGES = {"classification": ("flax", "sklearn")}
+TASK_PACKAGES = {
+    "classification": ("flax", "sklearn"),
+    "nas": ("flax", "sklearn", "PIL"),
+}
 # Settings of JAX that change numbers.
 NUMERICS = (
     "jax_enable_x64",

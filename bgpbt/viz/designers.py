@@ -32,8 +32,8 @@ PANELS = {
 def designers(run: DrawnRun, *, mean: str) -> Figure:
     """Draws rewards, lengths, entropy and actions against timesteps.
 
-    It shows every member, the spread of the population, and the winner's lineage; of
-    the actions their mean over the members.
+    It shows every member, the spread of the population, and the winner's lineage, or a
+    single member; of the actions their mean over the members.
 
     Args:
       run: whose records.
@@ -41,17 +41,22 @@ def designers(run: DrawnRun, *, mean: str) -> Figure:
     """
     rows = drawn_rows(run.records)
     transitions = with_parent(rows)
-    lineage = winner_lineage(rows, run.winner, minimise=run.minimise)
+    alone = rows["member"].nunique() == 1
+    if alone:  # it goes on beyond its best round
+        followed, whose = rows, "the agent"
+    else:
+        followed = winner_lineage(rows, run.winner, minimise=run.minimise)
+        whose = "winner's lineage"
     if not rows["round"].any():
         mean = "untrained"
     figure = Figure(figsize=(10, 5.6), layout="constrained")
     grid = figure.add_gridspec(2, 3)
     for i, (column, label) in enumerate(PANELS.items()):
         axes = figure.add_subplot(grid[divmod(i, 3)])
-        if rows["member"].nunique() > 1:
+        if not alone:
             draw_members(axes, transitions, rows, column)
             draw_spread(axes, rows, column)
-        draw_lineage(axes, lineage, column)
+        draw_lineage(axes, followed, column, whose)
         _label(axes, rows, label, mean)
     entropy = figure.axes[-1]
     actions = action_names(rows)

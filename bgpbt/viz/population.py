@@ -42,8 +42,9 @@ def draw_spread(axes: Axes, rows: pd.DataFrame, column: str) -> None:
     axes.plot(time, values.median(), **style, label="median")
 
 
-def draw_lineage(axes: Axes, lineage: pd.DataFrame, column: str) -> None:
+def draw_lineage(
+    axes: Axes, lineage: pd.DataFrame, column: str, label: str = "winner's lineage"
+) -> None:
     """What the winner's weights passed through."""
     style = {"color": WINNER, "lw": 1.8, "marker": "o", "ms": 2.5, "zorder": 6}
-    label = "winner's lineage"
     axes.plot(lineage["timesteps"], lineage[column], **style, label=label)

@@ -122,12 +122,16 @@ def test_one_round_is_a_bar_and_points():
         assert shares.get_xticks().tolist() == [100 * rounds]
 
 
-def test_one_member_is_one_line():
-    figure = drawn(make_records(members=1), (4, 0))
+def test_one_member_is_one_line_beyond_its_best_round():
+    figure = drawn(make_records(members=1), (1, 0))
+    everything = drawn(make_records(members=1), (4, 0))
+    for axes, same in zip(figure.axes[:4], everything.axes[:4], strict=True):
+        times = line(axes, "the agent").get_xdata()
+        assert len(times) > 2 and (times == line(same, "the agent").get_xdata()).all()
     assert [len(axes.lines) for axes in figure.axes[:4]] == [1, 1, 1, 2]
     (legend,) = figure.legends
     labels = [text.get_text() for text in legend.get_texts()]
-    assert labels == ["winner's lineage", "all 4 actions alike (ln 4)"]
+    assert labels == ["the agent", "all 4 actions alike (ln 4)"]
 
 
 def test_legend_and_labels_fit_into_the_figure():

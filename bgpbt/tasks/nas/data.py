@@ -81,7 +81,13 @@ def _from_folder(data_dir: str, name: str, side: int) -> tuple[np.ndarray, np.nd
         there = tuple(p.name for p in above.glob("*") if p.is_dir())
         known = nearest(name, there) if there else "it has no folders"
         raise BadInput(f"data_dir: {above} has no folder {name!r}, {known}", "data_dir")
-    if files := sorted(folder.glob("*.npz")):
+    files = sorted(folder.glob("*.npz"))
+    if len(files) > 1:
+        raise BadInput(
+            f"data_dir: {folder} has {len(files)} files .npz, leave one there",
+            "data_dir",
+        )
+    if files:
         return _from_npz(files[0])
     return _from_classes(folder, side)
 
@@ -108,7 +114,7 @@ def _as_bytes(images: np.ndarray) -> np.ndarray:
 
 def _from_classes(folder: Path, side: int) -> tuple[np.ndarray, np.ndarray]:
     """Pictures of which each class has a folder, `[n, side, side, 3]`."""
-    classes = sorted(path for path in folder.iterdir() if path.is_dir())
+    classes = sorted(path for path in _shown(folder) if path.is_dir())
     if len(classes) < 2:
         raise BadInput(
             f"data_dir: {folder} has {len(classes)} folders, give one of pictures for "
@@ -117,7 +123,7 @@ def _from_classes(folder: Path, side: int) -> tuple[np.ndarray, np.ndarray]:
         )
     images, labels = [], []
     for label, path in enumerate(classes):
-        files = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES)
+        files = sorted(p for p in _shown(path) if p.suffix.lower() in PICTURES)
         if len(files) < 2:
             raise BadInput(
                 f"data_dir: class {path.name!r} of {folder} has {len(files)} pictures, "
@@ -127,6 +133,11 @@ def _from_classes(folder: Path, side: int) -> tuple[np.ndarray, np.ndarray]:
         images += [_picture(file, side) for file in files]
         labels += [label] * len(files)
     return np.stack(images), np.array(labels)
+
+
+def _shown(folder: Path) -> list[Path]:
+    """What lies in a folder, without hidden files such as systems leave there."""
+    return [path for path in folder.iterdir() if not path.name.startswith(".")]
 
 
 def _picture(path: Path, side: int) -> np.ndarray:

@@ -1,13 +1,14 @@
 """`-t nas`: agents that design networks, as the options describe them."""
 
 import hashlib
+import os
 from functools import partial
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 
-from bgpbt.config.errors import BadInput, nearest
+from bgpbt.config.errors import BadInput
 from bgpbt.config.options import Options
 from bgpbt.networks.canvas import JOINED, Sizes
 from bgpbt.networks.structure import Rows
@@ -16,6 +17,7 @@ from bgpbt.tasks.nas.agents import AGENTS, agent_of
 from bgpbt.tasks.nas.apart import Apart, setting_of
 from bgpbt.tasks.nas.cost import Cost
 from bgpbt.tasks.nas.data import DataSet
+from bgpbt.tasks.nas.designer import DECISIONS
 from bgpbt.tasks.nas.experiments import FILE, Experiments
 from bgpbt.tasks.nas.profile import Profile
 from bgpbt.tasks.nas.rewards import Judge, RewardData, nothing_known
@@ -42,8 +44,8 @@ def designing(options: Options) -> Task:
     """
     if options.alg_name not in AGENTS:
         raise BadInput(
-            f"alg_name: {options.alg_name} designs no networks, give -a "
-            f"{nearest(options.alg_name, tuple(AGENTS))}",
+            f"alg_name: {options.alg_name} designs no networks, give one of "
+            f"{', '.join(AGENTS)}",
             "alg_name",
         )
     if options.search_mode != "hpo":
@@ -57,6 +59,14 @@ def designing(options: Options) -> Task:
             "fitness: concurrent is for agents by ppo, give evaluation or training",
             "fitness",
         )
+    for setting in ("t_ready", "t_ready_end"):
+        decisions = getattr(options, setting)
+        if decisions is not None and decisions < DECISIONS:
+            raise BadInput(
+                f"{setting}: {decisions} decisions are less than one update, give at "
+                f"least {DECISIONS}",
+                setting,
+            )
     name, profile = problem_of(options)
     if options.reward_table is None:
         data = profile.load(name, options.data_dir)
@@ -83,7 +93,7 @@ def designing(options: Options) -> Task:
         most_found=min(_most_decisions(options), MOST_FOUND),
         penalty=cost.penalty if cost else None,
     )
-    shared = Path(options.database).expanduser() if options.database else None
+    shared = _path(options.database) if options.database else None
     settings = profile._asdict() | {"judged_by": judged_by}
     cache = Experiments(name, rules.depth, MOST_KNOWN, settings, shared, cost)
     best_design = {
@@ -136,9 +146,40 @@ def problem_of(options: Options) -> tuple[str, Profile]:
     )
     if options.reward_table is None:
         return name, profile
+    return name, _as_in_table(profile, options, name)
+
+
+# What is known of the networks of a table, and what it is called as a setting.
+_OF_TABLES = {
+    "side": "image_side",
+    "depth": "design_layers",
+    "filters": "filters",
+    "dense": "dense_units",
+    "norm": "norm",
+    "max_images": "max_images",
+    "epochs": "epochs",
+    "batch_size": "child_batch_size",
+    "learning_rate": "child_learning_rate",
+}
+
+
+def _as_in_table(profile: Profile, options: Options, name: str) -> Profile:
+    """The profile of the networks that a table is of.
+
+    Raises:
+      BadInput: the table cannot be used, or its settings are none.
+    """
     settings = _table(options, name).settings
-    known = {name: settings[name] for name in Profile._fields if name in settings}
-    return name, profile._replace(**known)
+    known = {field: settings[field] for field in _OF_TABLES if field in settings}
+    try:
+        if settings.get("designs", "chain") != "chain":
+            raise BadInput("is not of chains")
+        Options(**{_OF_TABLES[field]: x for field, x in known.items()})
+    except BadInput as error:
+        raise BadInput(
+            f"reward_table: {options.reward_table}: {error}", "reward_table"
+        ) from None
+    return profile._replace(**known)
 
 
 def _cost(options: Options, sizes: Sizes) -> Cost | None:
@@ -173,7 +214,12 @@ def _check_enough(images: int) -> None:
 
 
 def _table(options: Options, name: str) -> table.Table:
-    return table.read(Path(options.reward_table or "").expanduser(), name)
+    return table.read(_path(options.reward_table or ""), name)
+
+
+def _path(text: str) -> Path:
+    """Of a file; `~` of a user who does not exist stays, and no file is found."""
+    return Path(os.path.expanduser(text))
 
 
 def trained_judge(profile: Profile, data: DataSet) -> tuple[PyTree, Judge]:

@@ -77,28 +77,34 @@ class Experiments:
             return
         if path.suffix != ".csv" or not path.parent.is_dir():
             _refuse(f"{path} is no file in a folder, give a name such as all.csv")
-        self._check_settings(path)
+        try:
+            differ = self._other_settings(path)
+        except OSError as error:
+            _refuse(f"{str(path)[:80]} cannot be looked into: {error.strerror}")
+        if differ is None:
+            _refuse(f"{_beside(path)} is damaged, remove it or give another --database")
+        if differ:
+            _refuse(
+                f"{_beside(path)} is of other networks or images ({differ}), give "
+                "another --database"
+            )
         database.read(path, self._data_set, self._depth)
 
-    def _check_settings(self, path: Path) -> None:
-        """Refuses a database that was made with other networks or images."""
-        beside = path.with_suffix(".json")
+    def _other_settings(self, path: Path) -> str | None:
+        """Where a database was made with other settings, in words; None: damaged."""
+        beside = _beside(path)
         if not beside.exists():
-            return
+            return ""
         there = _read_json(beside)
         if not isinstance(there, dict):
-            _refuse(f"{beside} is damaged, remove it or give another --database")
+            return None
         there = BEFORE | there
-        differ = [
+        differ = (
             f"{name} {there.get(name)} there, {here} here"
             for name, here in self._settings.items()
             if there.get(name) != here
-        ]
-        if differ:
-            _refuse(
-                f"{beside} is of other networks or images ({'; '.join(differ)}), give "
-                "another --database"
-            )
+        )
+        return "; ".join(differ)
 
     def open(self, folder: Path) -> list[str]:
         """Reads what is known. Returns lines for the user.
@@ -107,10 +113,17 @@ class Experiments:
           BadInput: the database cannot be read, or was made with other settings.
         """
         self._path = path = self._shared or folder / FILE
-        beside = path.with_suffix(".json")
+        beside = _beside(path)
         lines = []
+        if self._shared is not None:
+            self.check()
+        elif differ := self._other_settings(path):
+            raise BadInput(
+                f"{folder} holds a run whose designs were judged by other networks, "
+                f"images or tables ({differ}); give another -n, or -exist overwrite",
+                "existing_policy",
+            )
         try:
-            self._check_settings(path)
             self._known = database.read(path, self._data_set, self._depth)
         except BadInput as error:
             if self._shared is not None:
@@ -234,6 +247,11 @@ def experiment_of(
 
 def _refuse(problem: str) -> NoReturn:
     raise BadInput(f"database: {problem}", "database")
+
+
+def _beside(path: Path) -> Path:
+    """Where the settings of a database stand."""
+    return path.with_suffix(".json")
 
 
 def _read_json(path: Path) -> Any:

@@ -7,7 +7,7 @@ with the k-th of `CELLS`, k from 1 on, has `7 n + k`. Ten layers fit into an int
 import io
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +15,7 @@ from jax import lax
 
 from bgpbt.config.errors import BadInput, nearest
 from bgpbt.files import write
-from bgpbt.networks.structure import CELLS
+from bgpbt.networks.structure import CELLS, side_after
 from bgpbt.types import Array
 
 BASE = len(CELLS)
@@ -114,14 +114,33 @@ def read(path: Path, name: str) -> Table:
             f"problem: {path} has no {name!r}, {nearest(name, tuple(found))}", "problem"
         )
     worths = found[name]
-    right = worths.shape == (chains(depth),) and worths.dtype == np.float32
-    built = worths[~np.isnan(worths)] if right else np.array([-1.0])
-    if not (right and built.size and built.min() >= 0 and built.max() <= 1):
-        raise BadInput(
-            f"reward_table: {path}: {name} is not {chains(depth)} numbers from 0 to 1",
-            "reward_table",
+    if worths.shape != (chains(depth),) or worths.dtype != np.float32:
+        _refuse(path, f"{name} is not {chains(depth)} numbers of 32 bits")
+    built = buildable(settings["side"], depth)
+    if not ((worths[built] >= 0) & (worths[built] <= 1)).all():
+        _refuse(
+            path,
+            f"{name} is not a number from 0 to 1 for each chain that can be built at "
+            f"{settings['side']} x {settings['side']} pixels",
         )
     return Table(worths, settings)
+
+
+def buildable(side: int, depth: int) -> np.ndarray:
+    """Which chains can be built, by number. Shape `[chains(depth)]`, bool.
+
+    Args:
+      side: of the images, pixels.
+      depth: layers at most.
+    """
+    sides = np.zeros(chains(depth), int)
+    sides[0] = side
+    for layers in range(depth):
+        numbers = np.arange(chains(layers - 1), chains(layers))
+        for k, (kind, kernel) in enumerate(CELLS, 1):
+            after = side_after(np.int32(kind), np.int32(kernel), sides[numbers])
+            sides[BASE * numbers + k] = after
+    return sides > 0
 
 
 def _content(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -134,6 +153,9 @@ def _content(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         if not (type(depth) is type(side) is int and 1 <= depth <= DEEPEST):
             raise ValueError
     except Exception as error:  # what NumPy and zipfile make of other files
-        said = getattr(error, "strerror", None) or "is no table of rewards"
-        raise BadInput(f"reward_table: {path}: {said}", "reward_table") from None
+        _refuse(path, getattr(error, "strerror", None) or "is no table of rewards")
     return found, settings
+
+
+def _refuse(path: Path, problem: str) -> NoReturn:
+    raise BadInput(f"reward_table: {path}: {problem}", "reward_table")

@@ -26,6 +26,8 @@ def test_a_folder_of_classes(tmp_path):
         picture(tmp_path / "flags" / "red" / f"{i}.png", "red")
         picture(tmp_path / "flags" / "blue" / f"{i}.JPG", "blue", size=(9, 9))
     (tmp_path / "flags" / "red" / "notes.txt").write_text("mine")
+    (tmp_path / "flags" / "red" / "._1.png").write_text("of a system")
+    (tmp_path / "flags" / ".cache").mkdir()
     loaded = data.load("flags", str(tmp_path), side=5)
     assert loaded.images.shape == (6, 5, 5, 3) and loaded.classes == 2
     assert loaded.labels.tolist() == [0, 0, 0, 1, 1, 1]  # blue comes first
@@ -40,6 +42,9 @@ def test_arrays(tmp_path, names):
     np.savez(tmp_path / "ink" / "a.npz", **arrays)
     loaded = data.load("ink", str(tmp_path), side=5)
     assert (loaded.images[..., 0] == drawn * 255).all()
+    np.savez(tmp_path / "ink" / "b.npz", **arrays)
+    with pytest.raises(BadInput, match=r"ink has 2 files \.npz, leave one there"):
+        data.load("ink", str(tmp_path), side=5)
 
 
 def write_npz(folder, **arrays):

@@ -52,5 +52,19 @@ def test_designs_follow_one_another_and_what_was_gained_is_seen(env):
 
 
 def test_a_data_set_that_the_table_lacks_is_refused(rewards):
-    with pytest.raises(BadInput, match="has no 'mnits', known: made_up"):
-        load_environment_file("designs").make("mnits", table=rewards)
+    make = load_environment_file("designs").make
+    with pytest.raises(
+        BadInput, match=r"designs:mnits: .* has no 'mnits', known: made"
+    ):
+        make("mnits", table=rewards)
+    with pytest.raises(BadInput, match=r"No such file.*; scripts/reward_table\.py"):
+        make("mnist", table=rewards.with_name("none.npz"))
+
+
+def test_a_damaged_table_has_no_data_sets(rewards, tmp_path, monkeypatch):
+    designs = load_environment_file("designs")
+    monkeypatch.setattr(designs, "TABLE", rewards)
+    assert designs.names() == ("made_up",)
+    (tmp_path / "bad.npz").write_text("bad")
+    monkeypatch.setattr(designs, "TABLE", tmp_path / "bad.npz")
+    assert designs.names() == ()

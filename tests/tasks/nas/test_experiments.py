@@ -172,7 +172,8 @@ def test_what_is_damaged_of_a_runs_own_is_set_aside(tmp_path):
     assert (tmp_path / f"{FILE}.damaged").read_bytes() == torn
     cache.add(found({(2,): 0.5}))
     other = experiments(settings=SETTINGS | {"side": 8})  # the images have changed
-    assert "is of other networks or images (side 28" in other.open(tmp_path)[0]
+    with pytest.raises(BadInput, match=r"judged by other networks.*\(side 28"):
+        other.open(tmp_path)
     assert looked_up(other, 1) is None
 
 

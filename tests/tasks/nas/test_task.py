@@ -199,6 +199,14 @@ def test_an_agent_learns_what_the_table_pays_for(rewards, tmp_path):
         ({"alg_name": "ppo"}, "alg_name: ppo designs no networks"),
         ({"problem": "nothing"}, "has no 'nothing', known: made_up"),
         ({"fitness": "concurrent"}, "fitness: concurrent is for agents by ppo"),
+        ({"t_ready": 10}, "t_ready: 10 decisions are less than one update, give at"),
+        (
+            {"database": "~nobodyhere/x.csv"},
+            "~nobodyhere/x.csv is no file in a",
+        ),
+        ({"database": "x" * 300 + ".csv"}, "cannot be looked into: File name too long"),
+        ({"reward_table": "~nobodyhere/x.npz"}, "~nobodyhere/x.npz: No such file"),
+        ({"alg_name": "ppo"}, "give one of meta_a2c, dqn, uniform"),
         ({"search_mode": "both"}, "search_mode: agents that design networks"),
         ({"reward_table": "missing.npz"}, "reward_table: missing.npz: No such file"),
         (
@@ -224,15 +232,51 @@ def test_a_file_that_is_no_table_is_refused(rewards, tmp_path):
         table.read(path, "made_up")
     worths = np.full(table.chains(DEPTH), np.inf, np.float32)
     table.write_all(path, {"made_up": worths}, {"side": SIDE, "depth": DEPTH})
-    with pytest.raises(BadInput, match="made_up is not 400 numbers from 0 to 1"):
+    with pytest.raises(BadInput, match="made_up is not a number from 0 to 1 for each"):
         table.read(path, "made_up")
     for depth in (11, 2.7, "2"):
         table.write_all(path, {"made_up": worths}, {"side": SIDE, "depth": depth})
         with pytest.raises(BadInput, match="is no table of rewards"):
             table.read(path, "made_up")
     table.write_all(path, {"made_up": np.zeros(5)}, {"side": SIDE, "depth": DEPTH})
-    with pytest.raises(BadInput, match="made_up is not 400 numbers from 0 to 1"):
+    with pytest.raises(BadInput, match="made_up is not 400 numbers of 32 bits"):
         table.read(path, "made_up")
+    worths[:] = 0.5
+    worths[1] = np.nan  # a chain that can be built
+    table.write_all(path, {"made_up": worths}, {"side": SIDE, "depth": DEPTH})
+    with pytest.raises(BadInput, match="that can be built at 12 x 12 pixels"):
+        table.read(path, "made_up")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"designs": "branches"}, "is not of chains"),
+        ({"norm": "foo"}, "norm: "),
+        ({"epochs": -1}, "epochs: "),
+        ({"filters": "x"}, "filters: "),
+    ],
+)
+def test_a_table_of_other_networks_is_refused(tmp_path, settings, message):
+    path = tmp_path / "rewards.npz"
+    worths = np.full(table.chains(DEPTH), 0.5, np.float32)
+    settings |= {"side": SIDE, "depth": DEPTH}
+    table.write_all(path, {"made_up": worths}, settings)
+    with pytest.raises(BadInput) as caught:
+        bgpbt.run(options(path, tmp_path / "runs"))
+    assert f"reward_table: {path}: {message}" in str(caught.value)
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_a_run_does_not_go_on_with_another_table(rewards, tmp_path):
+    own = tmp_path / "rewards.npz"
+    shutil.copy(rewards, own)
+    short = {"t_ready": 20, "max_timesteps": 20, "report_episodes": 4}
+    bgpbt.run(options(own, tmp_path, **short))
+    worths = 0.1 * table.read(own, "made_up").worths
+    table.write_all(own, {"made_up": worths}, {"side": SIDE, "depth": DEPTH})
+    with pytest.raises(BadInput, match="judged by other networks, images or tables"):
+        bgpbt.run(options(own, tmp_path, **short | {"max_timesteps": 60}))
 
 
 def test_a_database_that_was_cut_short_is_refused(rewards, tmp_path):
