@@ -96,7 +96,9 @@ def make_forecast(plan: Plan, task: Task, device_layout: DeviceLayout) -> Foreca
         evaluated += sum(r.members for r in rounds)
     calls = 0
     if task.test_data is None:
-        calls = math.ceil(plan.report_episodes / (pop_size * num_evaluated(task)))
+        final = math.ceil(plan.report_episodes / (pop_size * num_evaluated(task)))
+        interim = len(rounds) // plan.report_every if plan.report_every else 0
+        calls = 2 * final + interim
     most_members = max(plan.candidates, *(r.members for r in rounds))
     return Forecast(
         rounds=len(rounds),
@@ -105,7 +107,7 @@ def make_forecast(plan: Plan, task: Task, device_layout: DeviceLayout) -> Foreca
         training=sum(r.updates for r in rounds) * steps * pop_size,
         candidates=sum(r.updates * (r.members - pop_size) for r in rounds) * steps,
         evaluation=evaluated * task.evaluation_steps,
-        report=2 * calls * pop_size * task.evaluation_steps,
+        report=calls * pop_size * task.evaluation_steps,
         memory_bytes=estimate_memory(pop_size, task, device_layout, most_members),
     )
 
@@ -142,7 +144,7 @@ def describe(
         "beyond the population's own",
         "evaluation": f"at most {forecast.evaluation:,} {task.step_unit}",
         "fitness": "smaller is better" if task.minimise else "",
-        "final report": report if task.test_data is None else "on unseen data",
+        "report": report if task.test_data is None else "on unseen data",
         "programs to compile": _programs(task, forecast),
         "members at once": f"{device_layout.devices} x {device_layout.chunk} "
         "(devices x vmapped)",

@@ -122,5 +122,8 @@ def test_the_final_report_is_made_of_whole_evaluations(tmp_path, fitness):
     options = run_options(
         tmp_path, fitness=fitness, eval_episodes=2, report_episodes=33, **changes
     )
-    line = f"{'final report':27}at most 800 environment steps, not counted"
+    line = f"{'report':27}at most 800 environment steps, not counted"
     assert line in bgpbt.dry_run(options)
+    # Rounds 2 and 4 of five have a call each.
+    watched = options.model_copy(update={"report_every": 2})
+    assert line.replace("800", "960") in bgpbt.dry_run(watched)

@@ -189,6 +189,7 @@ def make_plan(options: Options, task: Task) -> Plan:
         ),
         default_configs=options.freeze == "default",
         report_episodes=options.report_episodes,
+        report_every=options.report_every,
         save_every=options.save_every,
     )
 

@@ -223,6 +223,11 @@ class Settings(BaseModel):
     report_episodes: parsers.Count = _fitness(
         128, "fresh episodes of the final report, rounded up to whole evaluations"
     )
+    report_every: parsers.MaybeCount = _fitness(
+        None,
+        "rounds from one fresh evaluation of the saved best to the next, for the "
+        "records; none: only at the end",
+    )
     minimise: bool = _fitness(
         False, "smaller fitness is better, as a task may say itself"
     )

@@ -24,6 +24,7 @@ class Stream(enum.IntEnum):
     generate = 7
     mutate = 8
     repeat = 9
+    interim = 10
 
 
 def fold(seed: Array | np.integer | int, *parts: Array | np.integer | int) -> Key:

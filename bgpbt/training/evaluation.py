@@ -228,7 +228,7 @@ def evaluate_group(
     """Evaluates one group.
 
     In a round all members meet the same start states, which takes the luck of the start
-    out of the ranking. In a report every member meets others.
+    out of the ranking. In a report every copy of a member meets others.
 
     Args:
       engine: the programs.
@@ -242,7 +242,7 @@ def evaluate_group(
       test_data: data in the place of the task's own.
     """
     members = np.arange(len(config), dtype=np.int32)
-    start_draws = members if stream == Stream.report else np.zeros_like(members)
+    start_draws = np.zeros_like(members) if stream == Stream.evaluate else members
     scalars = np.uint32(seed), np.int32(round_), np.int32(stream)
     arguments = (*scalars, start_draws, active, group, config)
     programs = engine.programs[padding]

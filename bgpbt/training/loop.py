@@ -38,6 +38,7 @@ from bgpbt.training.progress import (
     count,
     with_idle_fitness,
 )
+from bgpbt.training.report import with_interim_report
 from bgpbt.training.round_records import round_records
 from bgpbt.training.run_state import Progress, RunState
 from bgpbt.training.state import begin, layout_of, read_state
@@ -145,6 +146,7 @@ def play_round(
     )
     best = best_so_far(progress, state.best, partial(pick, engine, population))
     state = state._replace(generation=generation, best=best)
+    rows = with_interim_report(engine, state, rows)
 
     step = decide(engine, state, evaluation)
     _tell(engine.task, observer, state, evaluation, rows, steps, step)

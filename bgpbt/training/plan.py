@@ -24,6 +24,7 @@ class Plan(NamedTuple):
     rules: GenerationRules
     default_configs: bool  # all members begin with the default configuration
     report_episodes: int
+    report_every: int | None = None  # rounds from one fresh evaluation to the next
     save_every: int = 1  # rounds from one checkpoint to the next
 
     @property

@@ -25,6 +25,7 @@ COLUMNS = (
     "age",
     "env_steps_total",
     "seconds",
+    "report",
 )
 # Of the bandits, and of rows that are joined with those of their parents.
 _TAKEN = ("trust_region", "reinitialised")

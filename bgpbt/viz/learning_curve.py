@@ -66,6 +66,7 @@ def learning_curve(
     _draw_untrained(axes, rows)
     lineage = winner_lineage(rows, winner, minimise=minimise)
     draw_lineage(axes, lineage, "fitness")
+    _draw_interim(axes, rows)
     style_axes(axes, rows)
     direction = ", smaller is better" if minimise else ""
     axes.set(
@@ -106,6 +107,16 @@ def _draw_best(axes: Axes, rows: pd.DataFrame, minimise: bool) -> None:
     best = best_fitness(by_round["fitness"], minimise=minimise)
     style = {"color": BEST, "lw": 3.6, "marker": "o", "ms": 3.6, "mew": 0, "zorder": 4}
     axes.plot(by_round["timesteps"].max(), best, **style, label="best")
+
+
+def _draw_interim(axes: Axes, rows: pd.DataFrame) -> None:
+    """The saved best where it played fresh episodes during the run."""
+    if "report" not in rows or rows["report"].isna().all():
+        return
+    by_round = rows.groupby("round").first().dropna(subset="report")
+    style = {"ls": "", "marker": "D", "ms": 4, "color": WINNER, "zorder": 5}
+    label = "saved best, fresh evaluation"
+    axes.plot(by_round["timesteps"], by_round["report"], **style, label=label)
 
 
 def _draw_untrained(axes: Axes, rows: pd.DataFrame) -> None:

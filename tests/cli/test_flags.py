@@ -74,6 +74,7 @@ SAMPLES = {  # what is typed after the flag, and what it means
     "objective": ("success", "success"),
     "eval_episodes": ("3", 3),
     "report_episodes": ("200", 200),
+    "report_every": ("5", 5),
     "save_every": ("5", 5),
     "keep": ("3", 3),
     "minimise": ("", True),

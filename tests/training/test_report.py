@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from toy_runs import P, run_options
 from toys import EPISODES, Program, final_state, play, with_programs
@@ -11,27 +12,30 @@ from bgpbt import api
 from bgpbt.execution.streams import Stream
 
 
-@pytest.mark.usefixtures("compile_once")
-@pytest.mark.parametrize("episodes", [8, 12, 13, 30])
-def test_the_report_uses_fresh_keys_and_enough_episodes(
-    tmp_path, monkeypatch, episodes
-):
-    """No key of the report was seen by a selection, and a member uses none twice."""
-    start_engine, calls = api.start_engine, []
+@pytest.fixture
+def calls(monkeypatch) -> list[tuple[int, int, tuple[int, ...]]]:
+    """Stream, round and draws of start states of every evaluation."""
+    start_engine, seen = api.start_engine, []
 
     def watching(*args, **settings):
         engine = start_engine(*args, **settings)
         program = engine.programs[0].evaluate
 
         def evaluate(seed, round_, stream, start_draws, *others):
-            calls.append(
-                (int(stream), int(round_), tuple(np.asarray(start_draws).tolist()))
-            )
+            draws = tuple(np.asarray(start_draws).tolist())
+            seen.append((int(stream), int(round_), draws))
             return program(seed, round_, stream, start_draws, *others)
 
         return with_programs(engine, evaluate=Program(program, evaluate))
 
     monkeypatch.setattr(api, "start_engine", watching)
+    return seen
+
+
+@pytest.mark.usefixtures("compile_once")
+@pytest.mark.parametrize("episodes", [8, 12, 13, 30])
+def test_the_report_uses_fresh_keys_and_enough_episodes(tmp_path, calls, episodes):
+    """No key of the report was seen by a selection, and a member uses none twice."""
     result = play(run_options(tmp_path, report_episodes=episodes))
     selection = [c for c in calls if c[0] != Stream.report]
     final = [c for c in calls if c[0] == Stream.report]
@@ -42,6 +46,26 @@ def test_the_report_uses_fresh_keys_and_enough_episodes(
     assert best == untrained and all(c[2] == tuple(range(P)) for c in best)
     assert len(set(best)) == needed
     assert result.report["episodes"] == needed * P * EPISODES >= episodes
+
+
+@pytest.mark.usefixtures("compile_once")
+def test_every_so_many_rounds_the_saved_best_plays_fresh_episodes(tmp_path, calls):
+    plain = play(run_options(tmp_path / "plain"))
+    calls.clear()
+    result = play(run_options(tmp_path / "watched", report_every=2))
+    interim = [c for c in calls if c[0] == Stream.interim]
+    assert interim == [(Stream.interim, round_, tuple(range(P))) for round_ in (2, 4)]
+    means = result.records.groupby("round")["report"].agg(["min", "max", "count"])
+    assert means["count"].tolist() == [0, 0, P, 0, P, 0]
+    watched = means[means["count"] > 0]
+    assert (watched["min"] == watched["max"]).all()
+    best = result.records.groupby("round")["fitness"].max().cummax()
+    assert watched["min"].to_numpy() == pytest.approx(best[[2, 4]].to_numpy(), abs=0.05)
+    assert not (watched["min"] == best[[2, 4]]).any()
+    # Nothing else changes.
+    others = result.records.drop(columns=["report", "seconds"])
+    pd.testing.assert_frame_equal(others, plain.records.drop(columns="seconds"))
+    assert result.report == plain.report
 
 
 @pytest.mark.usefixtures("compile_once")

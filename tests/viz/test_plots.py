@@ -179,6 +179,18 @@ def test_the_legend_names_the_marks_of_the_report(records, tmp_path, unseen):
     assert not {"reported member", "best untrained member"} & set(labels)
 
 
+def test_fresh_evaluations_of_the_saved_best_are_marks(records, tmp_path):
+    path = tmp_path / "curve.png"
+    asked = records["round"].isin([2, 4])
+    watched = records.assign(report=np.where(asked, 7.0 * records["round"], np.nan))
+    (axes, *_) = learning_curve(watched, path, title="made up").axes
+    marks = line(axes, "saved best, fresh evaluation")
+    assert marks.get_xydata().tolist() == [[200, 14], [400, 28]]
+    nothing = records.assign(report=np.nan)
+    (axes, *_) = learning_curve(nothing, path, title="made up").axes
+    assert all("fresh" not in x.get_label() for x in axes.lines)
+
+
 def test_members_branch_off_from_their_parents(records, tmp_path):
     (axes,) = learning_curve(records, tmp_path / "curve.png", title="ant").axes
     segments = tree(axes).get_segments()
