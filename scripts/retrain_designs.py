@@ -21,7 +21,7 @@ from bgpbt.cli.command import prepare_jax
 from bgpbt.config.errors import BadInput
 from bgpbt.networks.designed import DesignedNetwork, SmallVGG
 from bgpbt.networks.structure import Rows
-from bgpbt.storage.run_folder import EXPERIMENTS, RunFolder
+from bgpbt.storage.run_folder import EXPERIMENTS, OPTIONS, RunFolder
 from bgpbt.tasks.nas import database
 from bgpbt.tasks.nas.children import Labelled
 from bgpbt.tasks.nas.data import split
@@ -77,11 +77,8 @@ def main(argv: list[str]) -> int:
     """Trains, judges, prints."""
     args = parser().parse_args(argv)
     folder = RunFolder(args.folder)
-    if not folder.rounds():
-        raise BadInput(
-            f"{args.folder} holds no run with a finished round, give a folder such as "
-            "runs/.../seed_0"
-        )
+    if not (folder.path / OPTIONS).exists() and not folder.rounds():
+        raise BadInput(f"{args.folder} holds no run, give one such as runs/.../seed_0")
     options = folder.options()
     if options.task != "nas":
         raise BadInput(f"{args.folder} is a run of -t {options.task}, give one of nas")

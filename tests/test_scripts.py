@@ -297,7 +297,7 @@ def test_designers_are_compared_on_a_table(quick, tmp_path, capsys):
 
 
 @pytest.mark.scripts
-def test_the_best_designs_are_trained_in_full(call, tmp_path):
+def test_the_best_designs_are_trained_in_full(call, tmp_path, capsys):
     settings = {"task": "nas", "image_side": 8, "max_images": 300, "design_layers": 2}
     (tmp_path / "options.yaml").write_text(Options(**settings).to_yaml())
     digest = structure.digest
@@ -318,6 +318,9 @@ def test_the_best_designs_are_trained_in_full(call, tmp_path):
     assert "on 50 images" in figures[0]["note"]
     (tmp_path / "experiments.csv").unlink()
     assert retrain_designs.main([str(tmp_path)]) == 2
+    capsys.readouterr()
+    assert retrain_designs.main([str(tmp_path / "none")]) == 2
+    assert "none holds no run, give one such as" in capsys.readouterr().err
 
 
 @pytest.mark.scripts
