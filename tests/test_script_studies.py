@@ -28,7 +28,7 @@ from scripts.studies import (
     fitness_figures,
     mnist_figures,
 )
-from scripts.studies.designer_scores import best_return
+from scripts.studies.designer_scores import POPULATIONS, best_return
 from scripts.studies.policies import at_random, nothing, side_by_side
 from scripts.studies.school import SEEDS, task_of
 
@@ -273,9 +273,18 @@ def test_cells_of_designers_begin_with_those_before():
     for cell in designer_arms.cells():
         assert cell.origin is None or (cell.arm, cell.origin) in seen
         seen.add((cell.arm, cell.data_set))
-        options = designer_arms.options_of(cell, (0,), "x.npz", "runs")
+        origin = cell.origin and "before"
+        places = (0,), "x.npz", "runs", origin
+        options = designer_arms.options_of(cell, *places, quick=False)
         assert options.max_timesteps == cell.decisions
         assert (options.evaluate_only is not None) == cell.frozen
+        # An agent that carries over begins where it has ended; of a population that is
+        # judged frozen, only the reported member plays.
+        is_population = cell.arm in POPULATIONS
+        assert (options.pop_size == 8) == (is_population and not cell.frozen)
+        alone = is_population and cell.frozen
+        if cell.origin is not None:
+            assert options.init_members == ("reported" if alone else "all")
     frozen = [c for c in designer_arms.cells() if c.frozen]
     assert {c.data_set for c in frozen} == {"mnist", "cifar10"}
     assert all(c.origin == "fashion_mnist" for c in frozen if c.arm != "uniform")
