@@ -11,7 +11,7 @@ UNSEEN = (("mnist", 2000), ("cifar10", 2000))
 ROUND = 200  # decisions of a round, about 60 episodes
 FROZEN_ROUND = 20  # about 6: what an agent learns within a trial, it learns early
 EPISODES = 100  # of the report: of one trial, in which an agent may remember
-SINGLE = {"pop_size": 1, "strategy": "random", "freeze": "default"}
+SINGLE = {"pop_size": 1, "n_init": 1, "strategy": "random", "freeze": "default"}
 POPULATION = {"pop_size": 8, "quantile_fraction": 0.25}
 
 
