@@ -36,6 +36,24 @@ def interval(
     return low, high
 
 
+def stratified_interval(
+    statistic: Callable[..., np.ndarray], *scores: list[np.ndarray]
+) -> tuple[float, float]:
+    """95 % bootstrap interval of a statistic over problems (Agarwal et al., 2021).
+
+    Of every problem seeds are drawn by themselves, the same ones for all `scores`.
+
+    Args:
+      statistic: of draws of the scores, a list of `[N, S]` of each, to `[N]`.
+      *scores: of each problem, `[S]`; problems may have other numbers of seeds.
+    """
+    rng = np.random.default_rng(0)
+    chosen = [rng.integers(len(x), size=(DRAWS, len(x))) for x in scores[0]]
+    drawn = [[x[rows] for x, rows in zip(own, chosen, strict=True)] for own in scores]
+    low, high = np.quantile(statistic(*drawn), [0.025, 0.975])
+    return float(low), float(high)
+
+
 def difference_interval(first: np.ndarray, second: np.ndarray) -> tuple[Any, Any]:
     """95 % interval of a difference of means of two independent samples.
 
