@@ -324,6 +324,20 @@ def test_the_best_designs_are_trained_in_full(call, tmp_path, capsys):
 
 
 @pytest.mark.scripts
+def test_the_suite_runs_and_goes_on(call, tmp_path):
+    flags = ["--quick", "--arms", "bgpbt", "random", "--results", str(tmp_path / "r")]
+    flags += ["--save_dir", str(tmp_path / "runs")]
+    figure = tmp_path / "suite.png"
+    first = call("suite", *flags, "--figure", str(figure))
+    assert "cartpole, area: bgpbt - random" in first and figure.exists()
+    again = call("suite", *flags[:-1], str(tmp_path / "none"), "--table")
+    table = [line for line in first.splitlines() if "cartpole, " in line]
+    assert table == [line for line in again.splitlines() if "cartpole, " in line]
+    screen = call("suite", *flags, "--screen")
+    assert "cartpole: the best, on fresh episodes" in screen
+
+
+@pytest.mark.scripts
 def test_the_witness_compares_runs(tmp_path):
     flags = ["--quick", "--strategies", "pbt", "random"]
     before, after = tmp_path / "before", tmp_path / "after"

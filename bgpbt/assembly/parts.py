@@ -25,6 +25,7 @@ from bgpbt.gp.inference import make_inference
 from bgpbt.registry import STRATEGIES, TASKS
 from bgpbt.space import Float
 from bgpbt.strategies.frozen import frozen
+from bgpbt.strategies.jitter import with_jitter
 from bgpbt.training.engine import Engine, make_engine
 from bgpbt.training.generations import architecture_space
 from bgpbt.training.plan import GenerationRules, Plan
@@ -160,7 +161,11 @@ def make_strategy(options: Options, task: Task) -> Strategy:
     _check_fits(options, task, strategy)
     if options.strategy not in STRATEGIES:
         strategy = guarded_strategy(options.strategy, strategy)
-    return frozen(strategy) if options.freeze else strategy
+    if options.freeze:
+        return frozen(strategy)
+    if options.jitter:
+        return with_jitter(strategy, task.space, options.jitter)
+    return strategy
 
 
 def guarded_strategy(word: str, strategy: Strategy) -> Strategy:

@@ -174,6 +174,9 @@ class Settings(BaseModel):
     perturb: parsers.Share = _method(
         0.1, "pbtnas: factor of fresh weights added to them"
     )
+    jitter: parsers.Share = _method(
+        0.0, "standard deviation of survivors' own changes, of the range; 0: none"
+    )
     trust_region: bool = _method(True, "bgpbt: search near the parent's configuration")
     gp_time: bool = _method(True, "bgpbt: forget old rounds")
     gp_context: bool = _method(
