@@ -1,9 +1,9 @@
-"""The covariance functions of PB2 and PB2-Mix, each with its own parameters.
+"""The kernels of PB2 and PB2-Mix, each with its own parameters.
 
-Both forget with the square root of time (Parker-Holder et al., 2020 and 2021). The
-rules are those of their authors' code, listed in `docs/strategies.md`. An input is the
-scaled score before the round and then the numbers in the unit cube, `Z` in all; the
-`C` categories; and the round. Raw parameters are unconstrained.
+They are those of their authors' code (Parker-Holder et al., 2020 and 2021), listed in
+`docs/strategies.md`. Of an input, `numeric` is the scaled score before the round and
+then the numbers in the unit cube, `Z` in all; there are `C` categories. Raw parameters
+are not bounded.
 """
 
 from typing import NamedTuple
