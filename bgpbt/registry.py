@@ -11,6 +11,7 @@ STRATEGIES = {
     "pbt": "bgpbt.strategies.pbt:pbt",
     "bgpbt": "bgpbt.strategies.bgpbt:bgpbt",
     "pb2": "bgpbt.strategies.pb2:pb2",
+    "pb2mix": "bgpbt.strategies.pb2mix:pb2mix",
     "mfpbt": "bgpbt.strategies.mfpbt:mfpbt",
     "pbtnas": "bgpbt.strategies.pbtnas:pbtnas",
     "mutation": "bgpbt.strategies.mutation:mutation",

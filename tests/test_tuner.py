@@ -26,6 +26,7 @@ SETTINGS = {
     "bgpbt": {"patience": 2},
     "pbt": {"exploit": "t_test", "explore": "both"},
     "pb2": {},
+    "pb2mix": {},
     "mfpbt": {"frequencies": (1, 2)},
     "pbtnas": {"mix_probability": 0.5},
     "sha": {},

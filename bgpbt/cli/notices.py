@@ -112,7 +112,7 @@ def _method(options: Options) -> Iterator[Idle]:
     if options.strategy == "random" and options.freeze == "sampled":
         yield ("freeze",), _strategy(options)
     if options.freeze is not None:
-        idle = ("explore", "perturb_scale", *BANDIT, "gp", "patience")
+        idle = ("explore", "perturb_scale", "categories", *BANDIT, "gp", "patience")
         yield idle, f"freeze {options.freeze}"
     if options.explore == "resample":
         yield ("perturb_scale",), "explore resample"

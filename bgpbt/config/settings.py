@@ -158,6 +158,11 @@ class Settings(BaseModel):
     frequencies: parsers.Frequencies = _method(
         (1, 10, 25, 50), "mfpbt: rounds between two decisions of each sub-population"
     )
+    categories: Literal["mix", "mult", "rand"] = _method(
+        "mix",
+        "pb2mix: bandits choose them, and the kernel compares them (mix) or each has a "
+        "Gaussian process of its own (mult); or they are drawn anew (rand)",
+    )
     eta: parsers.Eta = _method(
         2,
         "sha: 1 / eta of the members survive a rung, and each rung is eta times longer",

@@ -2,23 +2,24 @@
 
 Its inputs are the score before the round, the configuration, and the round. The rules
 are those of its authors' code and of its best known port, listed in
-`docs/strategies.md`. `N` rows, `Z` inputs: the scaled score before the round, then the
-configuration in the unit cube.
+`docs/strategies.md`. `N` rows, `Z` numbers of an input, `C` categories; the kernel is
+that of the parameters (`pb2_kernels.py`).
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import cho_solve
 
 from bgpbt.gp.descent import descend
-from bgpbt.gp.posterior import log_density
+from bgpbt.gp.kernels import Point
+from bgpbt.gp.pb2_kernels import Params
+from bgpbt.gp.posterior import Data, log_density
 from bgpbt.types import Array, Key
 
 ITERATIONS = 30
 STARTS = 10
-MIN_NOISE = 1e-6
 JITTER = 1e-8
 # Of the upper confidence bound, see `beta`.
 C1 = 0.2
@@ -26,25 +27,6 @@ C2 = 0.4
 MAX_TARGET = 2.0  # standardised targets are clipped there
 MIN_LENGTHSCALE = 1e-5
 MAX_LENGTHSCALE = 1.0
-MAX_EPS = 0.5
-
-
-class PB2Params(NamedTuple):
-    """Parameters of the Gaussian process, in natural units."""
-
-    variance: Array  # []
-    lengthscale: Array  # [] of the squared distance
-    eps: Array  # [] forgotten in a round
-    noise: Array  # [] variance of an observation
-
-
-class Rows(NamedTuple):
-    """Observations; those that are not `valid` do not count."""
-
-    z: Array  # [N, Z]
-    t: Array  # [N] round
-    y: Array  # [N]
-    valid: Array  # [N] bool
 
 
 def standardise(y: Array, valid: Array) -> Array:
@@ -65,68 +47,43 @@ def standardise(y: Array, valid: Array) -> Array:
     )
 
 
-def kernel(params: PB2Params, z: Array, t: Array, w: Array, s: Array) -> Array:
-    """v exp(-|z - w|^2 / l) (1 - eps)^(|t - s| / 2) of one pair.
-
-    Args:
-      params: in natural units.
-      z: one input. Shape `[Z]`.
-      t: its round. Shape `[]`.
-      w: the other input. Shape `[Z]`.
-      s: its round. Shape `[]`.
-
-    Returns:
-      The covariance. Shape `[]`.
-    """
-    return (
-        params.variance
-        * jnp.exp(-jnp.sum((z - w) ** 2) / params.lengthscale)
-        * (1 - params.eps) ** (jnp.abs(t - s) / 2)
-    )
-
-
-def covariance(params: PB2Params, rows: Rows) -> Array:
+def covariance(params: Params, data: Data) -> Array:
     """Covariance of the observations, noise included.
 
     Args:
       params: in natural units.
-      rows: the observations.
+      data: the observations.
 
     Returns:
       Rows that do not count have a one on the diagonal. Shape `[N, N]`.
     """
-    with_all = jax.vmap(kernel, (None, None, None, 0, 0))
-    pairs = jax.vmap(with_all, (None, 0, 0, None, None))(
-        params, rows.z, rows.t, rows.z, rows.t
-    )
-    both = rows.valid[:, None] & rows.valid
+    with_all = jax.vmap(params.kernel, (None, 0))
+    pairs = jax.vmap(with_all, (0, None))(data.points, data.points)
+    both = data.valid[:, None] & data.valid
     return jnp.where(both, pairs, 0) + jnp.diag(
-        jnp.where(rows.valid, params.noise + JITTER, 1.0)
+        jnp.where(data.valid, params.noise + JITTER, 1.0)
     )
 
 
 def predict(
-    params: PB2Params, lower: Array, rows: Rows, z: Array, t: Array
+    params: Params, lower: Array, data: Data, point: Point
 ) -> tuple[Array, Array]:
     """Predicts the Gaussian process at one point.
 
     Args:
       params: in natural units.
       lower: Cholesky factor of the rows' covariance. Shape `[N, N]`.
-      rows: the observations.
-      z: the input. Shape `[Z]`.
-      t: its round. Shape `[]`.
+      data: the observations.
+      point: one input.
 
     Returns:
       Mean and variance, without the noise of an observation. Shapes `[]`.
     """
     cross = jnp.where(
-        rows.valid,
-        jax.vmap(kernel, (None, None, None, 0, 0))(params, z, t, rows.z, rows.t),
-        0,
+        data.valid, jax.vmap(params.kernel, (None, 0))(point, data.points), 0
     )
     solved = cho_solve((lower, True), cross)
-    return solved @ rows.y, jnp.maximum(params.variance - cross @ solved, 0)
+    return solved @ data.y, jnp.maximum(params.prior() - cross @ solved, 0)
 
 
 def beta(count: Array) -> Array:
@@ -134,40 +91,27 @@ def beta(count: Array) -> Array:
     return C1 + jnp.maximum(0, jnp.log(C2 * jnp.maximum(count, 1)))
 
 
-def natural(raw: PB2Params) -> PB2Params:
-    """Turns unconstrained parameters into natural units."""
-    return PB2Params(
-        jnp.exp(raw.variance),
-        jnp.exp(raw.lengthscale),
-        MAX_EPS * jax.nn.sigmoid(raw.eps),
-        MIN_NOISE + jnp.exp(raw.noise),
-    )
-
-
-def fit(rows: Rows) -> PB2Params:
+def fit(start: Callable[[], Params], data: Data) -> Params:
     """The most likely parameters, in natural units.
 
-    The search starts from v = l = 1, eps = 0.1, noise 0.01, which stay where it does
-    not improve on them. The lengthscale is clipped.
+    They stay those of the start where the search does not improve on them. The
+    lengthscale is clipped.
 
     Args:
-      rows: the observations.
+      start: gives raw parameters, in which the search starts.
+      data: the observations.
     """
-    start = PB2Params(
-        *(
-            jnp.asarray(x, rows.z.dtype)
-            for x in (0.0, 0.0, jnp.log(0.1 / 0.4), jnp.log(0.01))
-        )
-    )
+    dtype = data.points.numeric.dtype
+    first = jax.tree.map(lambda x: jnp.asarray(x, dtype), start())
 
     def cost(raw):
-        return -log_density(covariance(natural(raw), rows), rows.y)
+        return -log_density(covariance(raw.natural(), data), data.y)
 
-    optimum, value = descend(cost, start, ITERATIONS)
+    optimum, value = descend(cost, first, ITERATIONS)
     finite = jnp.stack([jnp.isfinite(x) for x in (*optimum, value)]).all()
-    better = finite & (value <= cost(start))
+    better = finite & (value <= cost(first))
     params = jax.tree.map(
-        lambda new, old: jnp.where(better, new, old), natural(optimum), natural(start)
+        lambda new, old: jnp.where(better, new, old), optimum.natural(), first.natural()
     )
     return params._replace(
         lengthscale=jnp.clip(params.lengthscale, MIN_LENGTHSCALE, MAX_LENGTHSCALE)
@@ -175,9 +119,15 @@ def fit(rows: Rows) -> PB2Params:
 
 
 def suggest(
-    key: Key, params: PB2Params, rows: Rows, pending: Rows, context: Array, t: Array
+    key: Key,
+    params: Params,
+    data: Data,
+    pending: Data,
+    context: Array,
+    categories: Array,
+    t: Array,
 ) -> Array:
-    """The configuration with the highest upper confidence bound.
+    """The numbers with the highest upper confidence bound.
 
     The bound is mean + sqrt(beta) * standard deviation. The search has several uniform
     starts.
@@ -185,28 +135,30 @@ def suggest(
     Args:
       key: PRNG key, consumed.
       params: from `fit`.
-      rows: what was observed; only they decide the mean.
+      data: what was observed; only they decide the mean.
       pending: what trains beside it; it lowers only the uncertainty.
       context: scaled score before the round. Shape `[]`.
+      categories: the categories beside which the numbers stand. Shape `[C]`, int32.
       t: the round. Shape `[]`.
 
     Returns:
       In the unit cube. Shape `[Z - 1]`.
     """
-    both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), rows, pending)
+    both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), data, pending)
     lower, lower_both = (
-        jnp.linalg.cholesky(covariance(params, r)) for r in (rows, both)
+        jnp.linalg.cholesky(covariance(params, rows)) for rows in (data, both)
     )
-    weight = jnp.sqrt(beta(jnp.sum(rows.valid)))
+    weight = jnp.sqrt(beta(jnp.sum(data.valid)))
 
     def cost(raw):
-        z = jnp.append(context, jax.nn.sigmoid(raw))
-        mean, _ = predict(params, lower, rows, z, t)
-        _, variance = predict(params, lower_both, both, z, t)
+        point = Point(jnp.append(context, jax.nn.sigmoid(raw)), categories, t)
+        mean, _ = predict(params, lower, data, point)
+        _, variance = predict(params, lower_both, both, point)
         return -(mean + weight * jnp.sqrt(variance + 1e-12))
 
+    numeric = data.points.numeric
     unit = jax.random.uniform(
-        key, (STARTS, rows.z.shape[1] - 1), rows.z.dtype, minval=0.01, maxval=0.99
+        key, (STARTS, numeric.shape[1] - 1), numeric.dtype, minval=0.01, maxval=0.99
     )
     optima, values = jax.lax.map(
         lambda start: descend(cost, jax.scipy.special.logit(start), ITERATIONS), unit

@@ -16,6 +16,7 @@ from scripts.studies.strategy_scores import means_of, scores_of
 COLORS = {
     "bgpbt": WINNER,
     "pb2": "#c77dbb",
+    "pb2mix": "#6f4e9c",
     "pbt": "#2a7f62",
     "mfpbt": "#d98c3f",
     "sha": "#4a78b5",

@@ -37,7 +37,7 @@ RUNS = {
     },
 }
 TOYS = ("quadratic", "deceptive")
-SEARCHERS = ("bgpbt", "pb2", "pbt", "mfpbt", "sha", "random")
+SEARCHERS = ("bgpbt", "pb2", "pb2mix", "pbt", "mfpbt", "sha", "random")
 ARCHITECTURE_SEARCHERS = ("bgpbt", "pbtnas", "mutation", "sha", "random")
 # Which strategies can search, and on which problems.
 GROUPS = {

@@ -38,6 +38,11 @@ from bgpbt.config.options import Options
         ({"exploit": "best", "strategy": "bgpbt"}, {"exploit": "best"}),
         ({"quantile_fraction": 0.25, "exploit": "best"}, {"quantile_fraction": 0.25}),
         ({"frequencies": "1,2"}, {"frequencies": "1,2", "strategy": "mfpbt"}),
+        ({"categories": "mult"}, {"categories": "mult", "strategy": "pb2mix"}),
+        (
+            {"categories": "mult", "strategy": "pb2mix", "freeze": "sampled"},
+            {"categories": "mult", "strategy": "pb2mix"},
+        ),
         (
             {"shrink": 0.5, "strategy": "mutation"},
             {"shrink": 0.5, "strategy": "pbtnas"},

@@ -34,6 +34,8 @@ SETTINGS = {
     "no mixing": {"quantile_fraction": 0.25, "mixing": "none"},
     "eta": {"eta": 4},
     "frequency": {"frequencies": (2, 3)},
+    "mult": {"quantile_fraction": 0.25, "categories": "mult"},
+    "rand": {"quantile_fraction": 0.25, "categories": "rand"},
 }
 TAKES = {
     name: settings_of(resolve("strategy", name, STRATEGIES)) for name in STRATEGIES

@@ -7,14 +7,24 @@ import pytest
 from toys import SPACE, outcome
 
 from bgpbt.gp import pb2_process
-from bgpbt.gp.pb2_process import PB2Params, Rows
+from bgpbt.gp.kernels import Point
+from bgpbt.gp.pb2_kernels import PB2Params
+from bgpbt.gp.posterior import Data
 from bgpbt.gp.precision import float64
 from bgpbt.strategies.pb2 import pb2
 from bgpbt.types import Source
 
 NAN = float("nan")
 COLUMNS = [0, 1, 2, 3, 4]  # numbers that are hyperparameters
-KNOWN = Rows(
+NONE = np.zeros(0, np.int32)  # no categories
+
+
+def data(z, t, y, valid) -> Data:
+    """Observations without categories."""
+    return Data(Point(z, np.zeros((len(z), 0), np.int32), t), y, valid)
+
+
+KNOWN = data(
     z=np.array([[0, 0.2], [0, 0.8], [1, 0.2], [1, 0.8], [0.5, 0.5]]),
     t=np.array([0.0, 0, 1, 1, 9]),
     y=np.array([1.0, -1, 0.5, -0.5, 0]),
@@ -36,8 +46,8 @@ def test_targets_are_standardised_and_clipped():
 
 
 def test_the_kernel():
-    value = pb2_process.kernel(
-        PARAMS, jnp.array([0.0, 0.0]), 1.0, jnp.array([0.5, 0.0]), 2.0
+    value = PARAMS.kernel(
+        Point(jnp.array([0.0, 0.0]), NONE, 1.0), Point(jnp.array([0.5, 0.0]), NONE, 2.0)
     )
     np.testing.assert_allclose(value, 0.738835, atol=1e-6)
 
@@ -59,22 +69,23 @@ def posterior(rows, others, h, params=PARAMS):
         jnp.linalg.cholesky(pb2_process.covariance(params, r)) for r in (rows, both)
     )
     one = jnp.ones((), h.dtype)
-    mean = jax.vmap(
-        lambda x: pb2_process.predict(params, lower, rows, jnp.stack([one, x]), one)[0]
-    )(h)
-    return mean, jax.vmap(
-        lambda x: pb2_process.predict(params, more, both, jnp.stack([one, x]), one)[1]
-    )(h)
+
+    def predict(factor, seen, x):
+        point = Point(jnp.stack([one, x]), NONE, one)
+        return pb2_process.predict(params, factor, seen, point)
+
+    mean = jax.vmap(lambda x: predict(lower, rows, x)[0])(h)
+    return mean, jax.vmap(lambda x: predict(more, both, x)[1])(h)
 
 
 def test_the_process_and_its_pending_points():
     h = np.array([0.0, 0.5, 1.0])
-    nothing = Rows(np.zeros((1, 2)), np.zeros(1), np.zeros(1), np.array([False]))
+    nothing = data(np.zeros((1, 2)), np.zeros(1), np.zeros(1), np.array([False]))
     mean, variance = posterior(KNOWN, nothing, h)
     np.testing.assert_allclose(mean, [0.708537, 0, -0.708537], atol=1e-5)
     np.testing.assert_allclose(variance, [0.050751, 0.021742, 0.050751], atol=1e-5)
     mean, variance = posterior(
-        KNOWN, Rows(np.ones((1, 2)), np.ones(1), np.zeros(1), np.array([True])), h
+        KNOWN, data(np.ones((1, 2)), np.ones(1), np.zeros(1), np.array([True])), h
     )
     np.testing.assert_allclose(
         mean, [0.708537, 0, -0.708537], atol=1e-5
@@ -90,15 +101,15 @@ def test_the_suggestion_is_where_the_bound_is_highest():
 
     @float64
     def suggest(key, rows, pending, params):
-        one = jnp.ones((), rows.z.dtype)
-        return pb2_process.suggest(key, params, rows, pending, one, one)
+        one = jnp.ones((), rows.y.dtype)
+        return pb2_process.suggest(key, params, rows, pending, one, NONE, one)
 
     h, y = np.array([0.57, 0.37, 0.73, 0.93]), np.array([0.8, 1.2, 0.2, -0.6])
     rows, params = (
-        Rows(np.stack([np.ones(4), h], axis=1), np.ones(4), y, np.ones(4, bool)),
+        data(np.stack([np.ones(4), h], axis=1), np.ones(4), y, np.ones(4, bool)),
         PARAMS._replace(lengthscale=0.05),
     )
-    nothing = Rows(np.zeros((1, 2)), np.zeros(1), np.zeros(1), np.array([False]))
+    nothing = data(np.zeros((1, 2)), np.zeros(1), np.zeros(1), np.array([False]))
     grid = np.linspace(0, 1, 201)
     mean, variance = (np.asarray(x) for x in posterior(rows, nothing, grid, params))
     weight = np.sqrt(0.2 + np.log(0.4 * 4))
@@ -112,17 +123,22 @@ def test_the_suggestion_is_where_the_bound_is_highest():
             abs(suggest(jax.random.PRNGKey(seed), rows, nothing, params)[0] - highest)
             < 0.01
         )
-    near = Rows(
+    near = data(
         np.array([[1, highest]]), np.ones(1), np.zeros(1), np.array([True])
     )  # pending there: go elsewhere
     assert abs(suggest(jax.random.PRNGKey(0), rows, near, params)[0] - highest) > 0.05
+
+
+@float64
+def fit(rows):
+    return pb2_process.fit(PB2Params.start, rows)
 
 
 def test_the_fit_finds_what_made_the_data():
     """120 draws of a process with little noise."""
     rng = np.random.default_rng(0)
     z, t = rng.uniform(size=(120, 2)), np.repeat(np.arange(12.0), 10)
-    rows = Rows(z, t, np.zeros(120), np.ones(120, bool))
+    rows = data(z, t, np.zeros(120), np.ones(120, bool))
     truth = PB2Params(np.float64(1), np.float64(0.3), np.float64(0.2), np.float64(0.01))
 
     @float64
@@ -133,7 +149,7 @@ def test_the_fit_finds_what_made_the_data():
     rows = rows._replace(
         y=np.linalg.cholesky(matrix + 1e-5 * np.eye(120)) @ rng.normal(size=120)
     )
-    found = float64(pb2_process.fit)(rows)
+    found = fit(rows)
     assert (
         0.1 < found.lengthscale < 1
         and 0.05 < found.eps < 0.45
@@ -147,16 +163,16 @@ def test_the_fit_has_limits():
     Where every round is another, more than half of it would be forgotten.
     """
     x, nothing = np.linspace(0, 1, 60), np.zeros(60)
-    slow = Rows(
+    slow = data(
         np.stack([nothing, x], axis=1),
         nothing,
         1.5 * np.cos(np.pi * x),
         np.ones(60, bool),
     )
-    assert float64(pb2_process.fit)(slow).lengthscale == 1
+    assert fit(slow).lengthscale == 1
     y = np.repeat(np.random.default_rng(0).normal(size=20), 3)
-    other = Rows(np.zeros((60, 2)), np.repeat(np.arange(20.0), 3), y, np.ones(60, bool))
-    assert 0.45 < float64(pb2_process.fit)(other).eps <= 0.5
+    other = data(np.zeros((60, 2)), np.repeat(np.arange(20.0), 3), y, np.ones(60, bool))
+    assert 0.45 < fit(other).eps <= 0.5
 
 
 def play(strategy, seen, *rounds):
@@ -202,7 +218,7 @@ def test_what_a_suggestion_knows(monkeypatch):
     """
     asked = []
 
-    def suggest(key, params, rows, pending, context, t):
+    def suggest(key, params, rows, pending, context, categories, t):
         jax.debug.callback(
             lambda *x: asked.append(jax.tree.map(np.asarray, x)),
             rows,
@@ -211,7 +227,7 @@ def test_what_a_suggestion_knows(monkeypatch):
             t,
             ordered=True,
         )
-        return jnp.full(len(COLUMNS), 0.25, rows.z.dtype)
+        return jnp.full(len(COLUMNS), 0.25, rows.y.dtype)
 
     monkeypatch.setattr(pb2_process, "suggest", suggest)
     strategy = pb2(SPACE, ("first", "second"), quantile_fraction=0.5)
@@ -226,21 +242,25 @@ def test_what_a_suggestion_knows(monkeypatch):
     )
     scores = np.array([8.0, np.nan, np.nan, 5]) / 8  # 0 to 8 is all that is compared
     assert t == 2 and context in scores and other in scores
-    np.testing.assert_allclose(rows.z[rows.valid][:, 0], [0, 0, 1 / 8])
+    np.testing.assert_allclose(rows.points.numeric[rows.valid][:, 0], [0, 0, 1 / 8])
     assert pending.valid.tolist() == [
         True,
         False,
         False,
         True,
     ] and later.valid.tolist() == [True, True, False, True]
-    np.testing.assert_allclose(pending.z[[0, 3]][:, 0], scores[[0, 3]])
+    np.testing.assert_allclose(pending.points.numeric[[0, 3]][:, 0], scores[[0, 3]])
     np.testing.assert_allclose(
-        pending.z[[0, 3]][:, 1:], seen.config[[0, 3]][:, COLUMNS], atol=1e-6
+        pending.points.numeric[[0, 3]][:, 1:],
+        seen.config[[0, 3]][:, COLUMNS],
+        atol=1e-6,
     )
-    np.testing.assert_allclose(later.z[1], [context] + [0.25] * len(COLUMNS))
+    np.testing.assert_allclose(
+        later.points.numeric[1], [context] + [0.25] * len(COLUMNS)
+    )
     assert (
-        (pending.t == 2).all()
-        and (rows.t[rows.valid] == 1).all()
+        (pending.points.time == 2).all()
+        and (rows.points.time[rows.valid] == 1).all()
         and (pending.y == 0).all()
     )
 

@@ -32,6 +32,7 @@ SOURCES = {
     "pbt": {"perturbed"},
     "bgpbt": {"gp"},
     "pb2": {"gp"},
+    "pb2mix": {"gp"},
     "mfpbt": {"perturbed"},
     "pbtnas": {"mixed", "copied"},
     "mutation": {"mutated", "copied"},
