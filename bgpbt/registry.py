@@ -12,6 +12,7 @@ STRATEGIES = {
     "bgpbt": "bgpbt.strategies.bgpbt:bgpbt",
     "pb2": "bgpbt.strategies.pb2:pb2",
     "mfpbt": "bgpbt.strategies.mfpbt:mfpbt",
+    "ipbt": "bgpbt.strategies.ipbt:ipbt",
     "pbtnas": "bgpbt.strategies.pbtnas:pbtnas",
     "mutation": "bgpbt.strategies.mutation:mutation",
     "sha": "bgpbt.strategies.sha:sha",

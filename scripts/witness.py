@@ -60,7 +60,7 @@ NO_ARCHITECTURE = ("quadratic", "deceptive", "digits", "agents", "agents, recurr
 NO_HYPERPARAMETERS = ("digits, cells", "agents, networks")
 # A strategy and a task that it cannot serve.
 REFUSED = {(name, task) for name in ("pbtnas", "mutation") for task in NO_ARCHITECTURE}
-REFUSED |= {("pb2", task) for task in NO_HYPERPARAMETERS}
+REFUSED |= {(name, t) for name in ("pb2", "ipbt") for t in NO_HYPERPARAMETERS}
 
 
 def options(folder: Path, name: str, task: str) -> bgpbt.Options:

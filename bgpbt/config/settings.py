@@ -174,13 +174,15 @@ class Settings(BaseModel):
     perturb: parsers.Share = _method(
         0.1, "pbtnas: factor of fresh weights added to them"
     )
-    trust_region: bool = _method(True, "bgpbt: search near the parent's configuration")
-    gp_time: bool = _method(True, "bgpbt: forget old rounds")
+    trust_region: bool = _method(
+        True, "bgpbt, ipbt: search near the parent's configuration"
+    )
+    gp_time: bool = _method(True, "bgpbt, ipbt: forget old rounds")
     gp_context: bool = _method(
-        True, "bgpbt: take into account how good a member was before the round"
+        True, "bgpbt, ipbt: take into account how good a member was before the round"
     )
     gp: Literal["jax", "gpytorch"] = _method(
-        "jax", "bgpbt: what does the Gaussian process's inference"
+        "jax", "bgpbt, ipbt: what does the Gaussian process's inference"
     )
     patience: parsers.Count = _method(
         20,

@@ -18,6 +18,7 @@ COLORS = {
     "pb2": "#c77dbb",
     "pbt": "#2a7f62",
     "mfpbt": "#d98c3f",
+    "ipbt": "#8c6bb1",
     "sha": "#4a78b5",
     "random": MEMBER,
 }
