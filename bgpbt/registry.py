@@ -13,6 +13,7 @@ STRATEGIES = {
     "pb2": "bgpbt.strategies.pb2:pb2",
     "mfpbt": "bgpbt.strategies.mfpbt:mfpbt",
     "ipbt": "bgpbt.strategies.ipbt:ipbt",
+    "firepbt": "bgpbt.strategies.firepbt:firepbt",
     "pbtnas": "bgpbt.strategies.pbtnas:pbtnas",
     "mutation": "bgpbt.strategies.mutation:mutation",
     "sha": "bgpbt.strategies.sha:sha",

@@ -29,6 +29,7 @@ COMMON = {
     "n_init": 8,
     "quantile_fraction": 0.25,
     "frequencies": (1, 2),
+    "interval": 2,
     "max_distillation": 1,
     "report_episodes": 8,
     "render": False,

@@ -158,6 +158,7 @@ class Settings(BaseModel):
     frequencies: parsers.Frequencies = _method(
         (1, 10, 25, 50), "mfpbt: rounds between two decisions of each sub-population"
     )
+    interval: parsers.Count = _method(10, "firepbt: rounds between two decisions")
     eta: parsers.Eta = _method(
         2,
         "sha: 1 / eta of the members survive a rung, and each rung is eta times longer",

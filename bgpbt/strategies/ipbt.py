@@ -16,11 +16,11 @@ from bgpbt.gp import history
 from bgpbt.gp.bandit import make_bandit
 from bgpbt.gp.inference import make_inference
 from bgpbt.gp.precision import float64
-from bgpbt.gp.smoothing import smooth
 from bgpbt.space import SearchSpace
 from bgpbt.strategies import ipbt_decisions as decisions
-from bgpbt.strategies import ipbt_state, stagnation
+from bgpbt.strategies import ipbt_state
 from bgpbt.strategies.bgpbt import bgpbt
+from bgpbt.strategies.curves import smoothed
 from bgpbt.strategies.ipbt_decisions import Method, members_of
 from bgpbt.strategies.ipbt_draws import make_draw
 from bgpbt.strategies.ipbt_state import State
@@ -146,8 +146,7 @@ def _prepare(method: Method, dimensions: int, pop_size: int) -> None:
     """Compiles a decision, and what a restart needs beside it."""
     init, step = partial(_init, method), partial(_step, method)
     compile_step(init, step, dimensions, pop_size)
-    curve = stagnation.empty_curve()
-    smooth(np.zeros_like(curve), np.isnan(curve))
+    smoothed(np.arange(2.0))
     state = init(jax.random.PRNGKey(0), made_up_outcome(dimensions, pop_size))
     method.append(state.past, ipbt_state.rows_of(state.lineages, 0))
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bgpbt.gp.history import History
-from bgpbt.strategies import stagnation
+from bgpbt.strategies import curves
 from bgpbt.strategies.bgpbt_state import State as BanditState
 from bgpbt.types import Outcome
 
@@ -60,7 +60,7 @@ def initial_state(bandit: BanditState, outcome: Outcome, dimensions: int) -> Sta
         steps=np.zeros(number, np.int32),
         timesteps=np.asarray(outcome.timesteps, np.int32),
         failures=np.array(0, np.int32),
-        curve=stagnation.empty_curve(),
+        curve=curves.empty_curve(),
         lineages=Lineages(
             config=np.zeros((half, dimensions), np.float32),
             start=empty,
@@ -135,7 +135,7 @@ def take_in(state: State, outcome: Outcome) -> State:
     highest = np.fmax.reduce(fitness)
     return state._replace(
         lineages=state.lineages._replace(best=best),
-        curve=stagnation.with_value(state.curve, highest),
+        curve=curves.with_value(state.curve, highest),
     )
 
 

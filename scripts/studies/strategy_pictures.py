@@ -19,6 +19,7 @@ COLORS = {
     "pbt": "#2a7f62",
     "mfpbt": "#d98c3f",
     "ipbt": "#8c6bb1",
+    "firepbt": "#b03a2e",
     "sha": "#4a78b5",
     "random": MEMBER,
 }

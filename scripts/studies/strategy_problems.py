@@ -20,6 +20,7 @@ COMMON = {
     "n_init": POPULATION,
     "quantile_fraction": 0.25,
     "frequencies": (1, 4),
+    "interval": 4,
     "render": False,
 }
 # Problems that the engine runs: their settings.
@@ -37,7 +38,7 @@ RUNS = {
     },
 }
 TOYS = ("quadratic", "deceptive")
-SEARCHERS = ("bgpbt", "pb2", "pbt", "mfpbt", "ipbt", "sha", "random")
+SEARCHERS = ("bgpbt", "pb2", "pbt", "mfpbt", "ipbt", "firepbt", "sha", "random")
 ARCHITECTURE_SEARCHERS = ("bgpbt", "pbtnas", "mutation", "sha", "random")
 # Which strategies can search, and on which problems.
 GROUPS = {

@@ -10,7 +10,7 @@ from toys import counted_compilations, same_bits
 
 from bgpbt.execution.inherit import shrink_perturb
 from bgpbt.space import Categorical, Float, Integer
-from bgpbt.strategies import ipbt_state, stagnation
+from bgpbt.strategies import curves, ipbt_state, stagnation
 from bgpbt.strategies.ipbt import ipbt
 from bgpbt.strategies.ipbt_draws import Draws
 from bgpbt.strategies.ipbt_restart import Meta, donors_of, first_configs
@@ -98,9 +98,9 @@ def until_restart(play: Play) -> Play:
 
 
 def curve(*values: float) -> np.ndarray:
-    result = stagnation.empty_curve()
+    result = curves.empty_curve()
     for value in values:
-        result = stagnation.with_value(result, value)
+        result = curves.with_value(result, value)
     return result
 
 
@@ -144,9 +144,9 @@ def test_the_smoothed_curve_rises_or_not(values, rising):
 
 
 def test_the_newest_values_of_a_curve_count():
-    long = curve(*range(stagnation.CAPACITY + 3))
-    assert long[0] == 3 and long[-1] == stagnation.CAPACITY + 2
-    np.testing.assert_array_equal(stagnation.with_value(long, -np.inf), long)
+    long = curve(*range(curves.CAPACITY + 3))
+    assert long[0] == 3 and long[-1] == curves.CAPACITY + 2
+    np.testing.assert_array_equal(curves.with_value(long, -np.inf), long)
 
 
 def test_the_clock_counts_those_who_train(strategy):

@@ -20,6 +20,7 @@ SETTINGS = {
     "n_init": 8,
     "quantile_fraction": 0.25,
     "frequencies": (1, 2),
+    "interval": 2,
     "num_envs": 32,
     "t_ready": 480,
     "max_timesteps": 480 * 5,
@@ -36,6 +37,7 @@ SOURCES = {
     "pbtnas": {"mixed", "copied"},
     "mutation": {"mutated", "copied"},
     "ipbt": {"gp", "copied"},
+    "firepbt": {"perturbed", "copied"},
     "sha": {"random"},
     "random": set(),
 }
