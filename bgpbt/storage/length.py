@@ -84,8 +84,9 @@ def describe_length(before: Options, now: Options, stays: int | None = None) -> 
         "the run goes on"
     )
     reasons = []
-    function = resolve("strategy", now.method, STRATEGIES)
-    if not user_file(now.strategy) and "max_timesteps" in settings_of(function):
+    if now.method in STRATEGIES and "max_timesteps" in settings_of(
+        resolve("strategy", now.method, STRATEGIES)
+    ):
         reasons.append("what its strategy decides follows from it")
     if now.t_ready_end not in (None, now.t_ready):
         reasons.append("the lengths of its rounds follow from it")

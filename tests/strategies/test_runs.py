@@ -1,7 +1,7 @@
 """Every strategy through the engine, in runs of the toy."""
 
 import pytest
-from toy_runs import kill_run
+from toy_runs import check_rounds, kill_run
 from toys import (
     counted_compilations,
     final_state,
@@ -41,8 +41,6 @@ SOURCES = {
     "sha": {"random"},
     "random": set(),
 }
-# Rounds where they are not five: after the first, half of the slots train.
-ROUNDS = {"ipbt": 9}
 
 
 def run(folder, name: str):
@@ -59,7 +57,9 @@ def test_every_strategy_through_the_engine(tmp_path, compile_once, after_save, n
     with counted_compilations() as events:
         after_save.hook = lambda round_: counts.append(len(events))
         in_one_go = run(tmp_path / "in_one_go", name)
-    assert len(counts) == ROUNDS.get(name, 5) + 1 and counts[-1] == counts[2]
+    check_rounds(in_one_go, name, 5)
+    assert len(counts) == in_one_go.records["round"].max() + 1
+    assert counts[-1] == counts[2]
     sources = set(in_one_go.records["source"])
     allowed = SOURCES[name] | {"initial", "previous", "copied", "random"}
     assert SOURCES[name] <= sources <= allowed
