@@ -130,16 +130,21 @@ def _step(
 
 
 def _diagnostics(method: Method, state: State) -> dict[str, np.ndarray]:
-    """BG-PBT's, of the members that work, and the rounds between two decisions."""
+    """BG-PBT's, of the members that work, and the rounds between two decisions.
+
+    What it expects of a member is said of the round in which the interval ends.
+    """
     half = len(state.slots) // 2
+    interval = ipbt_state.interval(state)
     columns = {}
     for name, x in method.inside.diagnostics(state.bandit).items():
         if np.ndim(x):
             of_slots = np.full(2 * half, np.nan, np.float32)
-            of_slots[state.slots[:half]] = x
+            if state.rounds + 1 == interval:
+                of_slots[state.slots[:half]] = x
             x = of_slots
         columns[name] = x
-    return columns | {"ipbt_interval": np.array(ipbt_state.interval(state))}
+    return columns | {"ipbt_interval": np.array(interval)}
 
 
 def _prepare(method: Method, dimensions: int, pop_size: int) -> None:

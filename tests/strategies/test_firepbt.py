@@ -52,7 +52,7 @@ def test_the_worked_example():
 
 
 def test_the_fitness_of_the_worked_example():
-    """Of three evaluators, as 12 members have."""
+    """Three of the four evaluators that 14 members have."""
     roles = roles_of(14)
     state = initial_state(14)
     first = int(roles.patient[0])

@@ -442,6 +442,14 @@ def test_records_say_the_interval_and_what_the_bandit_expects(strategy):
     found = strategy.diagnostics(play.state)
     assert found["ipbt_interval"] == 1 and found["gp_rows"] == P
     assert np.isfinite(found["gp_fitness"]).tolist() == play.active.tolist()
+    until_restart(play := Play(strategy))
+    for base in (1, 2):
+        play.turn(order(base))
+        found = strategy.diagnostics(play.state)
+        assert found["ipbt_interval"] == 2 and np.isnan(found["gp_fitness"]).all()
+    play.turn(order(3))  # the first of two rounds; the next one ends the interval
+    found = strategy.diagnostics(play.state)
+    assert np.isfinite(found["gp_fitness"]).tolist() == play.active.tolist()
 
 
 @pytest.mark.parametrize(
