@@ -10,11 +10,8 @@ from toys import counted_compilations, same_bits
 
 from bgpbt.execution.inherit import shrink_perturb
 from bgpbt.space import Categorical, Float, Integer
-from bgpbt.strategies import curves, ipbt_state, stagnation
+from bgpbt.strategies import ipbt_state
 from bgpbt.strategies.ipbt import ipbt
-from bgpbt.strategies.ipbt_draws import Draws
-from bgpbt.strategies.ipbt_restart import Meta, donors_of, first_configs
-from bgpbt.strategies.ipbt_slots import place
 from bgpbt.types import Outcome, Source
 
 N, P = 8, 4  # slots, and members that work between restarts
@@ -97,56 +94,7 @@ def until_restart(play: Play) -> Play:
     return play
 
 
-def curve(*values: float) -> np.ndarray:
-    result = curves.empty_curve()
-    for value in values:
-        result = curves.with_value(result, value)
-    return result
-
-
 # When
-
-
-@pytest.mark.parametrize(
-    ("values", "gain", "slow"),
-    [
-        (range(1, 16), 3.1305, False),
-        ([0] + [10] * 15, 0, True),
-        ([0] + [8] * 14 + [10], 0.9553, True),
-        ([0] * 15 + [10], 4, False),
-    ],
-)
-def test_a_long_curve_has_to_gain_a_standard_deviation(values, gain, slow):
-    assert stagnation.late_gain(np.array(values, float)) == pytest.approx(
-        gain, abs=1e-4
-    )
-    assert stagnation.is_slow(curve(*values)) == slow
-
-
-def test_fourteen_values_are_too_few_to_be_slow():
-    assert not stagnation.is_slow(curve(0, *[10] * 13))
-
-
-@pytest.mark.parametrize(
-    ("values", "rising"),
-    [
-        ((1, 2), True),
-        ((2, 1), False),
-        ((3, 3, 3), False),  # flat, and nothing to standardise
-        (tuple(np.log(np.arange(1, 15))), True),
-        ((1, 2, 3, 4, 4, 4, 4), False),
-        ((0, 1, 2, 3, 3.1, 2.9, 3.0, 2.8), False),
-        (tuple(1e6 + np.arange(9)), True),
-    ],
-)
-def test_the_smoothed_curve_rises_or_not(values, rising):
-    assert stagnation.rises(curve(*values)) == rising
-
-
-def test_the_newest_values_of_a_curve_count():
-    long = curve(*range(curves.CAPACITY + 3))
-    assert long[0] == 3 and long[-1] == curves.CAPACITY + 2
-    np.testing.assert_array_equal(curves.with_value(long, -np.inf), long)
 
 
 def test_the_clock_counts_those_who_train(strategy):
@@ -235,13 +183,6 @@ def test_weights_and_hyperparameters_are_drawn_apart(strategy):
     assert len(pairs) == 5 and any(fresh != random for fresh, random in pairs)
 
 
-def test_who_survives_keeps_its_slot_and_the_others_copy_one_of_them():
-    fitness, slots = np.array([1.0, 4, NAN, 3]), np.array([6, 1, 0, 3])
-    draws = np.array([0, 0.4, 0.6, 0.9, 0.49, 0.5, 0, 0.99])
-    assert donors_of(fitness, slots, 2, draws).tolist() == [1, 1, 3, 3, 1, 3, 1, 3]
-    assert donors_of(np.full(4, NAN), slots, 2, draws).tolist() == [6] * 8
-
-
 def test_a_restart_learns_from_what_became_of_first_configurations(strategy):
     """Three intervals of a start at 0: the best fitness of any descendant counts."""
     play = Play(strategy)
@@ -262,60 +203,6 @@ def test_a_restart_learns_from_what_became_of_first_configurations(strategy):
     np.testing.assert_allclose(before.best, order(5)[4:], rtol=1e-6)
     assert not np.array_equal(first[0], before.config[0])
     np.testing.assert_array_equal(first[1:], before.config[1:])
-
-
-class Asked:
-    """A bandit that suggests 0, 1, 2, ... for every dimension, and what it is told."""
-
-    def __init__(self):
-        self.calls = []
-
-    def fit(self, key, last, rows):
-        return "fitted", True
-
-    def suggest(self, key, raw, rows, pending, donor, start, region, round_):
-        self.calls.append((raw, rows, pending, donor, start, round_))
-        return np.full(2, len(self.calls) - 1, np.float32)
-
-
-def lineages(start, best) -> ipbt_state.Lineages:
-    config = np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]], np.float32)
-    start, best = np.array(start, np.float32), np.array(best, np.float32)
-    return ipbt_state.Lineages(config, start, best, np.arange(3, dtype=np.int32))
-
-
-def asked(start, best):
-    """Six slots, of which 1, 2 and 5 are random."""
-    bandit = Asked()
-    drawn = np.full((6, 2), 0.9, np.float32)
-    random = np.isin(np.arange(6), [1, 2, 5])
-    draws = Draws(drawn, *[None] * 2, random, None, None, suggest=np.arange(6))
-    meta = Meta(bandit, None, None)
-    found = first_configs(meta, "past", lineages(start, best), 4, drawn, draws)
-    return *found, bandit.calls
-
-
-def test_half_of_a_restart_is_suggested_one_after_the_other():
-    """Around the first configuration of the lineage that came furthest."""
-    config, is_random, calls = asked(start=[1, 2, 3], best=[5, 9, 8])
-    assert config[:, 0].tolist() == pytest.approx([0, 0.9, 0.9, 1, 2, 0.9])
-    assert is_random.tolist() == [False, True, True, False, False, True]
-    assert len(calls) == 3
-    for number, (raw, rows, pending, donor, start, round_) in enumerate(calls):
-        assert (raw, rows, start, round_) == ("fitted", "past", 2, 4)
-        np.testing.assert_array_equal(donor, np.float32([0.3, 0.4]))
-        # The random ones, and what was suggested before; the nearest three of these.
-        assert pending.valid.sum() == 3 and (pending.time == 4).all()
-        assert (pending.context == 2).all()
-        near = sorted(pending.config[:, 0].tolist())
-        assert near == pytest.approx([0.9] * 3 if number == 0 else [0, 0.9, 0.9])
-
-
-def test_a_lineage_of_unknown_start_or_end_is_no_centre():
-    *_, calls = asked(start=[1, NAN, 3], best=[5, 9, NAN])
-    np.testing.assert_array_equal(calls[0][3], np.float32([0.1, 0.2]))
-    config, is_random, calls = asked(start=[NAN] * 3, best=[5, 9, 8])
-    assert not calls and is_random.all() and (config == np.float32(0.9)).all()
 
 
 def test_what_a_restart_brings_is_measured_from_its_first_round(strategy):
@@ -344,14 +231,6 @@ def test_the_best_half_goes_on_and_its_worst_is_replaced(strategy):
     assert decision.source[0] == Source.gp
     np.testing.assert_array_equal(decision.config[1:], first[1:])
     assert (decision.shrink == 1).all() and (decision.perturb == 0).all()
-
-
-def test_the_members_move_to_the_slots_that_trained_least():
-    slots, clock = np.array([0, 2, 4, 6, 1, 3, 5, 7]), np.array([2, 1] * 4)
-    assert place(slots, clock).tolist() == [1, 3, 5, 7, 0, 2, 4, 6]
-    assert place(slots, np.full(8, 3)).tolist() == slots.tolist()
-    clock = np.array([2, 1, 1, 1, 1, 2, 2, 2])  # 2 and 4 are right where they are
-    assert place(slots, clock).tolist() == [1, 2, 4, 3, 0, 5, 6, 7]
 
 
 def test_a_member_that_moves_is_a_copy_and_the_bandit_does_not_notice(strategy):
