@@ -13,6 +13,8 @@ STRATEGIES = {
     "pb2": "bgpbt.strategies.pb2:pb2",
     "pb2mix": "bgpbt.strategies.pb2mix:pb2mix",
     "mfpbt": "bgpbt.strategies.mfpbt:mfpbt",
+    "ipbt": "bgpbt.strategies.ipbt:ipbt",
+    "firepbt": "bgpbt.strategies.firepbt:firepbt",
     "pbtnas": "bgpbt.strategies.pbtnas:pbtnas",
     "mutation": "bgpbt.strategies.mutation:mutation",
     "sha": "bgpbt.strategies.sha:sha",

@@ -64,39 +64,52 @@ def parser() -> flags.Parser:
 
 
 def play(function: Function, strategy: Strategy, seed: int, rounds: int) -> np.ndarray:
-    """Regret of every round. Shape `[rounds]`.
+    """Regret of every round of all members. Shape `[rounds]`.
+
+    Where some idle, such a round takes several of the strategy's.
 
     Args:
       function: what configurations are worth.
       strategy: for the function's space.
       seed: of the first configurations, the strategy and the noise.
-      rounds: how many.
+      rounds: how many each member trains.
     """
     space = function.space
     keys = jax.random.split(jax.random.PRNGKey(seed), POPULATION)
     config = np.asarray(jax.vmap(lambda key: spaces.sample(key, space))(keys))
-    noise = np.random.default_rng(seed).normal(0, NOISE, (rounds, POPULATION))
+    # The first rows are those of a shorter array.
+    most = POPULATION * rounds
+    noise = np.random.default_rng(seed).normal(0, NOISE, (most, POPULATION))
     score = np.zeros(POPULATION)
+    clock = np.zeros(POPULATION, np.int32)
+    active = np.ones(POPULATION, bool)
     key = jax.random.PRNGKey(seed)
-    state = strategy.init(key, _outcome(config, score, 0))
-    regret = np.zeros(rounds)
-    for now in range(rounds):
+    state = strategy.init(key, _outcome(config, score, clock, active))
+    regret, trained = np.zeros((2, rounds))
+    played = 0
+    while active.any():
+        now = int(clock.sum()) // POPULATION
         values = _values(function, config, now)
-        regret[now] = function.best(now) - values.mean()
-        score = score + values + noise[now]
-        outcome = _outcome(config, score, now + 1)
-        state, decision = strategy.step(jax.random.fold_in(key, now), state, outcome)
+        regret[now] += active.sum() * (function.best(now) - values[active].mean())
+        trained[now] += active.sum()
+        score = score + np.where(active, values + noise[played], 0)
+        clock = clock + active.astype(np.int32)
+        outcome = _outcome(config, score, clock, active)
+        key_step = jax.random.fold_in(key, played)
+        state, decision = strategy.step(key_step, state, outcome)
         config = np.asarray(decision.config)
         parents = np.asarray(decision.parents)[:, 0]
         # Whoever starts afresh has no score.
         score = np.asarray(decision.shrink)[:, 0] * score[parents]
-    return regret
+        active = np.asarray(decision.active) & (clock < rounds)
+        played += 1
+    return regret / trained
 
 
-def _outcome(config: np.ndarray, score: np.ndarray, steps: int) -> Outcome:
+def _outcome(
+    config: np.ndarray, score: np.ndarray, clock: np.ndarray, active: np.ndarray
+) -> Outcome:
     fitness = score.astype(np.float32)
-    clock = np.full(POPULATION, steps, np.int32)
-    active = np.ones(POPULATION, bool)
     return Outcome(config, fitness, fitness[:, None], clock, clock, active)
 
 

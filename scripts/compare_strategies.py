@@ -4,8 +4,9 @@ They have the same first configurations, the same steps, paired seeds. Problems:
 toys; the four functions of `bandit_regret.py`, played as there; scikit-learn's digits,
 hyperparameters (`digits`) and architectures (`digits, cells`, hyperparameters at their
 defaults). Populations of 8, two of them replaced in a round where a strategy takes that
-setting, sub-populations of 4 that decide every round and every fourth; all else as the
-task's own settings have it. `pbtnas` and `mutation` draw their first architectures
+setting, sub-populations of 4 that decide every round and every fourth, `firepbt` every
+fourth; all else as the task's own settings have it. Of `ipbt` half of the members train
+between restarts, twice as long. `pbtnas` and `mutation` draw their first architectures
 themselves, as their sources do; `bgpbt` has one student more in `digits, cells`, 0.6 %
 of the steps.
 

@@ -29,6 +29,7 @@ COMMON = {
     "n_init": 8,
     "quantile_fraction": 0.25,
     "frequencies": (1, 2),
+    "interval": 2,
     "max_distillation": 1,
     "report_episodes": 8,
     "render": False,
@@ -60,7 +61,8 @@ NO_ARCHITECTURE = ("quadratic", "deceptive", "digits", "agents", "agents, recurr
 NO_HYPERPARAMETERS = ("digits, cells", "agents, networks")
 # A strategy and a task that it cannot serve.
 REFUSED = {(name, task) for name in ("pbtnas", "mutation") for task in NO_ARCHITECTURE}
-REFUSED |= {(name, task) for name in ("pb2", "pb2mix") for task in NO_HYPERPARAMETERS}
+WITH_BANDIT = ("pb2", "pb2mix", "ipbt")
+REFUSED |= {(name, t) for name in WITH_BANDIT for t in NO_HYPERPARAMETERS}
 
 
 def options(folder: Path, name: str, task: str) -> bgpbt.Options:

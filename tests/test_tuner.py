@@ -28,6 +28,8 @@ SETTINGS = {
     "pb2": {},
     "pb2mix": {},
     "mfpbt": {"frequencies": (1, 2)},
+    "ipbt": {"max_timesteps": 40 * ROUNDS},
+    "firepbt": {"interval": 2},
     "pbtnas": {"mix_probability": 0.5},
     "sha": {},
     "random": {},
@@ -108,7 +110,7 @@ def test_the_tuner_decides_what_the_engine_decides(tmp_path, recorder, name):
 def run_options(folder, **settings) -> Options:
     """Five rounds of 40 steps."""
     budget = {"t_ready": 40, "max_timesteps": 40 * ROUNDS, "report_episodes": 3}
-    return Options(task="toy", save_dir=str(folder), **budget, **settings)
+    return Options(task="toy", save_dir=str(folder), **(budget | settings))
 
 
 def check_same_decisions(tmp_path, recorder, tuner) -> None:
@@ -133,7 +135,8 @@ def check_same_decisions(tmp_path, recorder, tuner) -> None:
             assert same_bits(ours, theirs), field
         assert float(tuner.best.fitness) == float(state.best.fitness)
         check_answers(answers, step.decision, tuner)
-    assert exchanges == ROUNDS - 1
+    last = recorder.played[-1][0].progress.round
+    assert exchanges == last - 1 >= ROUNDS - 1
 
 
 def first_returns(recorder) -> np.ndarray:

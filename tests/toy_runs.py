@@ -6,6 +6,7 @@ import pytest
 from toys import Killed, kill_after
 
 from bgpbt.config.options import Options
+from bgpbt.result import Result
 from bgpbt.strategies.operators import inherit_all
 from bgpbt.types import Decision, Outcome, Source, Strategy
 
@@ -36,6 +37,17 @@ def kill_run(after_save, number: int, run) -> None:
     with pytest.raises(Killed):
         run()
     after_save.hook = lambda round_: None
+
+
+def check_rounds(result: Result, name: str, rounds: int) -> None:
+    """At the end every member has trained so many rounds.
+
+    Halves of `ipbt` take turns, so that it takes more of them.
+    """
+    records = result.records
+    last = records["round"].max()
+    assert last == rounds or (name == "ipbt" and rounds < last < 2 * rounds)
+    assert records.loc[records["round"] == last, "timesteps"].nunique() == 1
 
 
 def keep_everyone(outcome: Outcome) -> Decision:

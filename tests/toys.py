@@ -245,6 +245,9 @@ def share(monkeypatch, engines: dict) -> None:
         key = (task.name, *task.space, *chosen, repr(settings))
         if key not in engines:
             engines[key] = make_strategy(options, task)
+            engines[key].prepare(
+                options.pop_size
+            )  # a shared engine has prepared others
         return engines[key]
 
     monkeypatch.setattr(parts, "make_engine", cached)

@@ -132,6 +132,10 @@ def make_own_options(
             unknown[0],
         )
     named = {} if method.handed else {"strategy": method.word}
+    # Nobody knows how long the person's rounds are: any length may be one.
+    length = settings.get("max_timesteps")
+    if isinstance(length, int) and length > 0:
+        named |= {"task": "toy", "t_ready": length}
     options = Options(
         pop_size=pop_size, n_init=pop_size, seed=seed, **named, **settings
     )

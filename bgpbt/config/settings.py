@@ -163,6 +163,7 @@ class Settings(BaseModel):
         "pb2mix: bandits choose them, and the kernel compares them (mix) or each has a "
         "Gaussian process of its own (mult); or they are drawn anew (rand)",
     )
+    interval: parsers.Count = _method(10, "firepbt: rounds between two decisions")
     eta: parsers.Eta = _method(
         2,
         "sha: 1 / eta of the members survive a rung, and each rung is eta times longer",
@@ -182,13 +183,15 @@ class Settings(BaseModel):
     jitter: parsers.Share = _method(
         0.0, "standard deviation of survivors' own changes, of the range; 0: none"
     )
-    trust_region: bool = _method(True, "bgpbt: search near the parent's configuration")
-    gp_time: bool = _method(True, "bgpbt: forget old rounds")
+    trust_region: bool = _method(
+        True, "bgpbt, ipbt: search near the parent's configuration"
+    )
+    gp_time: bool = _method(True, "bgpbt, ipbt: forget old rounds")
     gp_context: bool = _method(
-        True, "bgpbt: take into account how good a member was before the round"
+        True, "bgpbt, ipbt: take into account how good a member was before the round"
     )
     gp: Literal["jax", "gpytorch"] = _method(
-        "jax", "bgpbt: what does the Gaussian process's inference"
+        "jax", "bgpbt, ipbt: what does the Gaussian process's inference"
     )
     patience: parsers.Count = _method(
         20,

@@ -39,6 +39,11 @@ def start() -> TrustRegion:
     )
 
 
+def everywhere() -> TrustRegion:
+    """A region that is the whole cube."""
+    return start()._replace(length=jnp.full((), jnp.inf))
+
+
 def update(region: TrustRegion, tried: Array, success: Array) -> TrustRegion:
     """Grows after 3 successes in a row and shrinks after 10 failures in a row.
 

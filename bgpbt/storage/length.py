@@ -2,9 +2,11 @@
 
 from bgpbt.config.errors import BadInput
 from bgpbt.config.loading import load_options
+from bgpbt.config.lookup import resolve, settings_of
 from bgpbt.config.options import Options
 from bgpbt.config.parsers import user_file
 from bgpbt.files import write
+from bgpbt.registry import STRATEGIES
 from bgpbt.storage import checkpoints
 from bgpbt.storage.run_folder import OPTIONS, REPORT, RunFolder
 
@@ -68,7 +70,8 @@ def describe_length(before: Options, now: Options, stays: int | None = None) -> 
     """What another length does to a run, in words.
 
     Only the rounds to come depend on it, unless they become shorter towards the end of
-    the run, or generations begin only where they end in time. A file of the user's may
+    the run, generations begin only where they end in time, or the strategy reckons with
+    it. A file of the user's may
     do with it whatever it likes.
 
     Args:
@@ -81,6 +84,10 @@ def describe_length(before: Options, now: Options, stays: int | None = None) -> 
         "the run goes on"
     )
     reasons = []
+    if now.method in STRATEGIES and "max_timesteps" in settings_of(
+        resolve("strategy", now.method, STRATEGIES)
+    ):
+        reasons.append("what its strategy decides follows from it")
     if now.t_ready_end not in (None, now.t_ready):
         reasons.append("the lengths of its rounds follow from it")
     elif now.generations:

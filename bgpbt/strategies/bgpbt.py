@@ -99,7 +99,7 @@ def bgpbt(
         num_blocks=len(blocks),
         capacity=capacity,
         trust_region=trust_region,
-        everywhere=regions.start()._replace(length=np.float32(np.inf)),
+        everywhere=regions.everywhere(),
         bandit=make_bandit(space, make_inference(gp), time=gp_time, context=gp_context),
         observe=float64(
             partial(

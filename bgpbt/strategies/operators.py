@@ -161,6 +161,25 @@ def inherit_all(
     )
 
 
+def made_up_outcome(dimensions: int, pop_size: int) -> Outcome:
+    """An untrained population whose members all have a fitness.
+
+    Args:
+      dimensions: of a configuration, D.
+      pop_size: P.
+    """
+    fitness = np.arange(pop_size, dtype=np.float32)
+    clock = np.zeros(pop_size, np.int32)
+    return Outcome(
+        np.full((pop_size, dimensions), 0.5, np.float32),
+        fitness,
+        fitness[:, None],
+        clock,
+        clock,
+        np.ones(pop_size, bool),
+    )
+
+
 def compile_step(
     init: StrategyInit, step: StrategyStep, dimensions: int, pop_size: int
 ) -> None:
@@ -174,15 +193,7 @@ def compile_step(
       dimensions: of a configuration, D.
       pop_size: P.
     """
-    fitness = np.arange(pop_size, dtype=np.float32)
-    clock = np.zeros(pop_size, np.int32)
-    outcome = Outcome(
-        np.full((pop_size, dimensions), 0.5, np.float32),
-        fitness,
-        fitness[:, None],
-        clock,
-        clock,
-        np.ones(pop_size, bool),
-    )
+    outcome = made_up_outcome(dimensions, pop_size)
     key = jax.random.PRNGKey(0)
-    step(key, init(key, outcome), outcome._replace(timesteps=clock + 1))
+    after = outcome._replace(timesteps=outcome.timesteps + np.int32(1))
+    step(key, init(key, outcome), after)

@@ -222,13 +222,13 @@ def _tell(
     steps: int,
     step: NextStep,
 ) -> None:
-    """Tells the figures of a round in which every member made `steps`."""
+    """Tells the figures of a round in which every active member made `steps`."""
     seconds = max(evaluation.train_seconds, 1e-9)
     fate = _fate_of_failed(step)
     observer.round(
         round=int(state.progress.round),
         timesteps=int(state.progress.timesteps.max()),
-        steps_per_second=float(steps * len(rows) / seconds),
+        steps_per_second=float(steps * state.progress.active.sum() / seconds),
         best=float(best_fitness(rows["fitness"], minimise=task.minimise)),
         median=float(rows["fitness"].median()),
         best_so_far=float(flip_if_minimised(task, state.best.fitness)),

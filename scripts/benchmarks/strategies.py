@@ -2,10 +2,11 @@
 
 Hyperparameters and architectures of agents are searched, a quarter of the population is
 replaced in a round where a strategy takes that setting. Each has seen 200 members'
-rounds before, so that the models of `bgpbt` and `pb2` are full, and is compiled. The
-rival is Ray Tune's PBT, and PB2 where what it needs (GPy) is installed: a generation of
-eight trials whose model is one number, synchronous, the first one not counted. Beside
-it stands a whole round of ours with eight members of the quadratic toy, training,
+rounds before, so that the models of `bgpbt` and `pb2` are full, and is compiled;
+`firepbt` decides every round, `ipbt` no longer does once it has begun again. The rival
+is Ray Tune's PBT, and PB2 where what it needs (GPy) is installed: a generation of eight
+trials whose model is one number, synchronous, the first one not counted. Beside it
+stands a whole round of ours with eight members of the quadratic toy, training,
 evaluation, records and checkpoint, which theirs has, too.
 """
 
@@ -57,6 +58,7 @@ def strategy_of(name: str, pop_size: int) -> Strategy:
         pop_size=pop_size,
         quantile_fraction=0.25,
         frequencies=(1, 10),
+        interval=1,
     )
     build = resolve("strategy", name, STRATEGIES)
     return build(SPACE, BLOCKS, **kwargs_from(options, build))

@@ -19,6 +19,8 @@ COLORS = {
     "pb2mix": "#6f4e9c",
     "pbt": "#2a7f62",
     "mfpbt": "#d98c3f",
+    "ipbt": "#8c6bb1",
+    "firepbt": "#b03a2e",
     "sha": "#4a78b5",
     "random": MEMBER,
 }

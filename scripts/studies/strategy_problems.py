@@ -20,6 +20,7 @@ COMMON = {
     "n_init": POPULATION,
     "quantile_fraction": 0.25,
     "frequencies": (1, 4),
+    "interval": 4,
     "render": False,
 }
 # Problems that the engine runs: their settings.
@@ -37,7 +38,17 @@ RUNS = {
     },
 }
 TOYS = ("quadratic", "deceptive")
-SEARCHERS = ("bgpbt", "pb2", "pb2mix", "pbt", "mfpbt", "sha", "random")
+SEARCHERS = (
+    "bgpbt",
+    "pb2",
+    "pb2mix",
+    "pbt",
+    "mfpbt",
+    "ipbt",
+    "firepbt",
+    "sha",
+    "random",
+)
 ARCHITECTURE_SEARCHERS = ("bgpbt", "pbtnas", "mutation", "sha", "random")
 # Which strategies can search, and on which problems.
 GROUPS = {
@@ -117,7 +128,8 @@ def by_play(
     function = FUNCTIONS[problem]
     rounds = _rounds(quick)
     build = resolve("strategy", strategy, STRATEGIES)
-    settings = kwargs_from(Options(strategy=strategy, **COMMON), build)
+    own = {"task": "toy", "strategy": strategy, "t_ready": 1, "max_timesteps": rounds}
+    settings = kwargs_from(Options(**COMMON, **own), build)
     player = build(function.space, ("all",), **settings)
     results = []
     for seed in seeds:

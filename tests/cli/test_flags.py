@@ -45,6 +45,7 @@ SAMPLES = {  # what is typed after the flag, and what it means
     "explore": ("resample", "resample"),
     "frequencies": ("1,2 4", (1, 2, 4)),
     "categories": ("mult", "mult"),
+    "interval": ("4", 4),
     "eta": ("3", 3),
     "mixing": ("whole", "whole"),
     "mix_probability": ("1", 1.0),

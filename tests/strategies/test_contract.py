@@ -18,7 +18,8 @@ from bgpbt.types import Source, Strategy
 
 BLOCKS = ("first", "second")
 SIZE = 8
-BASE = {"frequencies": (1, 2)}  # so that eight members can serve every strategy
+# So that eight members can serve every strategy, and 200 rounds see decisions.
+BASE = {"frequencies": (1, 2), "interval": 2}
 SETTINGS = {
     "usual": {"quantile_fraction": 0.25},
     "one": {"quantile_fraction": 0.125, "perturb_scale": 0.5},
@@ -36,6 +37,7 @@ SETTINGS = {
     "frequency": {"frequencies": (2, 3)},
     "mult": {"quantile_fraction": 0.25, "categories": "mult"},
     "rand": {"quantile_fraction": 0.25, "categories": "rand"},
+    "interval": {"interval": 3},
 }
 TAKES = {
     name: settings_of(resolve("strategy", name, STRATEGIES)) for name in STRATEGIES
@@ -150,6 +152,7 @@ SHARED = [
     for c in CASES
     if "quantile_fraction" in set(TAKES[c[0]]) & set(SETTINGS[c[1]])
     and c[1] != "hyperparameters"
+    and c[0] not in ("ipbt", "firepbt")  # whose shares are those of a part
 ]
 
 

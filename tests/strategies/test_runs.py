@@ -1,7 +1,7 @@
 """Every strategy through the engine, in runs of the toy."""
 
 import pytest
-from toy_runs import kill_run
+from toy_runs import check_rounds, kill_run
 from toys import (
     counted_compilations,
     final_state,
@@ -20,6 +20,7 @@ SETTINGS = {
     "n_init": 8,
     "quantile_fraction": 0.25,
     "frequencies": (1, 2),
+    "interval": 2,
     "num_envs": 32,
     "t_ready": 480,
     "max_timesteps": 480 * 5,
@@ -27,7 +28,7 @@ SETTINGS = {
     "render": False,
     "devices": 2,
 }
-# Sources that a run of five rounds must show.
+# Sources that a run of five rounds of every member must show.
 SOURCES = {
     "pbt": {"perturbed"},
     "bgpbt": {"gp"},
@@ -36,6 +37,8 @@ SOURCES = {
     "mfpbt": {"perturbed"},
     "pbtnas": {"mixed", "copied"},
     "mutation": {"mutated", "copied"},
+    "ipbt": {"gp", "copied"},
+    "firepbt": {"perturbed", "copied"},
     "sha": {"random"},
     "random": set(),
 }
@@ -55,7 +58,9 @@ def test_every_strategy_through_the_engine(tmp_path, compile_once, after_save, n
     with counted_compilations() as events:
         after_save.hook = lambda round_: counts.append(len(events))
         in_one_go = run(tmp_path / "in_one_go", name)
-    assert len(counts) == 6 and counts[-1] == counts[2]
+    check_rounds(in_one_go, name, 5)
+    assert len(counts) == in_one_go.records["round"].max() + 1
+    assert counts[-1] == counts[2]
     sources = set(in_one_go.records["source"])
     allowed = SOURCES[name] | {"initial", "previous", "copied", "random"}
     assert SOURCES[name] <= sources <= allowed

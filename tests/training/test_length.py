@@ -120,6 +120,14 @@ def test_a_file_of_the_users_may_depend_on_the_length():
     )
 
 
+def test_a_strategy_may_reckon_with_the_length():
+    options = [Options(max_timesteps=n, strategy="ipbt") for n in (10**6, 10**7)]
+    assert describe_length(*options).endswith(
+        "not as one that had it from the start, because what its strategy decides "
+        "follows from it"
+    )
+
+
 def test_with_one_checkpoint_nothing_is_decided_after_the_last_round(tmp_path, printed):
     play(run_options(tmp_path, max_timesteps=3 * ROUND, keep=1))
     rows = play(run_options(tmp_path, keep=1)).records
