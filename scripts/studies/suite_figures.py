@@ -22,6 +22,7 @@ COLORS = {
     "both": "#7a5195",
     "pbt": "#2a7f62",
     "pb2": "#c77dbb",
+    "ipbt": "#4a78b5",
     "random": MEMBER,
     "frozen": "#d98c3f",
 }

@@ -28,6 +28,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "both": {"strategy": "bgpbt", "search_mode": "both"},
     "pbt": {"strategy": "pbt"},
     "pb2": {"strategy": "pb2"},
+    "ipbt": {"strategy": "ipbt"},
     "random": {"strategy": "random"},
     "frozen": {"strategy": "pbt", "freeze": "sampled"},
 }
@@ -122,11 +123,17 @@ def values_of(
     """
     chosen = PROFILES[profile]
     values = chosen.common | chosen.problems[problem].settings
-    if arm is None:
-        values |= SCREEN
-    else:
-        values |= ARMS[arm] | (chosen.generations if arm == "both" else {})
-    return values | (QUICK if quick else {})
+    values |= SCREEN if arm is None else ARMS[arm]
+    if arm == "both":
+        values |= chosen.generations
+    values |= QUICK if quick else {}
+    return _in_halves(values) if arm == "ipbt" else values
+
+
+def _in_halves(values: dict[str, Any]) -> dict[str, Any]:
+    """Twice the slots, of which half train at a time: the same steps in all."""
+    twice = {name: 2 * values[name] for name in ("pop_size", "n_init")}
+    return values | twice | {"max_timesteps": values["max_timesteps"] // 2}
 
 
 def options_of(
