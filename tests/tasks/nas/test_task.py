@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from designer_runs import DEPTH, SIDE, TRAINED, options, write_rewards
 from toy_runs import kill_run
+from toys import share
 
 import bgpbt
 from bgpbt.assembly.parts import make_task
@@ -35,9 +36,22 @@ def compared(records: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def whole(rewards, tmp_path_factory):
+def engines() -> dict:
+    """What runs of the same settings compile once."""
+    return {}
+
+
+@pytest.fixture
+def compile_once(monkeypatch, engines, no_figures):
+    share(monkeypatch, engines)
+
+
+@pytest.fixture(scope="module")
+def whole(rewards, engines, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    return bgpbt.run(options(rewards, folder)), folder
+    with pytest.MonkeyPatch.context() as patch:
+        share(patch, engines)
+        return bgpbt.run(options(rewards, folder)), folder
 
 
 def test_the_records_say_what_agents_did(whole, rewards):
@@ -60,7 +74,7 @@ def test_the_records_say_what_agents_did(whole, rewards):
     )
 
 
-@pytest.mark.usefixtures("no_figures")
+@pytest.mark.usefixtures("compile_once")
 def test_what_is_known_changes_no_result(whole, rewards, tmp_path):
     result, folder = whole
     (file,) = folder.glob("*/*/experiments.csv")
@@ -109,7 +123,7 @@ def test_pictures_of_what_is_left_are_drawn(whole, tmp_path):
     assert len(one.draw()) == 3
 
 
-@pytest.mark.usefixtures("no_figures")
+@pytest.mark.usefixtures("compile_once")
 def test_a_killed_run_goes_on_in_the_middle_of_an_episode(
     whole, rewards, tmp_path, after_save
 ):
