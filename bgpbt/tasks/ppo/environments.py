@@ -11,7 +11,11 @@ import jax
 import bgpbt
 from bgpbt.config.errors import BadInput, nearest
 from bgpbt.environment import Env, at_defaults, with_objective
-from bgpbt.registry import ENVIRONMENT_FAMILIES, ENVIRONMENTS
+from bgpbt.registry import (
+    ENVIRONMENT_FAMILIES,
+    ENVIRONMENT_PACKAGES,
+    ENVIRONMENTS,
+)
 from bgpbt.tasks.ppo.adapted import adapted
 from bgpbt.tasks.ppo.own_environment import own_environment
 
@@ -48,7 +52,8 @@ def load_environment_file(stem: str) -> ModuleType:
 def environment_names() -> dict[str, tuple[str, ...]]:
     """The names of all environments, by their family or the file that builds them.
 
-    Those of a family have its prefix; a family that is not installed has none.
+    Those of a family have its prefix; one that is not installed has none. One of ours
+    that has none is left out.
     """
     found: dict[str, list[str]] = {}
     for name, function in ENVIRONMENTS.items():
@@ -56,7 +61,8 @@ def environment_names() -> dict[str, tuple[str, ...]]:
     for prefix, function in ENVIRONMENT_FAMILIES.items():
         stem = function.partition(":")[0]
         inside = load_environment_file(stem).names()
-        found[prefix] = [f"{prefix}:{name}" for name in inside]
+        if inside or stem in ENVIRONMENT_PACKAGES:
+            found[prefix] = [f"{prefix}:{name}" for name in inside]
     return {stem: tuple(names) for stem, names in found.items()}
 
 

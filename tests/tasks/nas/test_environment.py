@@ -10,7 +10,7 @@ import pytest
 from bgpbt.assembly.environment_contract import check_environment
 from bgpbt.config.errors import BadInput
 from bgpbt.tasks.nas import table
-from bgpbt.tasks.ppo.environments import load_environment_file
+from bgpbt.tasks.ppo.environments import environment_names, load_environment_file
 
 DEPTH, SIDE = 2, 6
 
@@ -65,6 +65,8 @@ def test_a_damaged_table_has_no_data_sets(rewards, tmp_path, monkeypatch):
     designs = load_environment_file("designs")
     monkeypatch.setattr(designs, "TABLE", rewards)
     assert designs.names() == ("made_up",)
+    assert environment_names()["designs"] == ("designs:made_up",)
     (tmp_path / "bad.npz").write_text("bad")
     monkeypatch.setattr(designs, "TABLE", tmp_path / "bad.npz")
     assert designs.names() == ()
+    assert "designs" not in environment_names()
