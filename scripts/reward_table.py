@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bgpbt.cli.command import prepare_jax
 from bgpbt.config.errors import BadInput
 from bgpbt.files import write_json
-from bgpbt.networks.structure import digest, side_after
+from bgpbt.networks.structure import digest
 from bgpbt.tasks.nas import children, database, table
 from bgpbt.tasks.nas.database import Experiment
 from bgpbt.tasks.nas.experiments import BEFORE, aligned, experiment_of
@@ -73,18 +73,7 @@ def parser() -> flags.Parser:
 
 def buildable(profile: Profile) -> list[int]:
     """The numbers of all chains that can be built."""
-    return [
-        number
-        for number in range(table.chains(profile.depth))
-        if _last_side(profile, number) > 0
-    ]
-
-
-def _last_side(profile: Profile, number: int) -> int:
-    side = profile.side
-    for kind, kernel in table.layers_of(number):
-        side = int(side_after(kind, kernel, side))
-    return side
+    return np.flatnonzero(table.buildable(profile.side, profile.depth)).tolist()
 
 
 def rows_of(profile: Profile, number: int) -> np.ndarray:

@@ -28,7 +28,12 @@ from scripts.studies import (
     fitness_figures,
     mnist_figures,
 )
-from scripts.studies.designer_scores import POPULATIONS, best_return
+from scripts.studies.designer_scores import (
+    POPULATIONS,
+    SCORES,
+    best_return,
+    contrasts,
+)
 from scripts.studies.policies import at_random, nothing, side_by_side
 from scripts.studies.school import SEEDS, task_of
 
@@ -285,6 +290,15 @@ def test_cells_of_designers_begin_with_those_before():
         alone = is_population and cell.frozen
         if cell.origin is not None:
             assert options.init_members == ("reported" if alone else "all")
+    # Nothing that the protocol asks is without its runs.
+    made = {(cell.arm, cell.problem) for cell in designer_arms.cells()}
+    names = (
+        tuple(name for name, _ in pairs)
+        for pairs in (designer_arms.TRIALS, designer_arms.UNSEEN)
+    )
+    for score, one, other, problems in contrasts(*names):
+        assert score in SCORES and problems
+        assert {(arm, p) for arm in (one, other) for p in problems} <= made
     frozen = [c for c in designer_arms.cells() if c.frozen]
     assert {c.data_set for c in frozen} == {"mnist", "cifar10"}
     assert all(c.origin == "fashion_mnist" for c in frozen if c.arm != "uniform")

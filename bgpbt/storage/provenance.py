@@ -187,10 +187,9 @@ def recorded_task(content: dict[str, Any], problem: str) -> Task:
 
 
 def file_hashes(options: Options) -> dict[str, str]:
-    """SHA-256 of the user's files that results depend on, by setting."""
+    """SHA-256 of the user's files, by setting."""
     words = {setting: getattr(options, setting) for setting in TABLES}
     paths = {setting: user_file(word) for setting, word in words.items()}
-    paths["reward_table"] = options.reward_table
     return {
         setting: hashlib.sha256(Path(path).read_bytes()).hexdigest()
         for setting, path in paths.items()

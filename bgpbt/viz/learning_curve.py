@@ -113,10 +113,11 @@ def _draw_interim(axes: Axes, rows: pd.DataFrame) -> None:
     """The saved best where it played fresh episodes during the run."""
     if "report" not in rows or rows["report"].isna().all():
         return
-    by_round = rows.groupby("round").first().dropna(subset="report")
+    by_round = rows.groupby("round")
     style = {"ls": "", "marker": "D", "ms": 4, "color": WINNER, "zorder": 5}
     label = "saved best, fresh evaluation"
-    axes.plot(by_round["timesteps"], by_round["report"], **style, label=label)
+    means = by_round["report"].first()
+    axes.plot(by_round["timesteps"].max(), means, **style, label=label)
 
 
 def _draw_untrained(axes: Axes, rows: pd.DataFrame) -> None:

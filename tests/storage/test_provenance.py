@@ -76,7 +76,3 @@ def test_a_persons_own_files_are_told_by_their_content(tmp_path):
     path.write_text("strategy = 2\n")
     assert file_hashes(options) != before
     assert file_hashes(Options()) == {}
-    table = tmp_path / "rewards.npz"
-    table.write_bytes(b"worths")
-    of_table = file_hashes(Options(task="nas", reward_table=str(table)))
-    assert of_table == {"reward_table": hashlib.sha256(b"worths").hexdigest()}

@@ -77,6 +77,11 @@ class Experiments:
             return
         if path.suffix != ".csv" or not path.parent.is_dir():
             _refuse(f"{path} is no file in a folder, give a name such as all.csv")
+        self._check_settings(path)
+        database.read(path, self._data_set, self._depth)
+
+    def _check_settings(self, path: Path) -> None:
+        """Refuses a shared database that was made with other networks or images."""
         try:
             differ = self._other_settings(path)
         except OSError as error:
@@ -88,7 +93,6 @@ class Experiments:
                 f"{_beside(path)} is of other networks or images ({differ}), give "
                 "another --database"
             )
-        database.read(path, self._data_set, self._depth)
 
     def _other_settings(self, path: Path) -> str | None:
         """Where a database was made with other settings, in words; None: damaged."""
@@ -116,7 +120,7 @@ class Experiments:
         beside = _beside(path)
         lines = []
         if self._shared is not None:
-            self.check()
+            self._check_settings(path)
         elif differ := self._other_settings(path):
             raise BadInput(
                 f"{folder} holds a run whose designs were judged by other networks, "

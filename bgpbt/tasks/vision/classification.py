@@ -4,7 +4,7 @@ A fifth of the training images is kept for evaluation and never trained on; the 
 alone sees the test images.
 """
 
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -31,10 +31,10 @@ def classification(options: Options) -> Task:
       BadInput: no such images or algorithm, or the files cannot be used.
     """
     name = options.problem or images.NAMES[0]
-    load_test = partial(images.load, name, "test", options.data_dir)
+    load_test = cache(partial(images.load, name, "test", options.data_dir))
     labelled = images.load(name, "train", options.data_dir)
     if name != "digits":
-        # Read and dropped: what is wrong with it is said before the training.
+        # What is wrong with it is said before the training.
         evaluation_data(load_test())
     training, validation = split(labelled)
     if len(training.labels) < BATCH_SIZE or not len(validation.labels):

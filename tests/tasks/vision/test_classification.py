@@ -221,6 +221,8 @@ def test_the_test_images_are_loaded_for_the_report_alone(tmp_path, monkeypatch):
         result.report["unseen"]
         and result.report["episodes"] == learner.EVALUATION_PARTS
     )
+    task.test_data()  # as for every report during a run
+    assert parts == ["train", "test"]
     state = final_state(result)
     test = images.load("digits", "test", None)
     h = spaces.decode(task.space, jnp.asarray(state.best.config))
