@@ -20,6 +20,7 @@ from bgpbt.types import Array, Key
 KAPPA = 2.0  # coefficient of the lower confidence bound; 3 in the reference
 STARTS = 8
 ROUNDS = 40
+LEAST_ROUNDS = 5
 NEIGHBOURS = 10
 STEPS = (0.3, 0.1, 0.03, 0.01, 0.003)  # of the box, tried along the gradient
 
@@ -66,6 +67,11 @@ def search_layout(space: SearchSpace) -> SearchLayout:
         centres,
         np.array([isinstance(dim, Categorical) for dim in space.values()]),
     )
+
+
+def rounds_for(pop_size: int) -> int:
+    """Rounds of a search: from 64 members on, their searches share a budget."""
+    return max(LEAST_ROUNDS, min(ROUNDS, 64 * ROUNDS // pop_size))
 
 
 def lower_confidence_bound(mean: Array, variance: Array, kappa: float = KAPPA) -> Array:

@@ -4,8 +4,8 @@ Everything in them is float64. Fitness, context and cost are in the task's units
 Gaussian process (GP) sees configurations in the unit cube, the context scaled to [0, 1]
 and costs as normal ranks. Pending points are configurations that already train beside
 the one to be suggested; they are taken to come out as predicted (kriging believer,
-Ginsbourger et al., 2010). `D` dimensions of the space, `N` rows of history, `M` pending
-points, `P` members.
+Ginsbourger et al., 2010). `D` dimensions of the space, `N` rows of history, `P`
+members.
 """
 
 import functools
@@ -17,12 +17,13 @@ import numpy as np
 from bgpbt.gp import acquisition
 from bgpbt.gp import bandit_programs as programs
 from bgpbt.gp.history import History
+from bgpbt.gp.in_turn import Situation
 from bgpbt.gp.inference import Inference
 from bgpbt.gp.kernels import Params
 from bgpbt.gp.precision import float64
 from bgpbt.gp.trust_region import TrustRegion
 from bgpbt.space import Dimension, SearchSpace
-from bgpbt.types import Array, Key
+from bgpbt.types import Key
 
 
 class FitBandit(Protocol):
@@ -45,21 +46,19 @@ class FitBandit(Protocol):
         ...
 
 
-class SuggestConfig(Protocol):
-    """Suggests a configuration for one member."""
+class SuggestConfigs(Protocol):
+    """Suggests configurations, one after the other, for all who are replaced."""
 
     def __call__(
         self,
         key: Key,
         raw: Params,
         rows: History,
-        pending: History,
-        donor: np.ndarray,
-        start: Array,
+        situation: Situation,
+        replaced: np.ndarray,
         region: TrustRegion,
-        round_: Array,
     ) -> np.ndarray:
-        """Searches the configuration with the lowest confidence bound of the cost.
+        """Searches the configurations with the lowest confidence bound of the cost.
 
         Arguments are positional.
 
@@ -67,15 +66,13 @@ class SuggestConfig(Protocol):
           key: PRNG key, consumed.
           raw: unconstrained parameters.
           rows: what was observed.
-          pending: M configurations that train beside it, from `pending_rows`.
-          donor: the configuration of the member whose weights it trains: centre of the
-            trust region. Shape `[D]`.
-          start: the member's fitness at the start of the round. Shape `[]`.
-          region: how far from the donor the search may go.
-          round_: the round to come. Shape `[]`, int32.
+          situation: the round to come. Who is replaced has the configuration of the
+            member whose weights it trains: the centre of its trust region.
+          replaced: who gets a suggestion. Shape `[P]`, bool.
+          region: how far from the donors the search may go.
 
         Returns:
-          A configuration in the unit cube. Shape `[D]`.
+          Configurations of all members in the unit cube. Shape `[P, D]`.
         """
         ...
 
@@ -113,7 +110,7 @@ class Bandit(NamedTuple):
     """What a strategy calls."""
 
     fit: FitBandit
-    suggest: SuggestConfig
+    suggest: SuggestConfigs
     predict: PredictFitness
 
 
@@ -151,41 +148,4 @@ def _build(
         float64(partial(programs.fit, model)),
         float64(partial(programs.suggest, model)),
         float64(partial(programs.predict, model)),
-    )
-
-
-def pending_rows(
-    config: np.ndarray,
-    fitness: np.ndarray,
-    round_: int,
-    members: np.ndarray,
-    donor: np.ndarray,
-    capacity: int,
-) -> History:
-    """The configurations that train beside the one to be suggested.
-
-    They are the nearest to its donor, of members with a finite fitness. Their number is
-    limited, so that a large population stays affordable.
-
-    Args:
-      config: of all members. Shape `[P, D]`.
-      fitness: at the start of the round. Shape `[P]`.
-      round_: the round to come.
-      members: indices of those that train.
-      donor: a configuration. Shape `[D]`.
-      capacity: most rows M.
-    """
-    members = members[np.isfinite(fitness[members])]
-    distance = np.linalg.norm(config[members] - donor, axis=1)
-    members = members[np.argsort(distance, kind="stable")[:capacity]]
-    rows = np.zeros(capacity, int)
-    rows[: len(members)] = members
-    valid = np.arange(capacity) < len(members)
-    zeros = np.zeros(capacity, np.float32)
-    return History(
-        config[rows],
-        np.where(valid, fitness[rows], 0),
-        zeros + np.float32(round_),
-        zeros,
-        valid,
     )

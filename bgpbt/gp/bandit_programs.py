@@ -13,13 +13,19 @@ from bgpbt.gp import acquisition, history, trust_region
 from bgpbt.gp import fit as fits
 from bgpbt.gp.acquisition import Box, SearchLayout
 from bgpbt.gp.history import History
+from bgpbt.gp.in_turn import (
+    Situation,
+    nearest_pending,
+    pending,
+    suggest_in_turn,
+)
 from bgpbt.gp.inference import Inference
 from bgpbt.gp.kernels import Params, Point
 from bgpbt.gp.points import point, snap_to_bins
 from bgpbt.gp.posterior import Data
 from bgpbt.gp.trust_region import TrustRegion
 from bgpbt.space import SearchSpace
-from bgpbt.types import Array, Key, PyTree
+from bgpbt.types import Array, Key, PyTree, Source
 
 # The latest rows, to which parameters are fitted; predictions use all.
 FIT_ROWS = 100
@@ -74,45 +80,60 @@ def suggest(
     key: Key,
     raw: Params,
     rows: History,
-    pending: History,
-    donor: Array,
-    start: Array,
+    situation: Situation,
+    replaced: Array,
     region: TrustRegion,
-    round_: Array,
 ) -> Array:
-    """Searches a configuration, as `SuggestConfig` says."""
-    contexts = jnp.concatenate([rows.context, pending.context, start[None]])
-    valid = jnp.concatenate([rows.valid, pending.valid, jnp.ones(1, bool)])
-    scale = history.scale_context(contexts, valid)
+    """Searches configurations, as `SuggestConfigs` says."""
+    one = partial(_suggest_one, model, raw, rows, region)
+    return suggest_in_turn(one, key, situation, replaced)[0]
+
+
+def _suggest_one(
+    model: Model,
+    raw: Params,
+    rows: History,
+    region: TrustRegion,
+    key: Key,
+    situation: Situation,
+    member: Array,
+) -> tuple[Array, Array]:
+    """As `SuggestOne` says."""
+    config, start, _, round_ = situation
+    time = round_.astype(config.dtype)
+    contexts = jnp.concatenate([rows.context, start, start[member, None]])
+    known = jnp.concatenate([rows.valid, pending(situation), jnp.ones(1, bool)])
+    scale = history.scale_context(contexts, known)
     params = fits.natural(raw)
-    posterior = _condition(model, raw, rows, pending, scale)
-    box = _box(model, params, region, donor)
+    members, valid = nearest_pending(situation, member)
+    busy = _points(
+        model, config[members], start[members], jnp.full(len(members), time), scale
+    )
+    posterior = _condition(model, raw, _data(model, rows, scale), busy, valid)
+    box = _box(model, params, region, config[member])
 
     def score(config):
         mean, variance = model.inference.predict(
-            posterior, _point(model, config, start, round_.astype(start.dtype), scale)
+            posterior, _point(model, config, start[member], time, scale)
         )
         return acquisition.lower_confidence_bound(mean, variance + params.noise)
 
-    return acquisition.search(key, score, model.layout, box)[0]
+    rounds = acquisition.rounds_for(len(start))
+    found, _ = acquisition.search(key, score, model.layout, box, rounds=rounds)
+    return found, jnp.int32(Source.gp)
 
 
 def _condition(
-    model: Model, raw: Params, rows: History, pending: History, scale: Scale
+    model: Model, raw: Params, observed: Data, busy: Point, valid: Array
 ) -> PyTree:
     """The posterior after all rows, and after pending points at their predictions.
 
     As in the kriging believer (Ginsbourger et al., 2010).
     """
     inference = model.inference
-    observed = _data(model, rows, scale)
-    points = _points(model, pending.config, pending.context, pending.time, scale)
     posterior = inference.condition(raw, observed)
-    believed = Data(
-        points,
-        jax.vmap(lambda p: inference.predict(posterior, p)[0])(points),
-        pending.valid,
-    )
+    mean = jax.vmap(lambda point: inference.predict(posterior, point)[0])(busy)
+    believed = Data(busy, mean, valid)
     return inference.condition(
         raw, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), observed, believed)
     )

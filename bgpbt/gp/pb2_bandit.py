@@ -5,13 +5,13 @@ the `C` categories; `P` members.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax.numpy as jnp
 
 from bgpbt import space as spaces
 from bgpbt.gp import history, pb2_process
 from bgpbt.gp.history import History
+from bgpbt.gp.in_turn import Situation, nearest_pending, pending
 from bgpbt.gp.kernels import Point
 from bgpbt.gp.pb2_kernels import Params
 from bgpbt.gp.posterior import Data
@@ -19,16 +19,6 @@ from bgpbt.space import Categorical
 from bgpbt.types import Array, Key
 
 Categories = tuple[Categorical, ...]
-
-
-class Situation(NamedTuple):
-    """The round to come, as far as it is known, for one member to be decided."""
-
-    config: Array  # [P, S] of all members; one that is replaced has its donor's
-    score: Array  # [P] of all members at the start of the round
-    pending: Array  # [P] bool, whose configurations are decided
-    member: Array  # [] int32
-    round: Array  # [] int32
 
 
 def fit(start: Callable[[], Params], categories: Categories, rows: History) -> Params:
@@ -49,6 +39,7 @@ def suggest(
     categories: Categories,
     rows: History,
     situation: Situation,
+    member: Array,
     chosen: Array,
 ) -> Array:
     """The bandit's numbers for one member.
@@ -58,30 +49,34 @@ def suggest(
       params: of the Gaussian process.
       categories: the last dimensions of a configuration.
       rows: what was observed.
-      situation: the round to come, and the member.
+      situation: the round to come.
+      member: shape `[]`, int32.
       chosen: the member's categories. Shape `[C]`, int32.
 
     Returns:
       Shape `[S - C]`.
     """
-    config, score, pending, member, round_ = situation
-    context = score[member]
-    score = jnp.where(pending, score, 0)
+    config, score, _, round_ = situation
+    context, busy = score[member], pending(situation)
     # Scores after a round may be far above those before it: all that are compared share
     # one range.
+    score = jnp.where(busy, score, 0)
     scores = jnp.concatenate([rows.context, score, context[None]])
-    known = jnp.concatenate([rows.valid, pending, jnp.ones(1, bool)])
+    known = jnp.concatenate([rows.valid, busy, jnp.ones(1, bool)])
     scale = history.scale_context(scores, known)
-    t = jnp.asarray(round_, config.dtype)
-    points = _points(categories, scale, score, config, jnp.full(len(score), t))
+    t = round_.astype(config.dtype)
+    members, valid = nearest_pending(situation, member)
+    times = jnp.full(len(members), t)
+    points = _points(categories, scale, score[members], config[members], times)
     return pb2_process.suggest(
         key,
         params,
         _observations(categories, rows, scale),
-        Data(points, jnp.zeros(len(score), config.dtype), pending),
+        Data(points, jnp.zeros(len(members), config.dtype), valid),
         (context - scale[0]) / scale[1],
         chosen,
         t,
+        pb2_process.starts_for(len(config)),
     )
 
 

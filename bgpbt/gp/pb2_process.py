@@ -7,10 +7,11 @@ that of the parameters (`pb2_kernels.py`).
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import cho_solve
+from jax.scipy.linalg import cho_solve, solve_triangular
 
 from bgpbt.gp.descent import descend
 from bgpbt.gp.kernels import Point
@@ -20,6 +21,7 @@ from bgpbt.types import Array, Key
 
 ITERATIONS = 30
 STARTS = 10
+LEAST_STARTS = 3
 JITTER = 1e-8
 # Of the upper confidence bound, see `beta`.
 C1 = 0.2
@@ -65,25 +67,51 @@ def covariance(params: Params, data: Data) -> Array:
     )
 
 
-def predict(
-    params: Params, lower: Array, data: Data, point: Point
-) -> tuple[Array, Array]:
+class Posterior(NamedTuple):
+    """The Gaussian process that has seen rows, and knows of pending ones."""
+
+    points: Point  # [N, ..] of both
+    valid: Array  # [N] bool
+    weights: Array  # [N] covariance^-1 y; 0 where pending
+    inverse: Array  # [N, N] of the lower factor of the covariance of both
+
+
+def condition(params: Params, data: Data, pending: Data) -> Posterior:
+    """Prepares many predictions.
+
+    Args:
+      params: in natural units.
+      data: what was observed; only they decide the mean.
+      pending: what trains beside it; it lowers only the uncertainty.
+    """
+    both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), data, pending)
+    lower, lower_both = (
+        jnp.linalg.cholesky(covariance(params, rows)) for rows in (data, both)
+    )
+    weights = cho_solve((lower, True), data.y)
+    return Posterior(
+        both.points,
+        both.valid,
+        jnp.append(weights, jnp.zeros_like(pending.y)),
+        solve_triangular(lower_both, jnp.eye(len(both.y)), lower=True),
+    )
+
+
+def predict(params: Params, posterior: Posterior, point: Point) -> tuple[Array, Array]:
     """Predicts the Gaussian process at one point.
 
     Args:
       params: in natural units.
-      lower: Cholesky factor of the rows' covariance. Shape `[N, N]`.
-      data: the observations.
+      posterior: from `condition`.
       point: one input.
 
     Returns:
       Mean and variance, without the noise of an observation. Shapes `[]`.
     """
-    cross = jnp.where(
-        data.valid, jax.vmap(params.kernel, (None, 0))(point, data.points), 0
-    )
-    solved = cho_solve((lower, True), cross)
-    return solved @ data.y, jnp.maximum(params.prior() - cross @ solved, 0)
+    cross = jax.vmap(params.kernel, (None, 0))(point, posterior.points)
+    cross = jnp.where(posterior.valid, cross, 0)
+    variance = params.prior() - jnp.sum((posterior.inverse @ cross) ** 2)
+    return cross @ posterior.weights, jnp.maximum(variance, 0)
 
 
 def beta(count: Array) -> Array:
@@ -118,6 +146,11 @@ def fit(start: Callable[[], Params], data: Data) -> Params:
     )
 
 
+def starts_for(pop_size: int) -> int:
+    """Starts of a search: from 128 members on, their searches share a budget."""
+    return max(LEAST_STARTS, min(STARTS, 128 * STARTS // pop_size))
+
+
 def suggest(
     key: Key,
     params: Params,
@@ -126,6 +159,7 @@ def suggest(
     context: Array,
     categories: Array,
     t: Array,
+    starts: int = STARTS,
 ) -> Array:
     """The numbers with the highest upper confidence bound.
 
@@ -135,30 +169,27 @@ def suggest(
     Args:
       key: PRNG key, consumed.
       params: from `fit`.
-      data: what was observed; only they decide the mean.
-      pending: what trains beside it; it lowers only the uncertainty.
+      data: what was observed.
+      pending: what trains beside it.
       context: scaled score before the round. Shape `[]`.
       categories: the categories beside which the numbers stand. Shape `[C]`, int32.
       t: the round. Shape `[]`.
+      starts: of the search.
 
     Returns:
       In the unit cube. Shape `[Z - 1]`.
     """
-    both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), data, pending)
-    lower, lower_both = (
-        jnp.linalg.cholesky(covariance(params, rows)) for rows in (data, both)
-    )
+    posterior = condition(params, data, pending)
     weight = jnp.sqrt(beta(jnp.sum(data.valid)))
 
     def cost(raw):
         point = Point(jnp.append(context, jax.nn.sigmoid(raw)), categories, t)
-        mean, _ = predict(params, lower, data, point)
-        _, variance = predict(params, lower_both, both, point)
+        mean, variance = predict(params, posterior, point)
         return -(mean + weight * jnp.sqrt(variance + 1e-12))
 
     numeric = data.points.numeric
     unit = jax.random.uniform(
-        key, (STARTS, numeric.shape[1] - 1), numeric.dtype, minval=0.01, maxval=0.99
+        key, (starts, numeric.shape[1] - 1), numeric.dtype, minval=0.01, maxval=0.99
     )
     optima, values = jax.lax.map(
         lambda start: descend(cost, jax.scipy.special.logit(start), ITERATIONS), unit

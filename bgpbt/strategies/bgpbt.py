@@ -16,7 +16,8 @@ import numpy as np
 from bgpbt import space as spaces
 from bgpbt.gp import fit
 from bgpbt.gp import trust_region as regions
-from bgpbt.gp.bandit import Bandit, make_bandit, pending_rows
+from bgpbt.gp.bandit import Bandit, make_bandit
+from bgpbt.gp.in_turn import Situation
 from bgpbt.gp.inference import make_inference
 from bgpbt.gp.precision import float64
 from bgpbt.gp.trust_region import TrustRegion
@@ -29,10 +30,6 @@ from bgpbt.strategies.operators import (
     validate_quantile,
 )
 from bgpbt.types import Array, Decision, Key, Outcome, Source, Strategy
-
-# Pending points (see `bgpbt.gp.bandit`) that one suggestion looks at, the nearest to
-# its centre: a large population stays affordable.
-MAX_PENDING = 64
 
 
 class _Method(NamedTuple):
@@ -230,22 +227,19 @@ def _begin_region(
     """
     key_fit, key_suggest = jax.random.split(key)
     raw, succeeded = method.bandit.fit(key_fit, state.raw, state.ended)
-    config = upcoming.config.copy()
-    source = upcoming.source.copy()
     member = upcoming.replaced[0]
-    nobody = upcoming.replaced[:0]
-    max_pending = min(len(config), MAX_PENDING)
-    config[member] = method.bandit.suggest(
-        key_suggest,
-        raw,
-        state.ended,
-        pending_rows(config, upcoming.start, 0, nobody, upcoming.drawn[0], max_pending),
-        upcoming.drawn[member],
-        np.float32(0),
-        method.everywhere,
+    number = len(upcoming.config)
+    first = Situation(
+        upcoming.config,
+        np.zeros(number, np.float32),
+        np.zeros(number, bool),
         np.int32(0),
     )
-    source[member] = Source.gp
+    chosen = np.arange(number) == member
+    config = method.bandit.suggest(
+        key_suggest, raw, state.ended, first, chosen, method.everywhere
+    )
+    source = np.where(chosen, Source.gp, upcoming.source)
     state = state._replace(fitted=succeeded)
     return state, upcoming._replace(config=config, source=source)
 
@@ -253,30 +247,19 @@ def _begin_region(
 def _suggest_all(
     method: _Method, key: Key, state: State, upcoming: _NextRound
 ) -> tuple[State, _NextRound]:
-    """The bandit chooses for all replaced members, one after the other."""
+    """The bandit chooses for all replaced members."""
     key_fit, key_suggest = jax.random.split(key)
     raw, succeeded = method.bandit.fit(key_fit, state.raw, state.history)
-    config = upcoming.config.copy()
-    source = upcoming.source.copy()
-    source[upcoming.replaced] = Source.gp
-    survivors = np.setdiff1d(np.arange(len(config)), upcoming.replaced)
-    max_pending = min(len(config), MAX_PENDING)
-    next_round = state.round + 1
-    for number, member in enumerate(upcoming.replaced):
-        donor = upcoming.donors[member]
-        decided = np.append(survivors, upcoming.replaced[:number])
-        config[member] = method.bandit.suggest(
-            jax.random.fold_in(key_suggest, number),
-            raw,
-            state.history,
-            pending_rows(
-                config, upcoming.start, next_round, decided, donor, max_pending
-            ),
-            donor,
-            upcoming.start[member],
-            state.region if method.trust_region else method.everywhere,
-            next_round,
-        )
+    replaced = np.isin(np.arange(len(upcoming.config)), upcoming.replaced)
+    config = method.bandit.suggest(
+        key_suggest,
+        raw,
+        state.history,
+        Situation(upcoming.donors, upcoming.start, ~replaced, state.round + 1),
+        replaced,
+        state.region if method.trust_region else method.everywhere,
+    )
+    source = np.where(replaced, Source.gp, upcoming.source)
     state = state._replace(raw=raw, fitted=succeeded)
     return state, upcoming._replace(config=config, source=source)
 

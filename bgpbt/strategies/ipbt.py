@@ -23,7 +23,7 @@ from bgpbt.strategies.bgpbt import bgpbt
 from bgpbt.strategies.curves import smoothed
 from bgpbt.strategies.ipbt_decisions import Method, members_of
 from bgpbt.strategies.ipbt_draws import make_draw
-from bgpbt.strategies.ipbt_state import State
+from bgpbt.strategies.ipbt_state import Lineages, State
 from bgpbt.strategies.operators import (
     compile_step,
     made_up_outcome,
@@ -152,8 +152,17 @@ def _prepare(method: Method, dimensions: int, pop_size: int) -> None:
     init, step = partial(_init, method), partial(_step, method)
     compile_step(init, step, dimensions, pop_size)
     smoothed(np.arange(2.0))
-    state = init(jax.random.PRNGKey(0), made_up_outcome(dimensions, pop_size))
-    method.append(state.past, ipbt_state.rows_of(state.lineages, 0))
+    key = jax.random.PRNGKey(0)
+    outcome = made_up_outcome(dimensions, pop_size)
+    state = init(key, outcome)
+    ended = state._replace(lineages=_made_up_lineages(state.lineages))
+    decisions.restart(method, method.draw(key, pop_size), ended, outcome)
+
+
+def _made_up_lineages(lineages: Lineages) -> Lineages:
+    """Lineages that have come somewhere, so that a restart asks the bandit."""
+    zeros = np.zeros_like(lineages.start)
+    return lineages._replace(start=zeros, best=zeros)
 
 
 def _validate(pop_size: int, quantile_fraction: float) -> str:

@@ -21,7 +21,7 @@ class Draws(NamedTuple):
     random: Array  # [N] bool, half of the slots, drawn apart
     exploit: Array  # key
     fit: Array  # key
-    suggest: Array  # [N] keys
+    suggest: Array  # key
 
 
 def make_draw(space: SearchSpace) -> Callable[[Key, int], Draws]:
@@ -50,5 +50,5 @@ def _draw(space: SearchSpace, key: Key, number: int) -> Draws:
         random=jax.random.permutation(keys[3], half),
         exploit=keys[4],
         fit=keys[5],
-        suggest=jax.random.split(keys[6], number),
+        suggest=keys[6],
     )

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bgpbt.gp.bandit import Bandit, pending_rows
+from bgpbt.gp.bandit import Bandit
 from bgpbt.gp.history import History
+from bgpbt.gp.in_turn import Situation
 from bgpbt.gp.kernels import Params
 from bgpbt.gp.trust_region import TrustRegion
-from bgpbt.strategies.bgpbt import MAX_PENDING
 from bgpbt.strategies.ipbt_draws import Draws
 from bgpbt.strategies.ipbt_state import Lineages
 
@@ -82,22 +82,11 @@ def first_configs(
         return drawn, np.ones(len(drawn), bool)
     furthest = np.nanargmax(known)
     centre, start = lineages.config[furthest], lineages.start[furthest]
-    config = drawn.copy()
-    starts = np.full(len(config), start, np.float32)
     raw, _ = meta.bandit.fit(draws.fit, meta.raw, past)
-    decided = np.flatnonzero(draws.random)
-    # As many as the bandit inside a restart looks at, whose program this is.
-    most = min(len(lineages.start), MAX_PENDING)
-    for slot in np.flatnonzero(~draws.random):
-        config[slot] = meta.bandit.suggest(
-            draws.suggest[slot],
-            raw,
-            past,
-            pending_rows(config, starts, time, decided, centre, most),
-            centre,
-            start,
-            meta.region,
-            np.int32(time),
-        )
-        decided = np.append(decided, slot)
-    return config, draws.random
+    config = np.where(draws.random[:, None], drawn, centre)
+    starts = np.full(len(config), start, np.float32)
+    situation = Situation(config, starts, draws.random, np.int32(time))
+    suggested = meta.bandit.suggest(
+        draws.suggest, raw, past, situation, ~draws.random, meta.region
+    )
+    return suggested, draws.random

@@ -12,7 +12,7 @@ import numpy as np
 
 from bgpbt.gp import pb2_bandit
 from bgpbt.gp.history import History
-from bgpbt.gp.pb2_bandit import Situation
+from bgpbt.gp.in_turn import Situation
 from bgpbt.gp.pb2_kernels import PB2Params
 from bgpbt.space import Categorical, SearchSpace
 from bgpbt.strategies.pb2_rounds import Bandit, strategy_of
@@ -60,8 +60,8 @@ def pb2(
 
 
 def _suggest(
-    key: Key, params: PB2Params, rows: History, situation: Situation
+    params: PB2Params, rows: History, key: Key, situation: Situation, member: Array
 ) -> tuple[Array, Array]:
     none = jnp.zeros(0, jnp.int32)
-    numbers = pb2_bandit.suggest(key, params, (), rows, situation, none)
+    numbers = pb2_bandit.suggest(key, params, (), rows, situation, member, none)
     return numbers, jnp.int32(Source.gp)

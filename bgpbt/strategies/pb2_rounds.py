@@ -13,7 +13,7 @@ import numpy as np
 
 from bgpbt.gp import history
 from bgpbt.gp.history import History
-from bgpbt.gp.pb2_bandit import Situation
+from bgpbt.gp.in_turn import Situation, suggest_in_turn
 from bgpbt.gp.precision import float64
 from bgpbt.space import SearchSpace
 from bgpbt.strategies.operators import (
@@ -30,9 +30,8 @@ class Bandit(NamedTuple):
 
     columns: np.ndarray  # [S] the searched dimensions, in the order of the history
     learn: Callable[[History], PyTree]  # what is known after a round
-    # (key, what is known, the history, the situation) -> the member's configuration
-    # [S], and a `Source`.
-    suggest: Callable[[Key, PyTree, History, Situation], tuple[Array, Array]]
+    # (what is known, the history, then as `SuggestOne`)
+    suggest: Callable[..., tuple[Array, Array]]
 
 
 class State(NamedTuple):
@@ -75,7 +74,7 @@ def strategy_of(
     programs = _Programs(
         observe=float64(partial(_observe, bandit.columns)),
         learn=float64(bandit.learn),
-        suggest=float64(bandit.suggest),
+        suggest=float64(partial(_suggest_all, bandit)),
         select=jax.jit(partial(_select, quantile_fraction)),
     )
     init = partial(_init, bandit.columns, capacity)
@@ -115,11 +114,17 @@ def _step(
     config = np.array(outcome.config)[parents]
     replaced = np.flatnonzero(parents != np.arange(len(parents)))
     source = np.full(len(parents), int(Source.previous))
-    if state.history.valid.any():
-        searched, source[replaced] = _suggest_all(
-            programs, key_suggest, state, config[:, columns], score, replaced
+    if state.history.valid.any() and len(replaced):
+        is_replaced = np.isin(np.arange(len(parents)), replaced)
+        situation = Situation(config[:, columns], score, ~is_replaced, state.round + 1)
+        config[:, columns], sources = programs.suggest(
+            key_suggest,
+            programs.learn(state.history),
+            state.history,
+            situation,
+            is_replaced,
         )
-        config[:, columns] = searched
+        source = np.where(is_replaced, sources, source)
     else:
         # No member has both a score and one before it: there is nothing to fit.
         config[np.ix_(replaced, columns)] = drawn[np.ix_(replaced, columns)]
@@ -131,37 +136,16 @@ def _step(
 
 
 def _suggest_all(
-    programs: _Programs,
+    bandit: Bandit,
     key: Key,
-    state: State,
-    config: np.ndarray,
-    score: np.ndarray,
-    replaced: np.ndarray,
-) -> tuple[np.ndarray, list[int]]:
-    """The bandit's configurations of the replaced members, one after the other.
-
-    Args:
-      programs: of the strategy.
-      key: PRNG key, consumed.
-      state: after the round.
-      config: of every member's parent. Shape `[P, S]`.
-      score: at the start of the round to come. Shape `[P]`.
-      replaced: indices of members.
-
-    Returns:
-      Configurations `[P, S]`, and the source of each replaced member's.
-    """
-    sources = []
-    pending = np.isfinite(score) & ~np.isin(np.arange(len(score)), replaced)
-    known = programs.learn(state.history) if len(replaced) else None
-    for number, member in enumerate(replaced):
-        situation = Situation(config, score, pending, np.int32(member), state.round + 1)
-        config[member], source = programs.suggest(
-            jax.random.fold_in(key, number), known, state.history, situation
-        )
-        sources.append(int(source))
-        pending[member] = True
-    return config, sources
+    known: PyTree,
+    rows: History,
+    situation: Situation,
+    replaced: Array,
+) -> tuple[Array, Array]:
+    """As `suggest_in_turn`."""
+    suggest = partial(bandit.suggest, known, rows)
+    return suggest_in_turn(suggest, key, situation, replaced)
 
 
 def _select(quantile_fraction: float, key: Key, outcome: Outcome):

@@ -17,7 +17,8 @@ import numpy as np
 from bgpbt import space as spaces
 from bgpbt.gp import exp3m, history, pb2_bandit
 from bgpbt.gp.history import History
-from bgpbt.gp.pb2_bandit import Categories, Situation
+from bgpbt.gp.in_turn import Situation
+from bgpbt.gp.pb2_bandit import Categories
 from bgpbt.gp.pb2_kernels import MixedParams, Params, PB2Params
 from bgpbt.space import Categorical, SearchSpace
 from bgpbt.strategies.pb2 import pb2
@@ -127,7 +128,12 @@ def _fit(search: _Search, rows: History) -> Params:
 
 
 def _suggest(
-    search: _Search, key: Key, model: _Model, rows: History, situation: Situation
+    search: _Search,
+    model: _Model,
+    rows: History,
+    key: Key,
+    situation: Situation,
+    member: Array,
 ) -> tuple[Array, Array]:
     """The configuration `[S]` of a member, and its `Source`."""
     key_categories, key_numbers = jax.random.split(key)
@@ -145,12 +151,12 @@ def _suggest(
         rows, situation = _with_the_same(search.categories, chosen, rows, situation)
         params = _fit(search, rows)
     numbers = pb2_bandit.suggest(
-        key_numbers, params, search.categories, rows, situation, chosen
+        key_numbers, params, search.categories, rows, situation, member, chosen
     )
     known = jnp.any(rows.valid)
-    donors = situation.config[situation.member]
+    donor = situation.config[member]
     return (
-        jnp.where(known, jnp.concatenate([numbers, coordinates]), donors),
+        jnp.where(known, jnp.concatenate([numbers, coordinates]), donor),
         jnp.where(known, Source.gp, Source.copied).astype(jnp.int32),
     )
 
@@ -176,5 +182,5 @@ def _with_the_same(
 
     return (
         rows._replace(valid=rows.valid & same(rows.config)),
-        situation._replace(pending=situation.pending & same(situation.config)),
+        situation._replace(decided=situation.decided & same(situation.config)),
     )

@@ -16,8 +16,9 @@ import jax
 import numpy as np
 
 from bgpbt.gp import acquisition, fit, trust_region
-from bgpbt.gp.bandit import make_bandit, pending_rows
+from bgpbt.gp.bandit import make_bandit
 from bgpbt.gp.history import History
+from bgpbt.gp.in_turn import Situation
 from bgpbt.gp.inference import make_inference
 from bgpbt.space import SearchSpace
 from bgpbt.strategies.bgpbt import bgpbt
@@ -30,6 +31,7 @@ from scripts.benchmarks.figures import Figure, Result, Target, interleave, media
 SPACE = hyperparameter_space(64)
 COUNTS = (100, 1000)  # observations
 POPULATIONS = (8, 64, 512)
+LAST = np.arange(8)  # of eight members, the last one asks
 Measured = dict[str, list[float]]
 
 
@@ -106,16 +108,13 @@ class Suggestion:
         rows = self.rows
         key = jax.random.PRNGKey(self.calls)
         self.calls += 1
-        donor = rows.config[-1]
-        round_ = np.int32(rows.time[-1] + 1)
-        began = time.perf_counter()
-        self.raw, _ = self.bandit.fit(key, self.raw, rows)
-        pending = pending_rows(
-            rows.config[-8:], rows.context[-8:], round_, np.arange(7), donor, 8
+        asked = Situation(
+            rows.config[-8:], rows.context[-8:], LAST < 7, np.int32(rows.time[-1] + 1)
         )
         region = jax.tree.map(np.asarray, trust_region.start())
-        start = rows.context[-1]
-        self.bandit.suggest(key, self.raw, rows, pending, donor, start, region, round_)
+        began = time.perf_counter()
+        self.raw, _ = self.bandit.fit(key, self.raw, rows)
+        self.bandit.suggest(key, self.raw, rows, asked, LAST == 7, region)
         return time.perf_counter() - began
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from bgpbt.gp import fit, trust_region
-from bgpbt.gp.bandit import make_bandit, pending_rows
+from bgpbt.gp.bandit import make_bandit
 from bgpbt.gp.history import History
+from bgpbt.gp.in_turn import Situation
 from bgpbt.gp.inference import make_inference
 from bgpbt.space import Categorical, Float
 
@@ -20,6 +21,7 @@ SPACE = {
 }
 ROWS = 20
 BANDITS = {"all": make_bandit(SPACE, make_inference("jax"))}
+NOBODY = np.zeros((0, 3), np.float32)
 BANDITS |= {
     name: make_bandit(SPACE, make_inference("jax"), **{name: False})
     for name in ("time", "context")
@@ -58,26 +60,21 @@ def expected(name: str, raw, history: History) -> np.ndarray:
     return BANDITS[name].predict(raw, history, config, ten, np.int32(6), three)[:, 1]
 
 
-def suggested(raw, history: History, pending: History, seed: int = 0) -> np.ndarray:
-    centre, region = (
-        np.array([0.5, 0.5, 0.25], np.float32),
-        jax.tree.map(np.asarray, trust_region.start()),
-    )
-    key = jax.random.PRNGKey(seed)
-    return BANDITS["all"].suggest(
-        key, raw, history, pending, centre, np.float32(10), region, np.int32(6)
-    )
+CENTRE = np.array([0.5, 0.5, 0.25], np.float32)
 
 
-def nobody() -> History:
-    return pending_rows(
-        np.zeros((4, 3), np.float32),
-        np.zeros(4, np.float32),
-        6,
-        np.arange(0),
-        np.zeros(3),
-        4,
-    )
+def situation(busy: np.ndarray) -> Situation:
+    """The last of four members is to be decided; where `busy` is, the others are."""
+    config = np.concatenate([np.zeros((3, 3), np.float32), CENTRE[None]])
+    config[: len(busy)] = busy
+    decided = np.arange(4) < len(busy)
+    return Situation(config, np.full(4, 10, np.float32), decided, np.int32(6))
+
+
+def suggested(raw, history: History, busy: np.ndarray = NOBODY) -> np.ndarray:
+    region = jax.tree.map(np.asarray, trust_region.start())
+    asks = situation(busy), np.arange(4) == 3, region
+    return BANDITS["all"].suggest(jax.random.PRNGKey(0), raw, history, *asks)[3]
 
 
 def test_what_was_seen_is_expected_again(raw):
@@ -87,9 +84,9 @@ def test_what_was_seen_is_expected_again(raw):
 
 def test_suggestions_follow_the_data(raw):
     """Upwards in x, to kind b; the other way where costs are turned round."""
-    x, _, kind = suggested(raw, rows(), nobody())
+    x, _, kind = suggested(raw, rows())
     assert x > 0.6 and kind > 0.5
-    x, _, kind = suggested(raw, rows()._replace(cost=-rows().cost), nobody())
+    x, _, kind = suggested(raw, rows()._replace(cost=-rows().cost))
     assert x < 0.4 and kind < 0.5
 
 
@@ -98,13 +95,9 @@ def test_a_suggestion_keeps_away_from_what_is_pending(raw):
 
     It promises less to learn.
     """
-    first = suggested(raw, rows(), nobody())
-    config = np.tile(first, (4, 1))
-    busy = pending_rows(config, np.full(4, 10, np.float32), 6, np.arange(4), first, 4)
+    first = suggested(raw, rows())
+    busy = np.tile(first, (3, 1))
     assert np.abs(suggested(raw, rows(), busy) - first).max() > 0.05
-    np.testing.assert_array_equal(
-        suggested(raw, rows(), busy._replace(valid=np.zeros(4, bool))), first
-    )
 
 
 def test_what_is_long_ago_counts_only_where_time_does(raw):
@@ -123,15 +116,3 @@ def test_the_fitness_at_the_start_counts_only_where_the_context_does(raw):
     np.testing.assert_array_equal(
         expected("context", raw, poor), expected("context", raw, rich)
     )
-
-
-def test_pending_are_the_nearest_that_can_be_judged():
-    config = np.array([[0.9, 0, 0], [0.1, 0, 0], [0.2, 0, 0], [0.3, 0, 0]], np.float32)
-    fitness = np.array([1, np.nan, 3, 4], np.float32)
-    found = pending_rows(config, fitness, 6, np.arange(4), np.zeros(3), 2)
-    np.testing.assert_array_equal(found.config[:, 0], np.float32([0.2, 0.3]))
-    np.testing.assert_array_equal(found.context, [3, 4])
-    assert found.valid.all() and (found.time == 6).all()
-    assert list(
-        pending_rows(config, fitness, 6, np.arange(1), np.zeros(3), 2).valid
-    ) == [True, False]

@@ -11,8 +11,9 @@ import pytest
 pytest.importorskip("gpytorch")
 
 from bgpbt.gp import fit, gpytorch_inference, gpytorch_model, posterior
-from bgpbt.gp.bandit import make_bandit, pending_rows
+from bgpbt.gp.bandit import make_bandit
 from bgpbt.gp.history import History
+from bgpbt.gp.in_turn import Situation
 from bgpbt.gp.inference import make_inference
 from bgpbt.gp.kernels import Params, Point
 from bgpbt.gp.posterior import Data
@@ -136,18 +137,12 @@ def test_both_inferences_suggest_the_same():
             np.arange(20) < 17,
         )
         raw = jax.tree.map(lambda x: np.asarray(x, np.float32), fit.prior(3, 1)[0])
-        busy = pending_rows(config[:4], rows.context[:4], 5, np.arange(3), config[0], 4)
+        asked = Situation(config[:4], rows.context[:4], np.arange(4) < 3, np.int32(5))
         region = jax.tree.map(np.asarray, start())
+        key, last = jax.random.PRNGKey(1), np.arange(4) == 3
         found = [
             make_bandit(SPACE, make_inference(name)).suggest(
-                jax.random.PRNGKey(1),
-                raw,
-                rows,
-                busy,
-                config[0],
-                np.float32(2),
-                region,
-                np.int32(5),
+                key, raw, rows, asked, last, region
             )
             for name in ("jax", "gpytorch")
         ]

@@ -35,9 +35,11 @@ class Asked:
     def fit(self, key, last, rows):
         return "fitted", True
 
-    def suggest(self, key, raw, rows, pending, donor, start, region, round_):
-        self.calls.append((raw, rows, pending, donor, start, round_))
-        return np.full(2, len(self.calls) - 1, np.float32)
+    def suggest(self, key, raw, rows, situation, replaced, region):
+        self.calls.append((raw, rows, situation, replaced))
+        config = situation.config.copy()
+        config[replaced] = np.arange(replaced.sum())[:, None]
+        return config
 
 
 def lineages(start, best) -> ipbt_state.Lineages:
@@ -51,7 +53,7 @@ def asked(start, best):
     bandit = Asked()
     drawn = np.full((6, 2), 0.9, np.float32)
     random = np.isin(np.arange(6), [1, 2, 5])
-    draws = Draws(drawn, *[None] * 2, random, None, None, suggest=np.arange(6))
+    draws = Draws(drawn, *[None] * 2, random, *[None] * 3)
     meta = Meta(bandit, None, None)
     found = first_configs(meta, "past", lineages(start, best), 4, drawn, draws)
     return *found, bandit.calls
@@ -62,19 +64,19 @@ def test_half_of_a_restart_is_suggested_one_after_the_other():
     config, is_random, calls = asked(start=[1, 2, 3], best=[5, 9, 8])
     assert config[:, 0].tolist() == pytest.approx([0, 0.9, 0.9, 1, 2, 0.9])
     assert is_random.tolist() == [False, True, True, False, False, True]
-    assert len(calls) == 3
-    for number, (raw, rows, pending, donor, start, round_) in enumerate(calls):
-        assert (raw, rows, start, round_) == ("fitted", "past", 2, 4)
-        np.testing.assert_array_equal(donor, np.float32([0.3, 0.4]))
-        # The random ones, and what was suggested before; the nearest three of these.
-        assert pending.valid.sum() == 3 and (pending.time == 4).all()
-        assert (pending.context == 2).all()
-        near = sorted(pending.config[:, 0].tolist())
-        assert near == pytest.approx([0.9] * 3 if number == 0 else [0, 0.9, 0.9])
+    ((raw, rows, situation, replaced),) = calls
+    assert (raw, rows, situation.round) == ("fitted", "past", 4)
+    assert (situation.start == 2).all()
+    assert situation.decided.tolist() == is_random.tolist()  # they are pending
+    assert replaced.tolist() == (~is_random).tolist()
+    donors = np.tile(np.float32([0.3, 0.4]), (3, 1))
+    np.testing.assert_array_equal(situation.config[replaced], donors)
+    assert (situation.config[~replaced] == np.float32(0.9)).all()
 
 
 def test_a_lineage_of_unknown_start_or_end_is_no_centre():
     *_, calls = asked(start=[1, NAN, 3], best=[5, 9, NAN])
-    np.testing.assert_array_equal(calls[0][3], np.float32([0.1, 0.2]))
+    situation = calls[0][2]
+    np.testing.assert_array_equal(situation.config[0], np.float32([0.1, 0.2]))
     config, is_random, calls = asked(start=[NAN] * 3, best=[5, 9, 8])
     assert not calls and is_random.all() and (config == np.float32(0.9)).all()

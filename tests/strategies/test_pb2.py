@@ -62,20 +62,16 @@ def test_the_bound_grows_with_the_rows():
 
 @float64
 def posterior(rows, others, h, params=PARAMS):
-    """Mean from `rows`, variance with the `others` too, at T = R = 1."""
-    both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), rows, others)
+    """Mean and variance at T = R = 1, with the `others` pending."""
     params = jax.tree.map(jnp.asarray, params)
-    lower, more = (
-        jnp.linalg.cholesky(pb2_process.covariance(params, r)) for r in (rows, both)
-    )
+    known = pb2_process.condition(params, rows, others)
     one = jnp.ones((), h.dtype)
 
-    def predict(factor, seen, x):
+    def predict(x):
         point = Point(jnp.stack([one, x]), NONE, one)
-        return pb2_process.predict(params, factor, seen, point)
+        return pb2_process.predict(params, known, point)
 
-    mean = jax.vmap(lambda x: predict(lower, rows, x)[0])(h)
-    return mean, jax.vmap(lambda x: predict(more, both, x)[1])(h)
+    return jax.vmap(predict)(h)
 
 
 def test_the_process_and_its_pending_points():
@@ -218,7 +214,7 @@ def test_what_a_suggestion_knows(monkeypatch):
     """
     asked = []
 
-    def suggest(key, params, rows, pending, context, categories, t):
+    def suggest(key, params, rows, pending, context, categories, t, starts):
         jax.debug.callback(
             lambda *x: asked.append(jax.tree.map(np.asarray, x)),
             rows,

@@ -8,7 +8,7 @@ from toys import SPACE, counted_compilations, outcome, same_bits
 
 from bgpbt.gp import exp3m, pb2_bandit, pb2_process
 from bgpbt.gp.history import History
-from bgpbt.gp.pb2_bandit import Situation
+from bgpbt.gp.in_turn import Situation
 from bgpbt.gp.pb2_kernels import MixedParams
 from bgpbt.gp.precision import float64
 from bgpbt.space import Categorical, bin_centres
@@ -269,14 +269,12 @@ def test_numbers_are_where_progress_is_with_the_category():
     zeros, valid = np.zeros(60, np.float32), np.ones(60, bool)
     cost = (4 * (config[:, 0] - best) ** 2).astype(np.float32)
     rows = History(config, zeros, zeros + 1, cost, valid)
-    nobody = Situation(
-        config[:1], zeros[:1], np.zeros(1, bool), np.int32(0), np.int32(2)
-    )
+    nobody = Situation(config[:1], zeros[:1], np.zeros(1, bool), np.int32(2))
 
     @float64
     def suggest(key, rows, nobody, chosen):
         params = pb2_bandit.fit(MixedParams.start, kinds, rows)
-        return pb2_bandit.suggest(key, params, kinds, rows, nobody, chosen)
+        return pb2_bandit.suggest(key, params, kinds, rows, nobody, 0, chosen)
 
     for kind, there in ((0, 0.8), (1, 0.2)):
         chosen = np.array([kind], np.int32)
