@@ -54,6 +54,7 @@ def environment(options: Options, device_layout: DeviceLayout) -> dict[str, Any]
     names = ["jax", "jaxlib", "optax", "numpy", *TASK_PACKAGES.get(options.task, ())]
     if options.task == "ppo":
         names += _environment_packages(options.env_name)
+        names += ["flax"] if options.recurrent else []
     if options.gp == "gpytorch":
         names += ["torch", "gpytorch"]
     versions = {name: _version(name) for name in names}

@@ -358,8 +358,8 @@ def test_a_bad_space_ends_with_two_and_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(command, "prepare_jax", lambda options: None)
     words = f"-t toy -ps 4 -tr 1 -mt 4 --save_dir {tmp_path} --space h0=3:1"
     assert command.main(words.split()) == 2
-    error = capsys.readouterr().err
-    assert error == "main.py: space: h0: low 3 is not below high 1\n"
+    program, _, line = capsys.readouterr().err.partition(": ")
+    assert line == "space: h0: low 3 is not below high 1\n", program
     assert list(tmp_path.iterdir()) == []
 
 
