@@ -91,7 +91,8 @@ def test_every_arm_of_a_profile_has_settings_that_hold_together(profile):
         (["--profile", "tpu"], "invalid choice"),
     ],
 )
-def test_bad_input_is_one_line(flags, message, tmp_path, capsys):
+def test_bad_input_is_one_line(flags, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(suite, "prepare_jax", lambda options: None)
     assert suite.main([flag.format(tmp_path) for flag in flags]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line

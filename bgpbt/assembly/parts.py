@@ -25,7 +25,6 @@ from bgpbt.gp.inference import make_inference
 from bgpbt.registry import STRATEGIES, TASKS
 from bgpbt.space import Float
 from bgpbt.strategies.frozen import frozen
-from bgpbt.strategies.jitter import with_jitter
 from bgpbt.training.engine import Engine, make_engine
 from bgpbt.training.generations import architecture_space
 from bgpbt.training.plan import GenerationRules, Plan
@@ -163,8 +162,6 @@ def make_strategy(options: Options, task: Task) -> Strategy:
         strategy = guarded_strategy(options.strategy, strategy)
     if options.freeze:
         return frozen(strategy)
-    if options.jitter:
-        return with_jitter(strategy, task.space, options.jitter)
     return strategy
 
 

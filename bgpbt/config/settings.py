@@ -180,9 +180,6 @@ class Settings(BaseModel):
     perturb: parsers.Share = _method(
         0.1, "pbtnas: factor of fresh weights added to them"
     )
-    jitter: parsers.Share = _method(
-        0.0, "standard deviation of survivors' own changes, of the range; 0: none"
-    )
     trust_region: bool = _method(
         True, "bgpbt, ipbt: search near the parent's configuration"
     )
