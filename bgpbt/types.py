@@ -476,3 +476,5 @@ class Strategy(NamedTuple):
     # The first configurations, from ones drawn at random: both [M, D].
     draw: Callable[[Key, np.ndarray], np.ndarray] = _as_drawn
     mutates: bool = False  # its decisions say whose weights are mutated
+    # A slot can keep its configuration. False: configurations travel with members.
+    can_freeze: bool = True

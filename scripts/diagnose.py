@@ -17,11 +17,15 @@ import numpy as np
 import pandas as pd
 
 import bgpbt
+from bgpbt.config.errors import BadInput
 from scripts.benchmarks import flags
 from scripts.benchmarks.figures import Figure, Result
 from scripts.benchmarks.intervals import interval
 from scripts.benchmarks.report import finish, machine
 from scripts.studies.diagnosis import diagnose
+
+# They move members between slots, or decide in some rounds only.
+UNFIT = ("ipbt", "firepbt")
 
 
 def parser() -> flags.Parser:
@@ -34,14 +38,27 @@ def parser() -> flags.Parser:
 
 def study(args: argparse.Namespace) -> list[Figure]:
     """Means over runs."""
-    found = [diagnose(bgpbt.open_run(path).records) for path in args.folders]
-    figures = []
-    for name, column in pd.DataFrame(found).items():
-        values = column.dropna().to_numpy()
-        low, high = interval(values) if len(values) else (np.nan, np.nan)
-        note = f"95 %: {low:.3f} to {high:.3f}, {len(values)} runs"
-        figures.append(Figure(str(name), float(values.mean()), "", note=note))
-    return figures
+    found = pd.DataFrame([_of_run(path) for path in args.folders])
+    columns = {str(name): x.dropna().to_numpy() for name, x in found.items()}
+    return [_figure(name, values) for name, values in columns.items() if len(values)]
+
+
+def _of_run(path: Path) -> dict[str, float]:
+    run = bgpbt.open_run(path)
+    if run.options.strategy in UNFIT:
+        raise BadInput(
+            f"{path}: members of {run.options.strategy} do not stay with one decision "
+            "a round, give runs of another strategy"
+        )
+    return diagnose(run.records, minimise=run.task.minimise)
+
+
+def _figure(name: str, values: np.ndarray) -> Figure:
+    note = f"{len(values)} runs"
+    if len(values) > 1:
+        low, high = interval(values)
+        note = f"95 %: {low:.3f} to {high:.3f}, {note}"
+    return Figure(name, float(values.mean()), "", note=note)
 
 
 @flags.answered

@@ -1,9 +1,10 @@
 """Strategies beside each other in their own regime: many rounds, the same steps.
 
 Every arm of a profile trains a population on every task; its curve is what the saved
-best returns on fresh episodes, which no selection sees, against the training steps of
-the whole population. The score is the area under that curve, the return in the end
-stands beside. Arms are paired by seed: they share first configurations and weights.
+best returns on fresh episodes, which no selection sees, against the steps that the
+whole population simulates. The score is the area under that curve, the return in the
+end stands beside. Arms are paired by seed: they share first configurations and weights,
+but `both`, whose networks differ, and `ipbt`, which begins with twice as many members.
 
 A cell, an arm on a task with a block of seeds, leaves a small file in --results and is
 not run again. An interrupted cell goes on where it was, with the same --save_dir; on a
@@ -32,7 +33,13 @@ from scripts.benchmarks.report import finish, machine
 from scripts.studies.suite_cells import Cell, Results, cells_of, result_of, screens_of
 from scripts.studies.suite_figures import draw
 from scripts.studies.suite_profiles import ARMS, PROFILES, SCREENED
-from scripts.studies.suite_scores import OUTCOMES, scale_of, scores_of, summarise
+from scripts.studies.suite_scores import (
+    OUTCOMES,
+    comparable,
+    scale_of,
+    scores_of,
+    summarise,
+)
 
 
 def parser() -> flags.Parser:
@@ -84,7 +91,7 @@ def screen(args: argparse.Namespace) -> list[Figure]:
     """How much a configuration matters, task by task."""
     figures = []
     for cell in screens_of(args.profile, problems_of(args)):
-        (own,) = _results(cell, args).values()
+        (own,) = _screened(cell, args).values()
         figures += [
             Figure(f"{cell.problem}: {name}", float(value), "return")
             for name, value in _spread(own).items()
@@ -111,17 +118,27 @@ def compare(args: argparse.Namespace) -> list[Figure]:
         found = _results(cell, args)
         if found:
             results.setdefault((cell.problem, cell.name), {}).update(found)
+    results = comparable(results)
     if not results:
-        raise BadInput(f"{args.results} has no results yet, leave --table out")
+        raise BadInput(f"{args.results} has nothing to compare yet, leave --table out")
     scales = {}
-    for cell in screens_of(args.profile, {problem: 0 for problem, _ in results}):
-        screened = _results(cell, args)
-        settings = cell._replace(arm="random").values(quick=args.quick)
-        scales[cell.problem] = scale_of(screened, cell.problem, settings)
+    for cell in screens_of(args.profile, dict.fromkeys(name for name, _ in results)):
+        own = (runs for (name, _), runs in results.items() if name == cell.problem)
+        runs = [run for seeds in own for run in seeds.values()]
+        scales[cell.problem] = scale_of(_screened(cell, args), cell.problem, runs)
     scores = {name: scores_of(results, scales, name) for name in OUTCOMES}
     if args.figure:
         draw(results, scales, scores["area"], args.figure)
     return [figure for name in OUTCOMES for figure in summarise(scores[name], name)]
+
+
+def _screened(cell: Cell, args: argparse.Namespace) -> Results:
+    screened = _results(cell, args)
+    if not screened:
+        raise BadInput(
+            f"{args.results} has no screen of {cell.problem}, run --screen first"
+        )
+    return screened
 
 
 def _results(cell: Cell, args: argparse.Namespace) -> Results:

@@ -1,5 +1,7 @@
 """What records say of decisions, from made-up ones."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -60,6 +62,22 @@ def test_the_figures_of_a_run():
     assert figures["optimism"] > 0
     without = records().drop(columns=["gp_fitness", "trust_region", "report"])
     assert set(diagnose(without)) == {x for x in figures if x.startswith("gp: ")}
+
+
+def test_smaller_is_better_where_the_task_says_so():
+    names = ["fitness", "gp_fitness", "report"]
+    mirrored = records()
+    mirrored[names] = -mirrored[names]
+    assert diagnose(mirrored, minimise=True) == diagnose(records())
+
+
+def test_members_that_move_between_slots_are_refused(tmp_path, capsys):
+    run = SimpleNamespace(options=SimpleNamespace(strategy="ipbt"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(command.bgpbt, "open_run", lambda path: run)
+        assert command.main([str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("give runs of another strategy")
 
 
 def test_a_folder_without_a_run_is_one_line(tmp_path, capsys):

@@ -1,6 +1,10 @@
 """The suite: cells in files, scores on a scale of constant configurations."""
 
+import json
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from bgpbt.config.errors import BadInput
@@ -10,6 +14,7 @@ from scripts.studies.suite_cells import Cell, cells_of
 from scripts.studies.suite_profiles import ARMS, PROFILES
 from scripts.studies.suite_scores import Scale
 
+NAN = float("nan")
 SCALE = Scale(floor=10.0, ceiling=50.0, steps=100)
 
 
@@ -39,8 +44,10 @@ def test_scores_are_on_the_scale_of_the_screen():
     assert suite_scores.score(nothing, SCALE, "final") == 0
     with pytest.raises(BadInput, match="nothing is learnt"):
         screen = {suite_profiles.SCREEN_SEED: nothing}
-        settings = {"pop_size": 8, "max_timesteps": 10}
-        suite_scores.scale_of(screen, "made_up", settings)
+        suite_scores.scale_of(screen, "made_up", [])
+    learnt = {suite_profiles.SCREEN_SEED: run([50.0] * 4)}
+    runs = [{"env_steps": 100}, {"env_steps": 140}]
+    assert suite_scores.scale_of(learnt, "made_up", runs) == SCALE
 
 
 def test_arms_are_paired_by_the_seeds_that_all_have():
@@ -48,11 +55,45 @@ def test_arms_are_paired_by_the_seeds_that_all_have():
         ("one", "bgpbt"): {0: run([50.0] * 4), 1: run([30.0] * 4)},
         ("one", "pbt"): {1: run([20.0] * 4), 2: run([20.0] * 4)},
     }
+    results = suite_scores.comparable(results)
     scores = suite_scores.scores_of(results, {"one": SCALE}, "area")
     assert {arm: x.tolist() for arm, x in scores["one"].items()} == {
         "bgpbt": [pytest.approx(0.4375)],
         "pbt": [pytest.approx(0.21875)],
     }
+
+
+def test_an_unfinished_study_is_compared_as_far_as_it_goes(capsys):
+    runs = {0: run([50.0] * 4)}
+    results = {("one", "bgpbt"): runs, ("one", "pbt"): runs, ("two", "bgpbt"): runs}
+    assert list(suite_scores.comparable(results)) == [
+        ("one", "bgpbt"),
+        ("two", "bgpbt"),
+    ]
+    assert "left out: pbt on one, seeds [0]" in capsys.readouterr().err
+    assert suite_scores.comparable({}) == {}
+    apart = {("one", "bgpbt"): runs, ("one", "pbt"): {1: runs[0]}}
+    assert suite_scores.comparable(apart) == {}
+
+
+def test_steps_are_those_that_were_simulated():
+    """A rung of a generation has more candidates than slots; steps still ascend."""
+    rows = [
+        {"round": r, "member": i, "fitness": NAN if i == 2 else 1.0, "timesteps": t}
+        | {"env_steps_total": 100 * r, "report": 1.0 * r, "seconds": 1.0}
+        for r, members, clocks in (
+            (1, 3, (5, 5, 5)),
+            (2, 4, (9,) * 4),
+            (3, 3, (9, 9, 5)),
+        )
+        for i, t in zip(range(members), clocks, strict=True)
+    ]
+    report = {"mean": 2.0, "untrained_mean": 0.0, "env_steps_total": 300}
+    result = SimpleNamespace(records=pd.DataFrame(rows), report=report)
+    scores = suite_cells.scores_of(result, screen=False)
+    assert scores["steps"] == [100, 200, 300] and scores["report"] == [1, 2, 3]
+    # Members 0, 1 idle in the last round; 2 trained, and failed each time.
+    assert scores["failed"] == 3
 
 
 def test_problems_weigh_alike_whatever_their_seeds():
@@ -87,7 +128,8 @@ def test_every_arm_of_a_profile_has_settings_that_hold_together(profile):
     ("flags", "message"),
     [
         (["--tasks", "chess"], "chess is not in profile cpu, give some of cartpole"),
-        (["--table", "--results", "{}"], "has no results yet, leave --table out"),
+        (["--table", "--results", "{}"], "has nothing to compare yet, leave --table"),
+        (["--screen", "--table", "--results", "{}"], "has no screen of cartpole, run"),
         (["--profile", "tpu"], "invalid choice"),
     ],
 )
@@ -104,6 +146,10 @@ def test_results_of_other_settings_are_refused(tmp_path):
     place.mkdir()
     (place / cell.file).write_text('{"what": {}, "runs": {}}')
     with pytest.raises(BadInput, match="is of other settings"):
+        suite_cells.result_of(cell, tmp_path, tmp_path, quick=False)
+    fits = cell.values(quick=False) | {"seed": [0, 7]}
+    (place / cell.file).write_text(json.dumps({"what": fits, "runs": {}}))
+    with pytest.raises(BadInput, match="of other settings or seeds"):
         suite_cells.result_of(cell, tmp_path, tmp_path, quick=False)
     (place / cell.file).write_text("{")
     with pytest.raises(BadInput, match="holds no such results"):

@@ -160,9 +160,13 @@ def make_strategy(options: Options, task: Task) -> Strategy:
     _check_fits(options, task, strategy)
     if options.strategy not in STRATEGIES:
         strategy = guarded_strategy(options.strategy, strategy)
-    if options.freeze:
-        return frozen(strategy)
-    return strategy
+    if options.freeze and not strategy.can_freeze:
+        raise BadInput(
+            f"freeze: configurations of {options.strategy} travel with its members, "
+            "leave --freeze out or give another -o",
+            "freeze",
+        )
+    return frozen(strategy) if options.freeze else strategy
 
 
 def guarded_strategy(word: str, strategy: Strategy) -> Strategy:

@@ -69,9 +69,17 @@ def search_layout(space: SearchSpace) -> SearchLayout:
     )
 
 
-def rounds_for(pop_size: int) -> int:
-    """Rounds of a search: from 64 members on, their searches share a budget."""
-    return max(LEAST_ROUNDS, min(ROUNDS, 64 * ROUNDS // pop_size))
+def rounds_for(searches: Array) -> Array:
+    """Rounds of a search: more than 16 of a decision share a budget.
+
+    Args:
+      searches: how many there are. Shape `[]`, int32.
+
+    Returns:
+      Shape `[]`, int32.
+    """
+    share = 16 * ROUNDS // jnp.maximum(searches, 1)
+    return jnp.clip(share, LEAST_ROUNDS, ROUNDS)
 
 
 def lower_confidence_bound(mean: Array, variance: Array, kappa: float = KAPPA) -> Array:
@@ -193,7 +201,7 @@ def search(
     box: Box,
     *,
     starts: int = STARTS,
-    rounds: int = ROUNDS,
+    rounds: int | Array = ROUNDS,
 ) -> tuple[Array, Array]:
     """Minimises `score` over the configurations in a box.
 

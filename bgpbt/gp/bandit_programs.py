@@ -85,7 +85,8 @@ def suggest(
     region: TrustRegion,
 ) -> Array:
     """Searches configurations, as `SuggestConfigs` says."""
-    one = partial(_suggest_one, model, raw, rows, region)
+    rounds = acquisition.rounds_for(jnp.sum(replaced))
+    one = partial(_suggest_one, model, raw, rows, region, rounds)
     return suggest_in_turn(one, key, situation, replaced)[0]
 
 
@@ -94,6 +95,7 @@ def _suggest_one(
     raw: Params,
     rows: History,
     region: TrustRegion,
+    rounds: Array,
     key: Key,
     situation: Situation,
     member: Array,
@@ -118,7 +120,6 @@ def _suggest_one(
         )
         return acquisition.lower_confidence_bound(mean, variance + params.noise)
 
-    rounds = acquisition.rounds_for(len(start))
     found, _ = acquisition.search(key, score, model.layout, box, rounds=rounds)
     return found, jnp.int32(Source.gp)
 

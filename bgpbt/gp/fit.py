@@ -113,6 +113,11 @@ def log_posterior(raw: Params, data: Data) -> Array:
     return log_marginal_likelihood(natural(raw), data) - 0.5 * squares
 
 
+def with_short_lengthscales(mean: Params) -> Params:
+    """The prior's mean, but for a function that is rougher than expected."""
+    return mean._replace(lengthscale=mean.lengthscale - 1.5 * SHARED_STD)
+
+
 def starts(key: Key, warm: Params, number: int) -> Params:
     """Where the fit starts.
 
@@ -140,7 +145,7 @@ def starts(key: Key, warm: Params, number: int) -> Params:
     )
     shared = SHARED_STD * jax.random.normal(key_shared, (draws, 1), mean.mean.dtype)
     drawn = drawn._replace(lengthscale=drawn.lengthscale.at[:, :-1].add(shared))
-    short = mean._replace(lengthscale=mean.lengthscale - 1.5 * SHARED_STD)
+    short = with_short_lengthscales(mean)
     return jax.tree.map(
         lambda w, m, s, d: jnp.concatenate([jnp.stack([w, m, s]), d])[:number],
         warm,

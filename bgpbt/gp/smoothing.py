@@ -14,7 +14,7 @@ from bgpbt.gp.posterior import Data
 from bgpbt.gp.precision import float64
 from bgpbt.types import Array
 
-STARTS = 3  # the prior's mean and short lengthscales; further ones would be drawn
+STARTS = 2  # short lengthscales and the prior's mean; further ones would be drawn
 
 
 @float64
@@ -36,7 +36,8 @@ def smooth(values: Array, valid: Array) -> Array:
     data = Data(points, jnp.where(valid, values, 0), valid)
     prior_mean, _ = fits.prior(1, 0)
     prior_mean = jax.tree.map(lambda x: x.astype(values.dtype), prior_mean)
-    raw, _, _ = fits.fit(jax.random.PRNGKey(0), prior_mean, data, number=STARTS)
+    first = fits.with_short_lengthscales(prior_mean)
+    raw, _, _ = fits.fit(jax.random.PRNGKey(0), first, data, number=STARTS)
     posterior = posteriors.condition(fits.natural(raw), data)
     # At an observation the mean (Eq. 2.25) is what was observed less the noise in it.
     return data.y - posterior.params.noise * posterior.weights

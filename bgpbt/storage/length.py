@@ -71,8 +71,7 @@ def describe_length(before: Options, now: Options, stays: int | None = None) -> 
 
     Only the rounds to come depend on it, unless they become shorter towards the end of
     the run, generations begin only where they end in time, or the strategy reckons with
-    it. A file of the user's may
-    do with it whatever it likes.
+    it. A file of the user's may do with it whatever it likes.
 
     Args:
       before: the settings that it had.

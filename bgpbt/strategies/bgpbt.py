@@ -52,7 +52,6 @@ class _NextRound(NamedTuple):
     donors: np.ndarray  # [P, D] configuration of each member's parent
     start: np.ndarray  # [P] fitness at the start
     replaced: np.ndarray  # indices of the members that inherit
-    drawn: np.ndarray  # [P, D] random configurations
     config: np.ndarray  # [P, D]
     source: np.ndarray  # [P], a `Source`
 
@@ -174,7 +173,6 @@ def _with_random_configs(
         donors=outcome.config[parents],
         start=outcome.fitness[parents],
         replaced=members[is_replaced],
-        drawn=drawn,
         config=np.where(is_replaced[:, None], drawn, outcome.config),
         source=np.where(is_replaced, Source.random, Source.previous),
     )

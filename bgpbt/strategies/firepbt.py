@@ -83,7 +83,11 @@ def firepbt(
     )
     step = partial(_step, method)
     return Strategy(
-        _init, step, prepare=partial(_prepare, step, len(space)), validate=_validate
+        _init,
+        step,
+        prepare=partial(_prepare, step, len(space)),
+        validate=_validate,
+        can_freeze=False,
     )
 
 
@@ -104,6 +108,8 @@ def _step(
     moves = _Moves(everyone.copy(), everyone.copy(), np.zeros(number, bool))
     state = record(state, fitness, outcome.active)
     failed = np.isnan(fitness)
+    if not failed.all():
+        state = lose(state, roles, failed)
     if state.rounds >= method.interval:
         state, moves = _decide(method, roles, state, fitness, draws, moves)
     moves, lost = _replace_failed(roles, failed, draws, moves)
@@ -145,7 +151,8 @@ def _decide(
     for child, evaluator in promoted.items():
         moves.weights[child] = evaluator
     child = _best_kept(roles.greedy, fitness, moves.explores)
-    state, begun = evaluators.assign(state, roles, child)
+    failed = np.isnan(fitness)
+    state, begun = evaluators.assign(state, roles, child, failed)
     for evaluator, parent in begun.items():
         moves.weights[evaluator] = moves.weights[parent]
         moves.config[evaluator] = child

@@ -96,13 +96,16 @@ def _is_over(own: Curve, other: Curve, p: float, age: int) -> bool:
     return p > LEVEL + max(0.0, 1 - age / MAX_EVALUATION)
 
 
-def assign(state: State, roles: Roles, child: int) -> tuple[State, dict[int, int]]:
+def assign(
+    state: State, roles: Roles, child: int, failed: np.ndarray
+) -> tuple[State, dict[int, int]]:
     """Gives every evaluator that is free the patient member that waited longest.
 
     Args:
       state: after evaluations were ended.
       roles: who is what.
       child: the greedy member with whose hyperparameters they train.
+      failed: who has no weights that could be evaluated. Shape `[P]`, bool.
 
     Returns:
       The state; and by evaluator the member whose weights it takes.
@@ -111,7 +114,7 @@ def assign(state: State, roles: Roles, child: int) -> tuple[State, dict[int, int
     age, waiting = state.age.copy(), state.waiting.copy()
     rows = state.curves.copy()
     begun: dict[int, int] = {}
-    busy = np.isin(roles.patient, parent)
+    busy = np.isin(roles.patient, parent) | failed[roles.patient]
     queue = np.argsort(-waiting, kind="stable")
     queue = iter(queue[~busy[queue]].tolist())
     for number in np.flatnonzero(parent == NOBODY).tolist():

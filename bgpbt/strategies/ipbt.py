@@ -102,6 +102,7 @@ def ipbt(
         prepare=partial(_prepare, method, len(space)),
         needs=inside.needs,
         validate=partial(_validate, quantile_fraction=quantile_fraction),
+        can_freeze=False,
     )
 
 

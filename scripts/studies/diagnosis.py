@@ -11,9 +11,16 @@ from scipy import stats
 
 from bgpbt.storage.records import with_parent
 
+# In fitness, or in its units.
+_VALUES = ("fitness", "gp_fitness", "report")
+
 
 def gains(records: pd.DataFrame) -> pd.DataFrame:
-    """Rows of training with `gain`, and where it was predicted, `predicted`."""
+    """Rows of training with `gain`, and where it was predicted, `predicted`.
+
+    Args:
+      records: larger is better.
+    """
     rows = with_parent(records)
     rows = rows[(rows["phase"] == "training") & ~rows["reinitialised"]]
     rows = rows.assign(gain=rows["fitness"] - rows["fitness_before"])
@@ -56,8 +63,12 @@ def rank_correlation(rows: pd.DataFrame) -> float:
     return float(np.mean(found)) if found else float("nan")
 
 
-def diagnose(records: pd.DataFrame) -> dict[str, float]:
+def diagnose(records: pd.DataFrame, *, minimise: bool = False) -> dict[str, float]:
     """Figures of one run.
+
+    Args:
+      records: of a strategy whose members stay in their slots and decide every round.
+      minimise: smaller fitness is better.
 
     Returns:
       For each source of a replacement, `SOURCE: better than keeping`, the share of
@@ -67,6 +78,9 @@ def diagnose(records: pd.DataFrame) -> dict[str, float]:
       last; `optimism`, how much higher the saved best's fitness was, in the round in
       which it was saved, than on fresh episodes, in standard deviations of a round.
     """
+    if minimise:
+        values = [name for name in _VALUES if name in records]
+        records = records.assign(**{name: -records[name] for name in values})
     rows = gains(records)
     pairs = against_donor(rows)
     figures: dict[str, float] = {}

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import pandas as pd
 
 import bgpbt
 from bgpbt.config.errors import BadInput
@@ -101,7 +102,8 @@ def result_of(
     Raises:
       BadInput: the file is damaged, or of other settings.
     """
-    what = json.loads(json.dumps(cell.values(quick=quick)))
+    settings = cell.values(quick=quick) | {"seed": cell.seeds}
+    what = json.loads(json.dumps(settings))
     file = results / cell.place(quick) / cell.file
     if file.exists():
         return _read(file, what)
@@ -127,7 +129,7 @@ def _read(file: Path, what: dict[str, Any]) -> Results:
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         raise BadInput(f"{file} holds no such results, {flags.GO_ON}") from None
     if made != what:
-        raise BadInput(f"{file} is of other settings, give another --results")
+        raise BadInput(f"{file} is of other settings or seeds, give another --results")
     return scores
 
 
@@ -139,17 +141,18 @@ def scores_of(result: Result, *, screen: bool) -> dict[str, Any]:
       screen: keep what every member came to in the end.
 
     Returns:
-      `steps` of the slots in all and `report`, the saved best's mean on fresh episodes,
-      at every evaluation; `final` and `untrained`, those of the report; `env_steps`,
-      simulated for training and selection; `members`, the last fitness of each in a
-      screen; `failed`, how often a member was not finite; `seconds`.
+      `steps`, simulated for training and selection up to there, and `report`, the saved
+      best's mean on fresh episodes, at every such evaluation; `final` and `untrained`,
+      those of the report; `env_steps`, simulated in all; `members`, the last fitness of
+      each in a screen; `failed`, how often a member that trained was not finite;
+      `seconds`.
     """
     records, report = result.records, result.report
     scores = {
         "final": report["mean"],
         "untrained": report["untrained_mean"],
         "env_steps": report["env_steps_total"],
-        "failed": int(records["fitness"].isna().sum()),
+        "failed": int((records["fitness"].isna() & _trained(records)).sum()),
         "seconds": float(records.groupby("round")["seconds"].first().sum()),
     }
     if screen:
@@ -157,5 +160,10 @@ def scores_of(result: Result, *, screen: bool) -> dict[str, Any]:
         return scores | {"members": np.round(last["fitness"], 4).tolist()}
     by_round = records.groupby("round")
     watched = by_round["report"].first().dropna()
-    steps = by_round["timesteps"].sum()[watched.index]
+    steps = by_round["env_steps_total"].first()[watched.index]
     return scores | {"steps": steps.tolist(), "report": watched.round(4).tolist()}
+
+
+def _trained(records: pd.DataFrame) -> pd.Series:
+    """Which rows are of a slot that was not idle."""
+    return records.groupby("member")["timesteps"].diff().ne(0)

@@ -49,7 +49,7 @@ def draw(
     for axes, (problem, scale) in zip(panels, scales.items(), strict=False):
         for arm in scores[problem]:
             _draw_curve(axes, results[problem, arm], scale, arm)
-        axes.set(title=problem, xlabel="training steps of all members")
+        axes.set(title=problem, xlabel="steps simulated by all members")
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set(ylabel="return of the saved best, fresh episodes")
     panels[0].legend(frameon=False, fontsize="small")

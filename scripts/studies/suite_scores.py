@@ -1,11 +1,12 @@
 """What the runs of `suite.py` come to over seeds and problems.
 
 A run is scored by the area under its curve: the saved best's mean return on fresh
-episodes against the training steps of the whole population, between no steps and as
-many as a population of the profile is given. Of every problem 0 is the best untrained
-member of the screen and 1 the best of its constant configurations. `S` seeds.
+episodes against the steps that the whole population simulates for training and
+selection, up to as many as every run of the problem has. Of every problem 0 is the best
+untrained member of the screen and 1 the best of its constant configurations. `S` seeds.
 """
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from bgpbt.config.errors import BadInput
 from scripts.benchmarks.figures import Figure
 from scripts.benchmarks.intervals import iqm, stratified_interval
+from scripts.benchmarks.report import say
 from scripts.studies.suite_cells import Results
 from scripts.studies.suite_profiles import SCREEN_SEED
 
@@ -25,16 +27,16 @@ class Scale(NamedTuple):
 
     floor: float  # untrained
     ceiling: float  # the best of many constant configurations
-    steps: int  # of training, of the whole population
+    steps: int  # simulated by the whole population, as many as every run has
 
 
-def scale_of(screen: Results, problem: str, settings: dict[str, Any]) -> Scale:
+def scale_of(screen: Results, problem: str, runs: Iterable[dict[str, Any]]) -> Scale:
     """The scale that a screen gives a problem.
 
     Args:
       screen: of the problem.
       problem: its name.
-      settings: of a population that is trained on it.
+      runs: all that are compared on it.
 
     Raises:
       BadInput: no configuration learnt anything.
@@ -42,7 +44,7 @@ def scale_of(screen: Results, problem: str, settings: dict[str, Any]) -> Scale:
     own = screen[SCREEN_SEED]
     if not own["final"] > own["untrained"]:
         raise BadInput(f"{problem}: nothing is learnt there, leave it out of --tasks")
-    steps = settings["pop_size"] * settings["max_timesteps"]
+    steps = min(run["env_steps"] for run in runs)
     return Scale(own["untrained"], own["final"], steps)
 
 
@@ -73,23 +75,52 @@ def score(run: dict[str, Any], scale: Scale, outcome: str) -> float:
 Scores = dict[str, dict[str, np.ndarray]]  # problem -> arm -> [S], seeds paired
 
 
+def comparable(results: dict[tuple[str, str], Results]) -> dict:
+    """The arms that every problem has, on the seeds that all of them have there.
+
+    A study may be unfinished. What is left out is said.
+
+    Args:
+      results: of problems and arms.
+
+    Returns:
+      Those of them that can be compared.
+    """
+    problems = list(dict.fromkeys(problem for problem, _ in results))
+    arms = list(dict.fromkeys(arm for _, arm in results))
+    whole = [arm for arm in arms if all((p, arm) in results for p in problems)]
+    kept = {}
+    for problem in problems:
+        own = {arm: results[problem, arm] for arm in whole}
+        seeds = sorted(set.intersection(*map(set, own.values()))) if own else []
+        for arm, runs in own.items():
+            if seeds:
+                kept[problem, arm] = {seed: runs[seed] for seed in seeds}
+    for (problem, arm), runs in results.items():
+        missing = sorted(set(runs) - set(kept.get((problem, arm), ())))
+        if missing:
+            say(
+                f"left out: {arm} on {problem}, seeds {missing}; not all arms have them"
+            )
+    return kept
+
+
 def scores_of(
     results: dict[tuple[str, str], Results], scales: dict[str, Scale], outcome: str
 ) -> Scores:
-    """Scores of all arms of a problem, on the seeds that all of them have.
+    """Scores of all arms of a problem.
 
     Args:
-      results: of every problem and arm.
+      results: of every problem and arm, as `comparable` gives them.
       scales: of every problem.
       outcome: one of `OUTCOMES`.
     """
     scores: Scores = {}
     for problem, scale in scales.items():
-        own = {arm: runs for (name, arm), runs in results.items() if name == problem}
-        seeds = sorted(set.intersection(*(set(runs) for runs in own.values())))
         scores[problem] = {
-            arm: np.array([score(runs[seed], scale, outcome) for seed in seeds])
-            for arm, runs in own.items()
+            arm: np.array([score(run, scale, outcome) for run in runs.values()])
+            for (name, arm), runs in results.items()
+            if name == problem
         }
     return scores
 

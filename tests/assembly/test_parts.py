@@ -145,6 +145,10 @@ def test_mutation_needs_something_to_change():
             {"task": "toy", "problem": "quadratik"},
             "problem: unknown 'quadratik', nearest: quadratic",
         ),
+        (
+            {"task": "toy", "strategy": "firepbt", "freeze": "sampled"},
+            "freeze: configurations of firepbt travel with its members",
+        ),
         ({"task": "missing.py:f"}, "task: no file missing.py"),
         ({"strategy": "missing.py:f"}, "strategy: no file missing.py"),
     ],

@@ -136,7 +136,10 @@ def test_of_two_evaluators_of_a_child_the_second_has_to_be_better():
 def test_who_waited_longest_is_next():
     state = initial_state(8)
     state.waiting[:], state.parent[0] = (2, 5, 4), 4  # member 4 is evaluated
-    state, begun = evaluators.assign(state, ROLES, child=2)
+    failed = np.zeros(8, bool)
+    _, begun = evaluators.assign(state, ROLES, 2, failed | (np.arange(8) == 5))
+    assert begun == {7: 3}
+    state, begun = evaluators.assign(state, ROLES, 2, failed)
     assert begun == {7: 5} and state.child[1] == 2 and state.age[1] == 0
     assert state.parent.tolist() == [4, 5] and state.waiting.tolist() == [2, 5, 0]
 
@@ -243,6 +246,18 @@ def test_a_promoted_child_keeps_its_hyperparameters():
     assert play.state.parent.tolist() == [5, 4] and not play.state.age.any()
 
 
+def test_an_evaluator_that_fails_is_not_promoted():
+    """It would be, but for its last round; its child stays as it is."""
+    play = Play(firepbt(SPACE, ("first", "second"), interval=10))
+    for number in range(20):
+        child, evaluator = 1.95 + number / 10, number % 10 + 1
+        last = NAN if number == 19 else evaluator
+        decision = play.turn([child, 0, 1, 9, 8, 7, 2 + number / 20, last])
+    assert decision.parents[0, 0] == 0 and decision.source[0] == Source.previous
+    assert np.isfinite(play.state.curves[0]).sum() == 20
+    assert decision.parents[7, 0] in (3, 4, 5)  # it begins another evaluation
+
+
 def test_whoever_fails_copies_its_own_kind(strategy):
     play = Play(strategy)
     play.interval(FIRST)
@@ -270,20 +285,31 @@ def test_a_failed_member_is_never_evaluated_nor_a_child(strategy):
     assert play.state.child[play.state.parent != -1].tolist() in ([2], [2, 2])
 
 
-def test_the_same_state_gives_the_same_bits_and_nothing_is_compiled(strategy):
+def test_the_same_state_gives_the_same_bits(strategy):
     rng = np.random.default_rng(0)
     fitness = rng.normal(size=(4 * INTERVAL, 8))
     play, other = Play(strategy), Play(strategy)
     kinds = jax.tree.map(lambda x: (x.shape, x.dtype), play.state)
-    with counted_compilations() as compiled:
-        for number, values in enumerate(fitness):
-            play.turn(values)
-            assert jax.tree.map(lambda x: (x.shape, x.dtype), play.state) == kinds
-            if number % 4 == 1:  # as read back from a checkpoint
-                other.state = jax.tree.map(np.array, other.state)
-            other.turn(values)
-    assert compiled == [] and same_bits(play.state, other.state)
+    for number, values in enumerate(fitness):
+        play.turn(values)
+        assert jax.tree.map(lambda x: (x.shape, x.dtype), play.state) == kinds
+        if number % 4 == 1:  # as read back from a checkpoint
+            other.state = jax.tree.map(np.array, other.state)
+        other.turn(values)
+    assert same_bits(play.state, other.state)
     assert same_bits(play.decision, other.decision)
+
+
+@pytest.mark.long
+def test_nothing_is_compiled_after_the_preparation():
+    jax.clear_caches()  # smoothing is the same program for all strategies
+    made = firepbt(SPACE, ("first", "second"), interval=INTERVAL)
+    made.prepare(8)
+    play = Play(made)
+    with counted_compilations() as compiled:
+        for values in np.random.default_rng(0).normal(size=(4 * INTERVAL, 8)):
+            play.turn(values)
+    assert compiled == []
 
 
 @pytest.mark.parametrize(("size", "kinds"), [(8, (3, 3, 2)), (22, (8, 8, 6))])

@@ -29,8 +29,12 @@ KEY = jax.random.PRNGKey(7)
 
 @pytest.fixture(scope="module")
 def strategy():
+    return made_with(SPACE)
+
+
+def made_with(space):
     made = ipbt(
-        SPACE,
+        space,
         ("policy", "value"),
         quantile_fraction=0.25,
         max_timesteps=LENGTH * STEPS,
@@ -292,7 +296,10 @@ def test_who_failed_and_idles_begins_afresh(strategy):
 # The whole
 
 
-def test_nothing_is_compiled_after_the_preparation(strategy):
+@pytest.mark.long
+def test_nothing_is_compiled_after_the_preparation():
+    jax.clear_caches()
+    strategy = made_with(SPACE | {"weight": Float(0.0, 2.0, 0.5)})
     with counted_compilations() as compiled:
         play = until_restart(Play(strategy))
         play.turn(order(1))

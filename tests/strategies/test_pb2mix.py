@@ -8,7 +8,7 @@ from toys import SPACE, counted_compilations, outcome, same_bits
 
 from bgpbt.gp import exp3m, pb2_bandit, pb2_process
 from bgpbt.gp.history import History
-from bgpbt.gp.in_turn import Situation
+from bgpbt.gp.in_turn import MAX_PENDING, Situation
 from bgpbt.gp.pb2_kernels import MixedParams
 from bgpbt.gp.precision import float64
 from bgpbt.space import Categorical, bin_centres
@@ -86,7 +86,7 @@ class Asked(list):
         self.note(lambda *x: self.append(("fit", *x)), data.points, data.valid)
         return jax.tree.map(jnp.asarray, start())
 
-    def suggest(self, key, params, data, pending, context, categories, t):
+    def suggest(self, key, params, data, pending, context, categories, t, starts):
         self.note(
             lambda *x: self.append(("suggest", *x)), data, pending, categories, params
         )
@@ -172,7 +172,7 @@ def test_rand_draws_them_anew_and_does_not_compare_them(monkeypatch, asked):
         drawn = np.unique(decision.config[:32, column], return_counts=True)[1]
         assert len(drawn) == number and drawn.min() > 32 / number / 2
     data, pending, _, params = asked.of("suggest")[-1]
-    assert data.valid.sum() == 64 and pending.valid.sum() == 63
+    assert data.valid.sum() == 64 and pending.valid.sum() == MAX_PENDING
     assert not hasattr(params, "mixture_weight")
 
 
