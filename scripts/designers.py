@@ -37,6 +37,7 @@ from scripts.studies.designer_arms import (
     options_of,
     settings_of,
 )
+from scripts.studies.designer_figures import draw
 from scripts.studies.designer_scores import SCORES, contrasts, scores_of
 
 TABLE = "configs/nas/rewards.npz"
@@ -52,6 +53,7 @@ def parser() -> flags.Parser:
     )
     result.add_folders("designers", "cell")
     result.add_json()
+    result.add_figure("draw curves and reports there")
     result.add_quick("small: the first two trials, short", seeds=(9000, 9001))
     return result
 
@@ -168,6 +170,8 @@ def main(argv: list[str]) -> int:
     results = {cell: result_of(cell, args) for cell in asked}
     settings = {"arms": args.arms, "seeds": list(args.seeds), "table": args.table}
     figures = judge(results, args)
+    if args.figure:
+        draw(results, args.figure)
     finish(Result("designers", settings, figures, args.quick, machine()), args)
     return 0
 

@@ -277,7 +277,9 @@ def test_designers_are_compared_on_a_table(quick, tmp_path, capsys):
         "--arms",
         *arms,
     ]
-    written = quick("designers", *flags, "--save_dir", str(tmp_path / "runs"))
+    places = "--save_dir", str(tmp_path / "runs"), "--figure", str(tmp_path / "a.png")
+    written = quick("designers", *flags, *places)
+    assert (tmp_path / "a.png").stat().st_size > 10_000
     values = {figure["name"]: figure["value"] for figure in written["figures"]}
     assert 0 < values["second, report: meta"] <= 1
     assert "first, found: meta - uniform" in values
