@@ -160,12 +160,6 @@ def make_strategy(options: Options, task: Task) -> Strategy:
     _check_fits(options, task, strategy)
     if options.strategy not in STRATEGIES:
         strategy = guarded_strategy(options.strategy, strategy)
-    if options.freeze and not strategy.can_freeze:
-        raise BadInput(
-            f"freeze: configurations of {options.strategy} travel with its members, "
-            "leave --freeze out or give another -o",
-            "freeze",
-        )
     return frozen(strategy) if options.freeze else strategy
 
 
@@ -224,6 +218,12 @@ def _check_fits(options: Options, task: Task, strategy: Strategy) -> None:
             f"strategy: {base_name(options.strategy)} needs {NEEDS[missing[0]]}, "
             f"{reason}",
             "strategy",
+        )
+    if options.freeze and not strategy.can_freeze:
+        raise BadInput(
+            f"freeze: configurations of {base_name(options.strategy)} travel with its "
+            "members, leave --freeze out or give another -o",
+            "freeze",
         )
     problem = call_user_code(
         "strategy", options.strategy, "validate", strategy.validate, options.pop_size

@@ -51,7 +51,7 @@ class _NextRound(NamedTuple):
 
     donors: np.ndarray  # [P, D] configuration of each member's parent
     start: np.ndarray  # [P] fitness at the start
-    replaced: np.ndarray  # indices of the members that inherit
+    replaced: np.ndarray  # [P] bool, who inherits
     config: np.ndarray  # [P, D]
     source: np.ndarray  # [P], a `Source`
 
@@ -167,14 +167,13 @@ def _with_random_configs(
     outcome: Outcome, parents: np.ndarray, drawn: np.ndarray
 ) -> _NextRound:
     """The next round in which every replaced member has a random configuration."""
-    members = np.arange(len(parents))
-    is_replaced = parents != members
+    replaced = parents != np.arange(len(parents))
     return _NextRound(
         donors=outcome.config[parents],
         start=outcome.fitness[parents],
-        replaced=members[is_replaced],
-        config=np.where(is_replaced[:, None], drawn, outcome.config),
-        source=np.where(is_replaced, Source.random, Source.previous),
+        replaced=replaced,
+        config=np.where(replaced[:, None], drawn, outcome.config),
+        source=np.where(replaced, Source.random, Source.previous),
     )
 
 
@@ -198,7 +197,7 @@ def _choose(
     """
     least_rows = min(len(upcoming.config), method.capacity)
     knows_enough = state.history.valid.sum() >= least_rows
-    if region_ended and len(upcoming.replaced):
+    if region_ended and upcoming.replaced.any():
         state, upcoming = _begin_region(method, key, state, upcoming)
     elif knows_enough:
         state, upcoming = _suggest_all(method, key, state, upcoming)
@@ -225,7 +224,6 @@ def _begin_region(
     """
     key_fit, key_suggest = jax.random.split(key)
     raw, succeeded = method.bandit.fit(key_fit, state.raw, state.ended)
-    member = upcoming.replaced[0]
     number = len(upcoming.config)
     first = Situation(
         upcoming.config,
@@ -233,7 +231,7 @@ def _begin_region(
         np.zeros(number, bool),
         np.int32(0),
     )
-    chosen = np.arange(number) == member
+    chosen = np.arange(number) == np.argmax(upcoming.replaced)
     config = method.bandit.suggest(
         key_suggest, raw, state.ended, first, chosen, method.everywhere
     )
@@ -248,7 +246,7 @@ def _suggest_all(
     """The bandit chooses for all replaced members."""
     key_fit, key_suggest = jax.random.split(key)
     raw, succeeded = method.bandit.fit(key_fit, state.raw, state.history)
-    replaced = np.isin(np.arange(len(upcoming.config)), upcoming.replaced)
+    replaced = upcoming.replaced
     config = method.bandit.suggest(
         key_suggest,
         raw,

@@ -112,23 +112,20 @@ def _step(
     parents, drawn = (np.asarray(x) for x in programs.select(key_select, outcome))
     score = np.asarray(outcome.fitness)[parents]
     config = np.array(outcome.config)[parents]
-    replaced = np.flatnonzero(parents != np.arange(len(parents)))
-    source = np.full(len(parents), int(Source.previous))
-    if state.history.valid.any() and len(replaced):
-        is_replaced = np.isin(np.arange(len(parents)), replaced)
-        situation = Situation(config[:, columns], score, ~is_replaced, state.round + 1)
-        config[:, columns], sources = programs.suggest(
+    replaced = parents != np.arange(len(parents))
+    chosen, sources = drawn[:, columns], int(Source.random)
+    # Where no member has both a score and one before it, there is nothing to fit.
+    if state.history.valid.any() and replaced.any():
+        situation = Situation(config[:, columns], score, ~replaced, state.round + 1)
+        chosen, sources = programs.suggest(
             key_suggest,
             programs.learn(state.history),
             state.history,
             situation,
-            is_replaced,
+            replaced,
         )
-        source = np.where(is_replaced, sources, source)
-    else:
-        # No member has both a score and one before it: there is nothing to fit.
-        config[np.ix_(replaced, columns)] = drawn[np.ix_(replaced, columns)]
-        source[replaced] = Source.random
+    config[:, columns] = np.where(replaced[:, None], chosen, config[:, columns])
+    source = np.where(replaced, sources, int(Source.previous))
     state = state._replace(before=score, timesteps=np.asarray(outcome.timesteps))
     return state, inherit_all(
         outcome, config.astype(np.float32), parents, num_blocks, source

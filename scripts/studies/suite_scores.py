@@ -72,10 +72,11 @@ def score(run: dict[str, Any], scale: Scale, outcome: str) -> float:
     return (value - scale.floor) / (scale.ceiling - scale.floor)
 
 
+Studied = dict[tuple[str, str], Results]  # by problem and arm
 Scores = dict[str, dict[str, np.ndarray]]  # problem -> arm -> [S], seeds paired
 
 
-def comparable(results: dict[tuple[str, str], Results]) -> dict:
+def comparable(results: Studied) -> Studied:
     """The arms that every problem has, on the seeds that all of them have there.
 
     A study may be unfinished. What is left out is said.
@@ -105,9 +106,7 @@ def comparable(results: dict[tuple[str, str], Results]) -> dict:
     return kept
 
 
-def scores_of(
-    results: dict[tuple[str, str], Results], scales: dict[str, Scale], outcome: str
-) -> Scores:
+def scores_of(results: Studied, scales: dict[str, Scale], outcome: str) -> Scores:
     """Scores of all arms of a problem.
 
     Args:

@@ -20,8 +20,9 @@ SPACE = {
     "kind": Categorical(("a", "b"), 0),
 }
 ROWS = 20
-BANDITS = {"all": make_bandit(SPACE, make_inference("jax"))}
+CENTRE = np.array([0.5, 0.5, 0.25], np.float32)
 NOBODY = np.zeros((0, 3), np.float32)
+BANDITS = {"all": make_bandit(SPACE, make_inference("jax"))}
 BANDITS |= {
     name: make_bandit(SPACE, make_inference("jax"), **{name: False})
     for name in ("time", "context")
@@ -60,20 +61,19 @@ def expected(name: str, raw, history: History) -> np.ndarray:
     return BANDITS[name].predict(raw, history, config, ten, np.int32(6), three)[:, 1]
 
 
-CENTRE = np.array([0.5, 0.5, 0.25], np.float32)
-
-
-def situation(busy: np.ndarray) -> Situation:
-    """The last of four members is to be decided; where `busy` is, the others are."""
+def situation(others: np.ndarray, decided: bool) -> Situation:
+    """The last of four members asks; the first ones have other configurations."""
     config = np.concatenate([np.zeros((3, 3), np.float32), CENTRE[None]])
-    config[: len(busy)] = busy
-    decided = np.arange(4) < len(busy)
-    return Situation(config, np.full(4, 10, np.float32), decided, np.int32(6))
+    config[: len(others)] = others
+    pending = decided & (np.arange(4) < len(others))
+    return Situation(config, np.full(4, 10, np.float32), pending, np.int32(6))
 
 
-def suggested(raw, history: History, busy: np.ndarray = NOBODY) -> np.ndarray:
+def suggested(
+    raw, history: History, others: np.ndarray = NOBODY, decided: bool = True
+) -> np.ndarray:
     region = jax.tree.map(np.asarray, trust_region.start())
-    asks = situation(busy), np.arange(4) == 3, region
+    asks = situation(others, decided), np.arange(4) == 3, region
     return BANDITS["all"].suggest(jax.random.PRNGKey(0), raw, history, *asks)[3]
 
 
@@ -98,6 +98,7 @@ def test_a_suggestion_keeps_away_from_what_is_pending(raw):
     first = suggested(raw, rows())
     busy = np.tile(first, (3, 1))
     assert np.abs(suggested(raw, rows(), busy) - first).max() > 0.05
+    np.testing.assert_array_equal(suggested(raw, rows(), busy, decided=False), first)
 
 
 def test_what_is_long_ago_counts_only_where_time_does(raw):

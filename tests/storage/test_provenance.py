@@ -46,6 +46,8 @@ def test_the_packages_of_a_task_and_of_an_environment_are_named():
     digits = environment(Options(task="classification"), layout)
     assert "brax" in agents and "sklearn" not in agents
     assert "sklearn" in digits and "brax" not in digits
+    assert "flax" in environment(Options(recurrent=True), layout)
+    assert "flax" not in agents
     own = environment(Options(env_name="designs:mnist"), layout)
     assert "designs" not in own and "brax" not in own
 
