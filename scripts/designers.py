@@ -166,7 +166,7 @@ def main(argv: list[str]) -> int:
     """Runs what is missing, prints, judges."""
     args = parser().parse_args(argv)
     asked = chosen(args)
-    prepare_jax(_options(asked[0], args))
+    prepare_jax(Options(devices=1))  # before the table is read, which uses it
     results = {cell: result_of(cell, args) for cell in asked}
     settings = {"arms": args.arms, "seeds": list(args.seeds), "table": args.table}
     figures = judge(results, args)
