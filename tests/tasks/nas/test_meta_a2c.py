@@ -107,11 +107,14 @@ def pulled(learner, agent, forget: bool) -> float:
 def test_a_memory_finds_the_arm_that_is_best_in_this_trial():
     agent = Agent(RecurrentActorCritic(ARMS, units=24), bandit())
     learner = meta_a2c.init(agent, jax.random.PRNGKey(0))
-    run = partial(meta_a2c.update, agent, hyper(20))
+    # With these, sixteen of sixteen first weights came to 0.99 or more. With a third of the
+    # learning rate some stay below 0.8, and another processor's roundings decide which.
+    chosen = hyper(20, learning_rate=0.01, entropy_cost=0.05)
+    run = partial(meta_a2c.update, agent, chosen)
 
     @jax.jit
     def train(learner):
-        keys = jax.random.split(jax.random.PRNGKey(2), 8000)
+        keys = jax.random.split(jax.random.PRNGKey(2), 6000)
         learner, (losses, _) = jax.lax.scan(run, learner, keys)
         return learner, losses
 
@@ -119,7 +122,7 @@ def test_a_memory_finds_the_arm_that_is_best_in_this_trial():
     assert np.isfinite(np.asarray(losses)).all()
     remembering = pulled(learner, agent, forget=False)
     forgetting = pulled(learner, agent, forget=True)
-    assert remembering > 0.8 and remembering > forgetting + 0.1
+    assert remembering > 0.9 and forgetting < 0.5  # without a memory, 1/3 at most
 
 
 def test_what_the_published_code_does():
