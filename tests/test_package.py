@@ -42,10 +42,9 @@ def test_the_toy_runs_from_another_folder(installed, tmp_path):
     assert "explore: noise" in (folder / "options.yaml").read_text()
 
 
-def test_an_environment_is_found(installed, tmp_path):
-    out = call(
-        installed / "bgpbt", "-e", "inverted_pendulum", "--dry_run", cwd=tmp_path
-    )
+@pytest.mark.parametrize("name", ["inverted_pendulum", "designs:omniglot"])
+def test_an_environment_is_found(name, installed, tmp_path):
+    out = call(installed / "bgpbt", "-e", name, "--dry_run", cwd=tmp_path)
     assert "dry run: nothing was written" in out
 
 

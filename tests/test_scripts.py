@@ -108,7 +108,9 @@ def test_other_scripts_run(quick, name, tmp_path):
 
 @pytest.mark.scripts
 def test_the_comparison_of_strategies_runs(quick, tmp_path):
-    written = quick("compare_strategies", "--csv", str(tmp_path / "s.csv"))
+    # One of each kind: the other toy and functions are run alike.
+    problems = "--problems", "quadratic", "nine, drifting", "digits", "digits, cells"
+    written = quick("compare_strategies", *problems, "--csv", str(tmp_path / "s.csv"))
     figures = {f["name"]: f["value"] for f in written["figures"]}
     most = figures["most steps that a strategy took, of random's"]
     assert most == figures["fewest"] == 1
@@ -260,6 +262,15 @@ def test_a_table_of_rewards_is_trained_once(call, tmp_path):
     assert np.array_equal(first.worths, table.read(path, "digits").worths, True)
     (folder / "profile.json").write_text("{}")
     assert reward_table.main(flags) == 2
+
+
+@pytest.mark.scripts
+def test_the_shipped_table_is_that_of_the_cells(call, tmp_path):
+    call("reward_table", "--table", str(tmp_path / "rewards.npz"))
+    shipped = ROOT / "configs" / "nas" / "rewards.npz"
+    assert (tmp_path / "rewards.npz").read_bytes() == shipped.read_bytes()
+    worths = table.read(shipped, "omniglot").worths
+    assert np.isfinite(worths).sum() == 1426
 
 
 @pytest.mark.scripts

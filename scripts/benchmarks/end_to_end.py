@@ -1,8 +1,9 @@
 """From the command to the finished result, beside eight of Brax's runs.
 
 A population of eight stands beside eight of Brax's runs one after the other. Every
-process starts with an empty cache. Brax trains its configuration of the `population`
-measurement and evaluates once, at the end, its default. Ours is measured in two ways:
+process starts with an empty cache; those of the quick form share one. Brax trains its
+configuration of the `population` measurement and evaluates once, at the end, its
+default. Ours is measured in two ways:
 the command: `main.py -c configs/ant_small.yaml -o pbt -sm hpo` with 2x64 networks, PBT
 from random configurations, an evaluation in every round, report, figures, moving
 picture; and equal: every member with Brax's configuration, through the Python API,
@@ -33,8 +34,14 @@ def run(quick: bool, repeats: int, say: Callable) -> Result:
     del repeats
     lengths = (1000, 2000, 4000) if quick else LENGTHS
     runs = 2 if quick else 8
-    short = _short_runs(quick, lengths[0], runs, say)
-    long = _long_runs(quick, lengths[1], runs, say)
+    with tempfile.TemporaryDirectory() as shared:
+
+        def seconds_of(side: str, steps: int) -> float:
+            command = SIDES[side](quick, steps)
+            return _seconds(command, Path(shared) if quick else None)
+
+        short = _short_runs(seconds_of, lengths[0], runs, say)
+        long = _long_runs(seconds_of, lengths[1], runs, say)
     settings = {"steps": lengths, "Brax runs": runs}
     figures = _figures(short, long, lengths, runs)
     return Result("end_to_end", settings, figures, quick)
@@ -46,10 +53,11 @@ def far(short: float, long: float, lengths: Lengths) -> float:
     return long + (third - second) * (long - short) / (second - first)
 
 
-def _cold(command: list[str]) -> float:
+def _seconds(command: list[str], cache: Path | None) -> float:
+    """Of a command that writes into FOLDER; without a cache, it begins with none."""
     with tempfile.TemporaryDirectory() as folder:
         words = [word.replace("FOLDER", folder) for word in command]
-        return commands.run(words, Path(folder) / "cache").seconds
+        return commands.run(words, cache or Path(folder) / "cache").seconds
 
 
 def _ours(quick: bool, timesteps: int) -> list[str]:
@@ -74,16 +82,16 @@ def _brax(quick: bool, timesteps: int) -> list[str]:
 SIDES = {"ours, the command": _ours, "ours, equal": _equal, "Brax": _brax}
 
 
-def _short_runs(quick: bool, steps: int, runs: int, say: Callable) -> Seconds:
+def _short_runs(seconds_of: Callable, steps: int, runs: int, say: Callable) -> Seconds:
     """One run of each side; Brax's counts `runs` times."""
     seconds = {}
-    for name, command in SIDES.items():
-        seconds[name] = _cold(command(quick, steps)) * (runs if name == "Brax" else 1)
+    for name in SIDES:
+        seconds[name] = seconds_of(name, steps) * (runs if name == "Brax" else 1)
         say(f"{name}, {steps:,} steps: {seconds[name]:.1f} s")
     return seconds
 
 
-def _long_runs(quick: bool, steps: int, runs: int, say: Callable) -> Seconds:
+def _long_runs(seconds_of: Callable, steps: int, runs: int, say: Callable) -> Seconds:
     """All of Brax's runs, and ours between them, so that a drift meets both."""
     seconds = {}
     ours = [name for name in SIDES if name != "Brax"]
@@ -91,9 +99,9 @@ def _long_runs(quick: bool, steps: int, runs: int, say: Callable) -> Seconds:
     for index in range(runs):
         if index in (runs // 4, runs // 2):
             name = ours[index == runs // 2]
-            seconds[name] = _cold(SIDES[name](quick, steps))
+            seconds[name] = seconds_of(name, steps)
             say(f"{name}, {steps:,} steps: {seconds[name]:.1f} s")
-        brax.append(_cold(_brax(quick, steps)))
+        brax.append(seconds_of("Brax", steps))
         say(f"Brax {index + 1} of {runs}, {steps:,} steps: {brax[-1]:.1f} s")
     for name in ours:
         seconds.setdefault(name, float("nan"))

@@ -107,8 +107,8 @@ def pulled(learner, agent, forget: bool) -> float:
 def test_a_memory_finds_the_arm_that_is_best_in_this_trial():
     agent = Agent(RecurrentActorCritic(ARMS, units=24), bandit())
     learner = meta_a2c.init(agent, jax.random.PRNGKey(0))
-    # With these, sixteen of sixteen first weights came to 0.99 or more. With a third of the
-    # learning rate some stay below 0.8, and another processor's roundings decide which.
+    # With these, sixteen of sixteen first weights came to 0.99 or more. With a third of
+    # the learning rate some stay below 0.8, and a processor's roundings decide which.
     chosen = hyper(20, learning_rate=0.01, entropy_cost=0.05)
     run = partial(meta_a2c.update, agent, chosen)
 
