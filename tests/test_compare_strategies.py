@@ -17,6 +17,7 @@ from bgpbt.types import Strategy
 from scripts import compare_strategies
 from scripts.bandit_regret import play
 from scripts.benchmarks.bandit_functions import FUNCTIONS, Function
+from scripts.benchmarks.intervals import improvement, stratified_interval
 from scripts.studies.strategy_pictures import draw
 from scripts.studies.strategy_problems import (
     GROUPS,
@@ -27,11 +28,9 @@ from scripts.studies.strategy_problems import (
     task_of,
 )
 from scripts.studies.strategy_scores import (
-    improvement,
-    iqm,
+    pooled_iqm,
     scaled,
     scores_of,
-    stratified,
     summarise,
 )
 
@@ -65,15 +64,15 @@ def by_name(rows: pd.DataFrame) -> dict:
 
 def test_the_interquartile_mean_is_over_seeds_and_problems():
     # Of 0, 1, 2, 9 the middle half.
-    assert iqm(np.array([[0.0, 1.0], [2.0, 9.0]]), np.zeros((2, 2))) == 1.5
-    half = np.array([[0.4, 0.0], [0.6, 0.0]])  # means 0.5 and 0: from there to 1
-    scores = np.array([[1.0, 0.5], [0.75, -1.0]])
+    assert pooled_iqm([*np.array([[0.0, 2.0], [1.0, 9.0]])], [*np.zeros((2, 2))]) == 1.5
+    half = [*np.array([[0.4, 0.6], [0.0, 0.0]])]  # means 0.5 and 0: from there to 1
+    scores = [*np.array([[1.0, 0.75], [0.5, -1.0]])]
     np.testing.assert_allclose(scaled(scores, half), [[1.0, 0.5], [0.5, -1.0]])
 
 
 def test_ties_are_half_an_improvement():
-    scores = np.array([[1.0, 5.0], [2.0, 5.0]])
-    rival = np.array([[1.0, 0.0], [0.0, 9.0]])
+    scores = [*np.array([[1.0, 2.0], [5.0, 5.0]])]
+    rival = [*np.array([[1.0, 0.0], [0.0, 9.0]])]
     # First problem: 1 ties with 1 and beats 0, 2 beats both: 3.5 of 4; second: 5 beats
     # 0, not 9: 2 of 4.
     assert improvement(scores, rival) == pytest.approx((3.5 / 4 + 2 / 4) / 2)
@@ -84,23 +83,37 @@ def test_seeds_are_drawn_within_each_problem():
 
     Seeds of both drawn together would always have mean 0.
     """
-    cancelling = np.array([[x, -x] for x in range(-5, 6)], float)
-    low, high = stratified(lambda scores: scores.mean(axis=(-2, -1)), cancelling)
+    seeds = np.arange(-5.0, 6.0)
+    low, high = stratified_interval(
+        lambda scores: np.mean([x.mean(axis=-1) for x in scores], axis=0),
+        [seeds, -seeds],
+    )
     assert low < -0.5 and high > 0.5
     # All seeds agree: there is nothing to draw.
-    agreed, rival = np.tile([[0.0, 0.2, 0.8]], (10, 1)), np.zeros((10, 3))
-    low, high = stratified(iqm, agreed, rival)
-    assert low == high == pytest.approx(iqm(agreed, rival))
+    agreed = [np.full(10, value) for value in (0.0, 0.2, 0.8)]
+    low, high = stratified_interval(pooled_iqm, agreed, [np.zeros(10)] * 3)
+    assert low == high == pytest.approx(pooled_iqm(agreed, [np.zeros(10)] * 3))
     # Where 0 is, is not known any better than random search's mean.
-    low, high = stratified(iqm, agreed, np.tile([[-0.3], [0.3]], (5, 3)))
+    uneven = [np.tile([-0.3, 0.3], 5)] * 3
+    low, high = stratified_interval(pooled_iqm, agreed, uneven)
     assert high - low > 0.05
+
+
+def test_pairs_are_drawn_together_where_that_is_asked():
+    def difference(ours, theirs):
+        return np.subtract(ours, theirs)[0].mean(axis=-1)
+
+    same = [np.arange(10.0)], [np.arange(10.0)]
+    assert stratified_interval(difference, *same) == (0, 0)
+    low, high = stratified_interval(difference, *same, paired=False)
+    assert low < -1 and high > 1
 
 
 def test_strategies_are_compared_with_random_search_seed_by_seed():
     """Random search is 0 and the best is 1 on every problem, whatever its scale."""
     rows = rows_of(pbt=0.65, sha=0.3, random=0.3)
     scores = scores_of(rows, "functions")
-    means = scaled(scores["pbt"], scores["random"]).mean(axis=0)
+    means = np.mean(scaled(scores["pbt"], scores["random"]), axis=1)
     np.testing.assert_allclose(means, [0.5, 0.5])
     figures = by_name(rows)
     better = figures["functions, pbt less random: mean of pairs"]

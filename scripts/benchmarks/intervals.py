@@ -37,21 +37,49 @@ def interval(
 
 
 def stratified_interval(
-    statistic: Callable[..., np.ndarray], *scores: list[np.ndarray]
+    statistic: Callable[..., np.ndarray],
+    *scores: list[np.ndarray],
+    paired: bool = True,
 ) -> tuple[float, float]:
     """95 % bootstrap interval of a statistic over problems (Agarwal et al., 2021).
 
-    Of every problem seeds are drawn by themselves, the same ones for all `scores`.
+    Of every problem seeds are drawn by themselves.
 
     Args:
       statistic: of draws of the scores, a list of `[N, S]` of each, to `[N]`.
       *scores: of each problem, `[S]`; problems may have other numbers of seeds.
+      paired: the same seeds are drawn for all `scores`, else others for each.
     """
     rng = np.random.default_rng(0)
-    chosen = [rng.integers(len(x), size=(DRAWS, len(x))) for x in scores[0]]
-    drawn = [[x[rows] for x, rows in zip(own, chosen, strict=True)] for own in scores]
+
+    def drawn_from(sizes: list[int]) -> list[np.ndarray]:
+        return [rng.integers(size, size=(DRAWS, size)) for size in sizes]
+
+    drawn, chosen = [], None
+    for own in scores:
+        if chosen is None or not paired:
+            chosen = drawn_from([len(x) for x in own])
+        drawn.append([x[rows] for x, rows in zip(own, chosen, strict=True)])
     low, high = np.quantile(statistic(*drawn), [0.025, 0.975])
     return float(low), float(high)
+
+
+def improvement(ours: list[np.ndarray], theirs: list[np.ndarray]) -> np.ndarray:
+    """Chance that a seed is above one of the rival's, ties being half.
+
+    Args:
+      ours: of each problem, `[..., S]`.
+      theirs: the rival's, as many problems.
+
+    Returns:
+      The mean over problems, `[...]`.
+    """
+    chances = []
+    for a, b in zip(ours, theirs, strict=True):
+        difference = a[..., :, None] - b[..., None, :]
+        wins = (difference > 0) + (difference == 0) / 2
+        chances.append(wins.mean(axis=(-2, -1)))
+    return np.mean(chances, axis=0)
 
 
 def difference_interval(first: np.ndarray, second: np.ndarray) -> tuple[Any, Any]:

@@ -3,85 +3,55 @@
 `S` seeds, `K` problems of a group.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from scripts.benchmarks.figures import Figure
-from scripts.benchmarks.intervals import Row, interval
+from scripts.benchmarks.intervals import (
+    Row,
+    improvement,
+    interval,
+    iqm,
+    stratified_interval,
+)
 from scripts.studies.strategy_problems import (
     ARCHITECTURE_SEARCHERS,
     GROUPS,
     SEARCHERS,
 )
 
-DRAWS = 2_000
 # The order of columns.
 STRATEGIES = tuple(dict.fromkeys(SEARCHERS + ARCHITECTURE_SEARCHERS))
 
 
-def scores_of(rows: pd.DataFrame, group: str) -> dict[str, np.ndarray]:
-    """Scores by strategy, `[S, K]`, of the group's problems that were run."""
+def scores_of(rows: pd.DataFrame, group: str) -> dict[str, list[np.ndarray]]:
+    """Scores by strategy, `[S]` of each of the group's problems that were run."""
     strategies, problems = GROUPS[group]
     own = rows[rows["problem"].isin(problems) & rows["strategy"].isin(strategies)]
     wide = own.pivot(index="seed", columns=["strategy", "problem"], values="score")
-    return {name: wide[name].to_numpy() for name in strategies if name in wide}
+    return {name: [*wide[name].to_numpy().T] for name in strategies if name in wide}
 
 
-def scaled(scores: np.ndarray, rival: np.ndarray) -> np.ndarray:
+def scaled(scores: list[np.ndarray], rival: list[np.ndarray]) -> list[np.ndarray]:
     """Of every problem 0 is the rival's mean over seeds and 1 the best there is.
 
     Args:
-      scores: shape `[..., S, K]`.
-      rival: its scores, shape `[..., S, K]`.
+      scores: of each problem, `[..., S]`.
+      rival: its scores, as many problems.
     """
-    floor = rival.mean(axis=-2, keepdims=True)
-    return (scores - floor) / (1 - floor)
+    floors = [x.mean(axis=-1, keepdims=True) for x in rival]
+    pairs = zip(scores, floors, strict=True)
+    return [(x - floor) / (1 - floor) for x, floor in pairs]
 
 
-def iqm(scores: np.ndarray, rival: np.ndarray) -> np.ndarray:
-    """Interquartile mean over seeds and problems of scaled scores.
+def pooled_iqm(scores: list[np.ndarray], rival: list[np.ndarray]) -> np.ndarray:
+    """Interquartile mean over seeds and problems of scaled scores, `[...]`.
 
     Args:
-      scores: shape `[..., S, K]`.
-      rival: its scores, shape `[..., S, K]`.
+      scores: of each problem, `[..., S]`.
+      rival: its scores, as many problems.
     """
-    values = scaled(scores, rival)
-    return stats.trim_mean(values.reshape(*values.shape[:-2], -1), 0.25, axis=-1)
-
-
-def improvement(scores: np.ndarray, rival: np.ndarray) -> np.ndarray:
-    """Chance that a seed is above a seed of the rival, ties being half.
-
-    Args:
-      scores: shape `[..., S, K]`.
-      rival: its scores, shape `[..., S, K]`.
-
-    Returns:
-      The mean over problems. Shape `[...]`.
-    """
-    difference = scores[..., :, None, :] - rival[..., None, :, :]
-    return ((difference > 0) + (difference == 0) / 2).mean(axis=(-3, -2, -1))
-
-
-def stratified(statistic: Callable, *scores: np.ndarray) -> tuple[float, float]:
-    """95 % bootstrap interval of a statistic.
-
-    Of every problem, seeds are drawn by themselves.
-
-    Args:
-      statistic: of draws of the scores, `[N, S, K]` each.
-      *scores: shape `[S, K]` each.
-    """
-    rng = np.random.default_rng(0)
-    drawn = [
-        x[rng.integers(len(x), size=(DRAWS, *x.shape)), np.arange(x.shape[1])]
-        for x in scores
-    ]
-    low, high = np.quantile(statistic(*drawn), [0.025, 0.975])
-    return low, high
+    return iqm(np.concatenate(scaled(scores, rival), axis=-1))
 
 
 def means_of(rows: pd.DataFrame, group: str) -> dict[str, Row]:
@@ -91,10 +61,10 @@ def means_of(rows: pd.DataFrame, group: str) -> dict[str, Row]:
     means = {}
     for name, own in scores.items():
         if name == "random":
-            ends = stratified(lambda x: iqm(x, x), own)
+            ends = stratified_interval(lambda x: pooled_iqm(x, x), own)
         else:
-            ends = stratified(iqm, own, rival)
-        means[name] = Row(float(iqm(own, rival)), *ends)
+            ends = stratified_interval(pooled_iqm, own, rival, paired=False)
+        means[name] = Row(float(pooled_iqm(own, rival)), *ends)
     return means
 
 
@@ -116,20 +86,20 @@ def summarise(rows: pd.DataFrame) -> list[Figure]:
     return figures + _steps(rows)
 
 
-def _improvements(group: str, scores: dict[str, np.ndarray]) -> list[Figure]:
+def _improvements(group: str, scores: dict[str, list[np.ndarray]]) -> list[Figure]:
     figures = []
     for name, own in scores.items():
         if name == "random":
             continue
         rival = scores["random"]
-        low, high = stratified(improvement, own, rival)
+        low, high = stratified_interval(improvement, own, rival, paired=False)
         value, note = float(improvement(own, rival)), f"{low:.2f} to {high:.2f}"
         what = f"{group}, {name}: better than random with probability"
         figures.append(Figure(what, value, "", note=note))
     return figures
 
 
-def _differences(group: str, scores: dict[str, np.ndarray]) -> list[Figure]:
+def _differences(group: str, scores: dict[str, list[np.ndarray]]) -> list[Figure]:
     """Paired differences to random search, and of `bgpbt` to the others."""
     pairs = [(name, "random") for name in scores if name != "random"]
     if "bgpbt" in scores:
@@ -139,7 +109,7 @@ def _differences(group: str, scores: dict[str, np.ndarray]) -> list[Figure]:
     for name, other in pairs:
         rival = scores["random"]
         ours, theirs = (scaled(scores[key], rival) for key in (name, other))
-        difference = (ours - theirs).mean(axis=1)
+        difference = np.subtract(ours, theirs).mean(axis=0)
         low, high = interval(difference)
         value, note = float(difference.mean()), f"{low:+.3f} to {high:+.3f}"
         what = f"{group}, {name} less {other}: mean of pairs"

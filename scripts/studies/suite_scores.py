@@ -13,7 +13,7 @@ import numpy as np
 
 from bgpbt.config.errors import BadInput
 from scripts.benchmarks.figures import Figure
-from scripts.benchmarks.intervals import iqm, stratified_interval
+from scripts.benchmarks.intervals import improvement, iqm, stratified_interval
 from scripts.benchmarks.report import say
 from scripts.studies.suite_cells import Results
 from scripts.studies.suite_profiles import SCREEN_SEED
@@ -133,16 +133,6 @@ def mean_difference(ours: list[np.ndarray], theirs: list[np.ndarray]) -> np.ndar
     """Mean paired difference of each problem, and their mean."""
     pairs = zip(ours, theirs, strict=True)
     return np.mean([(a - b).mean(axis=-1) for a, b in pairs], axis=0)
-
-
-def improvement(ours: list[np.ndarray], theirs: list[np.ndarray]) -> np.ndarray:
-    """Chance that a run is above one of the other arm, ties half; mean of problems."""
-    chances = []
-    for a, b in zip(ours, theirs, strict=True):
-        difference = a[..., :, None] - b[..., None, :]
-        wins = (difference > 0) + (difference == 0) / 2
-        chances.append(wins.mean(axis=(-2, -1)))
-    return np.mean(chances, axis=0)
 
 
 def summarise(scores: Scores, outcome: str) -> list[Figure]:
