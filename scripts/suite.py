@@ -32,7 +32,7 @@ from scripts.benchmarks.figures import Figure, Result
 from scripts.benchmarks.report import finish, machine
 from scripts.studies.suite_cells import Cell, Results, cells_of, result_of, screens_of
 from scripts.studies.suite_figures import draw
-from scripts.studies.suite_profiles import ARMS, PROFILES, SCREENED
+from scripts.studies.suite_profiles import ARMS, PROFILES, SCREENED, VARIANTS
 from scripts.studies.suite_scores import (
     OUTCOMES,
     comparable,
@@ -51,7 +51,13 @@ def parser() -> flags.Parser:
     result.add_argument(
         "--tasks", nargs="+", metavar="NAME", help="default: all of the profile"
     )
-    result.add_names("--arms", ARMS)
+    result.add_argument(
+        "--arms",
+        nargs="+",
+        choices=[*ARMS, *VARIANTS],
+        default=list(ARMS),
+        help="default: all but those in development, the last of these",
+    )
     result.add_argument(
         "--seeds",
         type=flags.seeds,

@@ -11,7 +11,7 @@ from bgpbt.config.errors import BadInput
 from scripts import suite
 from scripts.studies import suite_cells, suite_profiles, suite_scores
 from scripts.studies.suite_cells import Cell, cells_of
-from scripts.studies.suite_profiles import ARMS, PROFILES
+from scripts.studies.suite_profiles import ARMS, PROFILES, VARIANTS
 from scripts.studies.suite_scores import Scale
 
 NAN = float("nan")
@@ -110,16 +110,17 @@ def test_problems_weigh_alike_whatever_their_seeds():
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_arm_of_a_profile_has_settings_that_hold_together(profile):
-    cells = cells_of(profile, PROFILES[profile].problems, ARMS)
+    arms = [*ARMS, *(VARIANTS if profile == "dev" else ())]
+    cells = cells_of(profile, PROFILES[profile].problems, arms)
     budget = set()
     for cell in cells:
         options = cell.options(suite_cells.Path("runs"), quick=False)
         assert set(options.seed) == set(cell.seeds)
         budget.add((cell.problem, options.pop_size * options.max_timesteps))
     assert len(budget) == len(PROFILES[profile].problems)  # all arms have the same
-    judged = [set(range(p.seeds)) for p in PROFILES[profile].problems.values()]
+    judged = [set(p.seeds) for p in PROFILES[profile].problems.values()]
     for problem, seeds in zip(PROFILES[profile].problems, judged, strict=True):
-        for arm in ARMS:
+        for arm in arms:
             own = [c.seeds for c in cells if (c.problem, c.arm) == (problem, arm)]
             assert {seed for block in own for seed in block} == seeds
 

@@ -132,7 +132,8 @@ def make_own_options(
             unknown[0],
         )
     named = {} if method.handed else {"strategy": method.word}
-    # Nobody knows how long the person's rounds are: any length may be one.
+    # Nobody knows how long the person's rounds are. The toy is the task whose rounds
+    # may have any length.
     length = settings.get("max_timesteps")
     if isinstance(length, int) and length > 0:
         named |= {"task": "toy", "t_ready": length}

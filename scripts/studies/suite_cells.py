@@ -70,13 +70,13 @@ def cells_of(
     Args:
       profile: one of `PROFILES`.
       problems: of it.
-      arms: of `ARMS`.
+      arms: of `ARMS` or `VARIANTS`.
       seeds: None: the judged ones of each problem.
     """
     cells = []
     for problem in problems:
         _, judged, block = PROFILES[profile].problems[problem]
-        own = tuple(range(judged) if seeds is None else seeds)
+        own = tuple(judged if seeds is None else seeds)
         blocks = [own[i : i + block] for i in range(0, len(own), block)]
         cells += [Cell(profile, problem, arm, b) for b in blocks for arm in arms]
     return cells

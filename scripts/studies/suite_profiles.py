@@ -1,5 +1,6 @@
 """What `suite.py` compares: tasks, arms, and their settings."""
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from bgpbt.config.loading import load_options
@@ -10,7 +11,7 @@ class Problem(NamedTuple):
     """A task of a profile."""
 
     settings: dict[str, Any]
-    seeds: int  # judged: 0 to before it
+    seeds: range
     block: int  # seeds of a cell
 
 
@@ -31,6 +32,11 @@ ARMS: dict[str, dict[str, Any]] = {
     "ipbt": {"strategy": "ipbt"},
     "random": {"strategy": "random"},
     "frozen": {"strategy": "pbt", "freeze": "sampled"},
+}
+# In development, for the profile `dev`: `suite_variants.py` has them.
+VARIANTS: dict[str, dict[str, Any]] = {
+    name: {"strategy": f"scripts/studies/suite_variants.py:{name}"}
+    for name in ("bgpbt_jitter_05", "bgpbt_jitter_10", "pbt_jitter_05", "bgpbt_memory")
 }
 SCREENED = 64  # constant configurations, drawn at random
 SCREEN: dict[str, Any] = {
@@ -63,11 +69,11 @@ CPU = Profile(
     }
     | _SMALL_NETWORKS,
     problems={
-        "cartpole": Problem(_agents("gymnax:CartPole-v1", 4_800), 24, 8),
-        "acrobot": Problem(_agents("gymnax:Acrobot-v1", 4_800), 24, 8),
-        "breakout": Problem(_agents("gymnax:Breakout-MinAtar", 4_800), 24, 8),
-        "reacher": Problem(_agents("reacher", 4_800), 8, 4),
-        "hopper": Problem(_agents("hopper", 4_800), 8, 4),
+        "cartpole": Problem(_agents("gymnax:CartPole-v1", 4_800), range(24), 8),
+        "acrobot": Problem(_agents("gymnax:Acrobot-v1", 4_800), range(24), 8),
+        "breakout": Problem(_agents("gymnax:Breakout-MinAtar", 4_800), range(24), 8),
+        "reacher": Problem(_agents("reacher", 4_800), range(8), 4),
+        "hopper": Problem(_agents("hopper", 4_800), range(8), 4),
     },
     generations={
         "max_distillation": 2,
@@ -87,12 +93,25 @@ GPU = Profile(
         "render": False,
     },
     problems={
-        name: Problem({"task": "ppo", "env_name": name}, 4, 1)
+        name: Problem({"task": "ppo", "env_name": name}, range(4), 1)
         for name in ("ant", "halfcheetah", "hopper", "humanoid", "walker2d")
     },
     generations={},
 )
-PROFILES = {"cpu": CPU, "gpu": GPU}
+# Tasks and seeds on which nothing is judged.
+DEV = CPU._replace(
+    problems={
+        "double_pendulum": Problem(
+            _agents("inverted_double_pendulum", 4_800), range(9001, 9013), 4
+        ),
+        "pendulum": Problem(_agents("gymnax:Pendulum-v1", 4_800), range(9001, 9013), 6),
+        "mountain_car": Problem(
+            _agents("gymnax:MountainCarContinuous-v0", 4_800), range(9001, 9013), 6
+        ),
+    }
+)
+PROFILES = {"cpu": CPU, "gpu": GPU, "dev": DEV}
+ROOT = Path(__file__).resolve().parents[2]
 QUICK = {
     "env_name": "fast",
     "num_envs": 32,
@@ -118,12 +137,12 @@ def values_of(
     Args:
       profile: one of `PROFILES`.
       problem: one of its problems.
-      arm: one of `ARMS`; None: the screen of constant configurations.
+      arm: of `ARMS` or `VARIANTS`; None: the screen of constant configurations.
       quick: something tiny.
     """
     chosen = PROFILES[profile]
     values = chosen.common | chosen.problems[problem].settings
-    values |= SCREEN if arm is None else ARMS[arm]
+    values |= SCREEN if arm is None else (ARMS | VARIANTS)[arm]
     if arm == "both":
         values |= chosen.generations
     values |= QUICK if quick else {}
@@ -141,4 +160,6 @@ def options_of(
 ) -> Options:
     """The settings of runs, one for each seed, in a folder of that name."""
     place = {"seed": seeds, "save_dir": save_dir, "exp_name": name}
+    if ":" in values["strategy"]:  # a file of ours, whatever the folder of the call
+        place["strategy"] = str(ROOT / values["strategy"])
     return load_options(values | place)
