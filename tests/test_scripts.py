@@ -75,6 +75,47 @@ def quick(call, tmp_path):
     return quick
 
 
+STARTS_FIRST = """
+import importlib, json, sys
+from jax._src import xla_bridge
+
+class Started(Exception):
+    pass
+
+def prepare_jax(options):
+    assert not xla_bridge.backends_are_initialized(), "JAX was used before"
+    raise Started
+
+for name, flags in json.loads(sys.argv[1]).items():
+    script = importlib.import_module(f"scripts.{name}")
+    script.prepare_jax = prepare_jax
+    try:
+        answer = script.main(flags)
+    except Started:
+        continue
+    raise AssertionError(f"{name} gave {answer}, and did not start JAX")
+"""
+
+
+@pytest.mark.scripts
+def test_no_script_uses_jax_before_it_is_set_up(tmp_path):
+    """What has been used keeps one device and no cache of programs."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "options.yaml").write_text(Options(task="nas").to_yaml())
+    own = {n: [str(folder)] for n in ("retrain_designs", "schedule_replay")}
+    own |= {"benchmark": ["size"], "backends": [str(tmp_path / "cells.json")]}
+    own |= {"witness": [str(tmp_path / "witness"), "--quick"]}
+    sources = {path.stem: path.read_text() for path in (ROOT / "scripts").glob("*.py")}
+    names = [name for name, text in sources.items() if "    prepare_jax(" in text]
+    calls = {name: own.get(name, ["--quick"]) for name in names}
+    assert len(calls) > 10
+    command = [sys.executable, "-W", "ignore", "-c", STARTS_FIRST, json.dumps(calls)]
+    pipes = {"capture_output": True, "text": True}
+    done = subprocess.run(command, cwd=ROOT, timeout=300, **pipes)
+    assert done.returncode == 0, done.stderr
+
+
 def check(written: dict) -> None:
     """What every quick form writes."""
     assert written["quick"] and written["machine"]["cores"] >= 1 and written["figures"]

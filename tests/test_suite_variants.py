@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from toy_runs import P, keep_everyone, run_options
 
-import bgpbt
+from bgpbt import run
 from bgpbt.space import Categorical, Float
+from bgpbt.strategies.bgpbt import bgpbt
 from bgpbt.types import Outcome, Source, Strategy
 from scripts.studies.suite_profiles import ROOT, VARIANTS
-from scripts.studies.suite_variants import with_jitter
+from scripts.studies.suite_variants import bgpbt_memory, bgpbt_short, with_jitter
 
 SPACE = {
     "rate": Float(0.0, 1.0, 0.5),
@@ -56,12 +57,34 @@ def test_changes_are_around_what_was_chosen_and_do_not_add_up():
     np.testing.assert_array_equal(others, np.full_like(others, 0.5))
 
 
+def test_variants_of_the_bandit_differ_from_it_in_one_thing():
+    zeros, config = np.zeros(P, np.float32), np.full((P, 3), 0.5, np.float32)
+    states = []
+    for make in (bgpbt, bgpbt_memory, bgpbt_short):
+        strategy = make(SPACE, ("policy",), quantile_fraction=0.25)
+        key = jax.random.PRNGKey(0)
+        state = strategy.init(key, outcome_of(config))
+        for number in range(1, 7):  # the member that was replaced is always the best
+            fitness = np.where(state.suggested, 9, np.arange(P)).astype(np.float32)
+            steps = np.full(P, number, np.int32)
+            outcome = Outcome(
+                config, fitness + number, zeros[:, None], steps, steps, zeros == 0
+            )
+            state, decision = strategy.step(key, state, outcome)
+            config = np.array(decision.config)
+        states.append(state)
+    rows = [len(state.history.valid) for state in states]
+    assert rows == [100, 400, 100]
+    edges = [float(state.region.length) for state in states]
+    assert edges == pytest.approx([0.6, 0.6, 0.4])
+
+
 @pytest.mark.scripts
 @pytest.mark.parametrize("name", VARIANTS)
 def test_variants_train(name, tmp_path, compile_once):
     file, function = VARIANTS[name]["strategy"].split(":")
     settings = {"task": "toy", "strategy": f"{ROOT / file}:{function}"}
-    result = bgpbt.run(run_options(tmp_path, t_ready=4, max_timesteps=40, **settings))
+    result = run(run_options(tmp_path, t_ready=4, max_timesteps=40, **settings))
     sources = set(result.records.loc[result.records["round"] > 1, "source"])
     assert ("perturbed" in sources) == ("jitter" in name)
     assert result.records["round"].max() == 10

@@ -44,7 +44,9 @@ def everywhere() -> TrustRegion:
     return start()._replace(length=jnp.full((), jnp.inf))
 
 
-def update(region: TrustRegion, tried: Array, success: Array) -> TrustRegion:
+def update(
+    region: TrustRegion, tried: Array, success: Array, max_length: float = MAX_LENGTH
+) -> TrustRegion:
     """Grows after 3 successes in a row and shrinks after 10 failures in a row.
 
     Without a suggestion nothing changes.
@@ -53,6 +55,7 @@ def update(region: TrustRegion, tried: Array, success: Array) -> TrustRegion:
       region: before.
       tried: a suggestion was tried in this round. Shape `[]`, bool.
       success: a suggestion was the round's best. Shape `[]`, bool.
+      max_length: the longest edge.
     """
     successes = jnp.where(success, region.successes + 1, 0)
     failures = jnp.where(success, 0, region.failures + 1)
@@ -60,7 +63,7 @@ def update(region: TrustRegion, tried: Array, success: Array) -> TrustRegion:
     shrinks = failures >= PATIENCE_FAILURE
     factor = jnp.where(grows, FACTOR, jnp.where(shrinks, 1 / FACTOR, 1.0))
     changed = TrustRegion(
-        length=jnp.minimum(region.length * factor, MAX_LENGTH),
+        length=jnp.minimum(region.length * factor, max_length),
         categories=jnp.minimum(region.categories * factor, 1.0),
         successes=jnp.where(grows, 0, successes),
         failures=jnp.where(shrinks, 0, failures),

@@ -64,6 +64,7 @@ def bgpbt(
     patience: int = 20,
     capacity: int = 100,
     trust_region: bool = True,
+    max_length: float = regions.MAX_LENGTH,
     gp_time: bool = True,
     gp_context: bool = True,
     gp: str = "jax",
@@ -79,6 +80,7 @@ def bgpbt(
       patience: rounds without a better fitness after which the region starts again.
       capacity: rows of history that the bandit remembers.
       trust_region: search near the donor's configuration; False: everywhere.
+      max_length: the longest edge of the region, in the unit cube.
       gp_time: forget; False: all rounds count alike.
       gp_context: tell the model the fitness at the start of the round.
       gp: "jax" or "gpytorch", what does the inference.
@@ -102,6 +104,7 @@ def bgpbt(
                 observe,
                 patience=patience,
                 trust_region=trust_region,
+                max_length=max_length,
                 numeric=len(numeric),
             )
         ),

@@ -73,7 +73,13 @@ def initial_state(space: SearchSpace, capacity: int, outcome: Outcome) -> State:
 
 
 def observe(
-    state: State, outcome: Outcome, *, patience: int, trust_region: bool, numeric: int
+    state: State,
+    outcome: Outcome,
+    *,
+    patience: int,
+    trust_region: bool,
+    max_length: float,
+    numeric: int,
 ) -> tuple[State, Array]:
     """Takes in a round: history, trust region, rounds without improvement.
 
@@ -82,6 +88,7 @@ def observe(
       outcome: of the round; its configurations have only hyperparameters.
       patience: rounds without a better fitness after which the region starts again.
       trust_region: whether a region that is too small starts again.
+      max_length: the longest edge of a region.
       numeric: number of numeric hyperparameters.
 
     Returns:
@@ -90,9 +97,8 @@ def observe(
     rows = _rows(state, outcome)
     seen = history.append(state.history, rows)
     best = rank(outcome.fitness)[0]
-    region = regions.update(
-        state.region, jnp.any(state.suggested & rows.valid), state.suggested[best]
-    )
+    tried = jnp.any(state.suggested & rows.valid)
+    region = regions.update(state.region, tried, state.suggested[best], max_length)
     highest = jnp.where(
         jnp.isnan(outcome.fitness[best]), -jnp.inf, outcome.fitness[best]
     )

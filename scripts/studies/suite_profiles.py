@@ -36,7 +36,7 @@ ARMS: dict[str, dict[str, Any]] = {
 # In development, for the profile `dev`: `suite_variants.py` has them.
 VARIANTS: dict[str, dict[str, Any]] = {
     name: {"strategy": f"scripts/studies/suite_variants.py:{name}"}
-    for name in ("bgpbt_jitter_05", "bgpbt_jitter_10", "pbt_jitter_05", "bgpbt_memory")
+    for name in ("bgpbt_jitter", "pbt_jitter", "bgpbt_short", "bgpbt_memory")
 }
 SCREENED = 64  # constant configurations, drawn at random
 SCREEN: dict[str, Any] = {

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bgpbt.gp.trust_region import INITIAL_LENGTH
 from bgpbt.space import Categorical, SearchSpace
 from bgpbt.strategies.bgpbt import bgpbt
 from bgpbt.strategies.pbt import pbt
@@ -13,29 +14,35 @@ from bgpbt.types import Array, PyTree, Source, Strategy
 
 Blocks = tuple[str, ...]
 
+JITTER = 0.05  # standard deviation, as a share of the range
 
-def bgpbt_jitter_05(
+
+def bgpbt_jitter(
     space: SearchSpace, blocks: Blocks, *, quantile_fraction: float = 0.125
 ) -> Strategy:
-    """`bgpbt`, with changes of 0.05 for those who go on."""
+    """`bgpbt`, and small changes for those who go on."""
     inner = bgpbt(space, blocks, quantile_fraction=quantile_fraction)
-    return with_jitter(inner, space, 0.05)
+    return with_jitter(inner, space, JITTER)
 
 
-def bgpbt_jitter_10(
-    space: SearchSpace, blocks: Blocks, *, quantile_fraction: float = 0.125
-) -> Strategy:
-    """`bgpbt`, with changes of 0.1."""
-    inner = bgpbt(space, blocks, quantile_fraction=quantile_fraction)
-    return with_jitter(inner, space, 0.1)
-
-
-def pbt_jitter_05(
+def pbt_jitter(
     space: SearchSpace, blocks: Blocks, *, quantile_fraction: float = 0.25
 ) -> Strategy:
-    """`pbt`, with changes of 0.05: is it the bandit that gains?"""
+    """`pbt` with the same: is it the bandit that gains?"""
     inner = pbt(space, blocks, quantile_fraction=quantile_fraction)
-    return with_jitter(inner, space, 0.05)
+    return with_jitter(inner, space, JITTER)
+
+
+def bgpbt_short(
+    space: SearchSpace, blocks: Blocks, *, quantile_fraction: float = 0.125
+) -> Strategy:
+    """`bgpbt` whose region stays as small as it begins."""
+    return bgpbt(
+        space,
+        blocks,
+        quantile_fraction=quantile_fraction,
+        max_length=INITIAL_LENGTH,
+    )
 
 
 def bgpbt_memory(

@@ -36,6 +36,13 @@ def test_length_and_counters(outcomes, length, successes, failures):
     assert (int(found.successes), int(found.failures)) == (successes, failures)
 
 
+def test_the_longest_edge():
+    region = trust_region.start()
+    for _ in range(3):
+        region = trust_region.update(region, True, True, max_length=0.5)
+    np.testing.assert_allclose(region.length, 0.5)
+
+
 def test_three_shrinks_exhaust_a_region():
     assert not trust_region.exhausted(after("f" * 29), 9)
     assert trust_region.exhausted(after("f" * 30), 9)
