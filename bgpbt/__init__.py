@@ -27,6 +27,7 @@ _HOME = {
     "bgpbt.config.options": ("Options",),
     "bgpbt.result": ("Result",),
     "bgpbt.tasks.functions": ("task_from",),
+    "bgpbt.training.observer": ("Round",),
     "bgpbt.tuner": ("Tuner",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
@@ -38,6 +39,7 @@ __all__ = [
     "OutOfMemory",
     "PopulationLost",
     "Result",
+    "Round",
     "Tuner",
     "dry_run",
     "load_options",

@@ -3,9 +3,10 @@
 The command line calls the same.
 """
 
+import contextlib
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,7 +36,7 @@ from bgpbt.registry import ENVIRONMENTS
 from bgpbt.result import Result, title_of
 from bgpbt.storage.places import run_folder
 from bgpbt.storage.provenance import environment, identity, recorded_task
-from bgpbt.storage.run_folder import GIF, REPORT
+from bgpbt.storage.run_folder import EVENTS, GIF, REPORT
 from bgpbt.storage.same_task import (
     changed_files,
     check_same_task,
@@ -45,6 +46,7 @@ from bgpbt.storage.store import RunStore
 from bgpbt.storage.taking import check, outlook, take
 from bgpbt.training.engine import Engine
 from bgpbt.training.loop import train_population
+from bgpbt.training.observer import OnRound, Round
 from bgpbt.training.origin import Origin, read_origin
 from bgpbt.training.report import make_report
 from bgpbt.training.run_state import RunState
@@ -91,6 +93,8 @@ def prepare(
       BadInput: settings, folders or versions cannot be used.
     """
     versions.check()
+    if options.tensorboard:
+        versions.check_tensorboard()
     folders = [run_folder(options, seed) for seed in options.seed]
     stores = [RunStore(folder, options.keep) for folder in folders]
     for store in stores:
@@ -148,7 +152,10 @@ def own_lengths(prepared: Prepared) -> dict[str, int]:
 
 
 def run(
-    options: Options, task: Task | None = None, strategy: Strategy | None = None
+    options: Options,
+    task: Task | None = None,
+    strategy: Strategy | None = None,
+    on_round: OnRound | None = None,
 ) -> Result:
     """Trains one population and leaves a run folder.
 
@@ -156,6 +163,9 @@ def run(
       options: the settings, with one seed.
       task: instead of the one that `options` describes.
       strategy: instead of the one that `options` names.
+      on_round: called with a `Round` after each, before it is saved. What is played
+        again after a kill is told again. What it raises ends the run, which the same
+        call continues after its last checkpoint.
 
     Raises:
       BadInput: settings, folder or versions cannot be used, and nothing was changed; or
@@ -170,25 +180,31 @@ def run(
         raise BadInput(
             f"seed: {len(options.seed)} seeds, give one or call run_seeds", "seed"
         )
-    return run_seeds(options, task, strategy)[0]
+    return run_seeds(options, task, strategy, on_round)[0]
 
 
 def run_seeds(
-    options: Options, task: Task | None = None, strategy: Strategy | None = None
+    options: Options,
+    task: Task | None = None,
+    strategy: Strategy | None = None,
+    on_round: OnRound | None = None,
 ) -> list[Result]:
     """`run` for every seed in turn.
 
     Each seed has its own folder; all share one compilation.
     """
-    return run_prepared(prepare(options, task, strategy))
+    return run_prepared(prepare(options, task, strategy), on_round=on_round)
 
 
-def run_prepared(prepared: Prepared, stop: Stop | None = None) -> list[Result]:
+def run_prepared(
+    prepared: Prepared, stop: Stop | None = None, on_round: OnRound | None = None
+) -> list[Result]:
     """Trains what was prepared, one seed after the other.
 
     Args:
       prepared: the runs.
       stop: by which another thread can end them after a round.
+      on_round: see `run`.
     """
     stop = stop or Stop()
     options, parts, stores, origins = prepared
@@ -196,7 +212,12 @@ def run_prepared(prepared: Prepared, stop: Stop | None = None) -> list[Result]:
     engine = start_engine(parts, background=not all(finished))
     return [
         _run_seed(
-            engine, options.model_copy(update={"seed": (seed,)}), store, origin, stop
+            engine,
+            options.model_copy(update={"seed": (seed,)}),
+            store,
+            origin,
+            stop,
+            on_round,
         )
         for seed, store, origin in zip(options.seed, stores, origins, strict=True)
     ]
@@ -225,6 +246,7 @@ def _run_seed(
     store: RunStore,
     origin: Origin | None,
     stop: Stop,
+    on_round: OnRound | None,
 ) -> Result:
     (seed,) = options.seed
     title = title_of(options, f"seed {seed}")
@@ -242,7 +264,9 @@ def _run_seed(
                 load = partial(_load, store, options, engine)
                 result = _result(store, options, engine.task, load, display.notice)
             else:
-                result = _train(engine, options, store, origin, display, stop)
+                with _event_files(options, store, engine) as writer:
+                    told = _all_told(on_round, writer)
+                    result = _train(engine, options, store, origin, display, stop, told)
             display.phase("drawing")
             pictures = result.draw()
             pictures += _film(result, new=not finished)
@@ -258,6 +282,7 @@ def _train(
     origin: Origin | None,
     display: Display,
     stop: Stop,
+    on_round: OnRound | None,
 ) -> Result:
     versions_and_devices = environment(options, engine.device_layout)
     changes = store.record_environment(versions_and_devices)
@@ -267,12 +292,39 @@ def _train(
         display.notice(line)
     if origin is not None:
         display.notice(f"the weights come from {origin.words}")
-    state = train_population(engine, options.seed[0], store, display, stop, origin)
+    seed = options.seed[0]
+    state = train_population(engine, seed, store, display, stop, origin, on_round)
     display.phase("evaluating", "for the report")
     report = make_report(engine, state)
     store.write_json(REPORT, report)
     # What is lost of the records was said at the resume.
     return _result(store, options, engine.task, lambda: state, lambda line: None)
+
+
+@contextlib.contextmanager
+def _event_files(
+    options: Options, store: RunStore, engine: Engine
+) -> Generator[OnRound | None]:
+    """What writes event files, where that is asked for."""
+    if not options.tensorboard:
+        yield None
+        return
+    from bgpbt.event_files import EventWriter
+
+    writer = EventWriter(store.path / EVENTS, engine.task.space)
+    with contextlib.closing(writer):
+        yield writer
+
+
+def _all_told(*callbacks: OnRound | None) -> OnRound | None:
+    """One callback for several, of which some may be none."""
+    given = [callback for callback in callbacks if callback is not None]
+
+    def tell(round_: Round) -> None:
+        for callback in given:
+            callback(round_)
+
+    return tell if given else None
 
 
 def _what_fits(engine: Engine) -> str:

@@ -35,6 +35,15 @@ def check_free(path: Path) -> None:
         _locked(path).close()  # which frees it
 
 
+def is_taken(path: Path) -> bool:
+    """Whether another process is at work in a run; changes nothing."""
+    try:
+        check_free(path)
+    except BadInput:
+        return True
+    return False
+
+
 def _locked(path: Path) -> io.TextIOBase:
     assert fcntl is not None
     try:

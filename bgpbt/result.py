@@ -16,6 +16,7 @@ from bgpbt.storage import records
 from bgpbt.storage.places import check_file
 from bgpbt.storage.run_folder import CURVE, GIF, SCHEDULE
 from bgpbt.training.run_state import RunState
+from bgpbt.trials import Trials, try_policy
 from bgpbt.types import Policy, Task
 from bgpbt.viz.formatting import counted
 
@@ -128,6 +129,22 @@ class Result:
         )
         run = DrawnRun(self.records, self.path, title, **way)
         return [curve, schedule, *draw_figures(run, self.task.figures)]
+
+    def evaluate(self, episodes: int = 100, seed: int = 0) -> Trials:
+        """Plays fresh episodes with the reported member, without noise.
+
+        Args:
+          episodes: how many.
+          seed: of their start states; no run has seen them.
+
+        Raises:
+          BadInput: the task has no episodes, or the state cannot be read.
+        """
+        state = self.load()
+        if self.task.playback is None:
+            raise BadInput(f"{self.task.name}: it has no episodes, see its report")
+        policy = self._policy_of(state)
+        return try_policy(self.task.playback.env, policy, seed, episodes)
 
     def render(self, path: Path | None = None) -> Path:
         """Writes a moving GIF of one episode of the reported member.

@@ -21,9 +21,9 @@ from scipy import stats
 
 from bgpbt import space as spaces
 from bgpbt.gp.architectures import Propose, make_architecture_search
+from bgpbt.intervals import interval
 from bgpbt.tasks.ppo.spaces import architecture_space
 from scripts.benchmarks import flags
-from scripts.benchmarks.intervals import interval
 
 SPACE = architecture_space()
 SEEN = 24

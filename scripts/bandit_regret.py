@@ -24,14 +24,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bgpbt import space as spaces
+from bgpbt.intervals import interval
 from bgpbt.strategies.bgpbt import bgpbt
 from bgpbt.strategies.pbt import pbt
 from bgpbt.strategies.random_search import random_search
 from bgpbt.types import Outcome, Strategy
 from scripts.benchmarks import flags
 from scripts.benchmarks.bandit_functions import FUNCTIONS, ROUNDS, Function
-from scripts.benchmarks.intervals import Row, draw_rows, interval
 from scripts.benchmarks.report import say
+from scripts.benchmarks.rows import Row, draw_rows
 from scripts.benchmarks.tables import read_rows, write_rows
 
 POPULATION = 8

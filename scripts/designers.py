@@ -23,10 +23,10 @@ from bgpbt.cli.command import prepare_jax
 from bgpbt.config.errors import BadInput
 from bgpbt.config.options import Options
 from bgpbt.files import write_json
+from bgpbt.intervals import interval
 from bgpbt.tasks.nas import table
 from scripts.benchmarks import flags
 from scripts.benchmarks.figures import Figure, Result
-from scripts.benchmarks.intervals import interval
 from scripts.benchmarks.report import finish, machine, say
 from scripts.studies.designer_arms import (
     ARMS,

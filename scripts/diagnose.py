@@ -18,9 +18,9 @@ import pandas as pd
 
 import bgpbt
 from bgpbt.config.errors import BadInput
+from bgpbt.intervals import interval
 from scripts.benchmarks import flags
 from scripts.benchmarks.figures import Figure, Result
-from scripts.benchmarks.intervals import interval
 from scripts.benchmarks.report import finish, machine
 from scripts.studies.diagnosis import diagnose
 

@@ -97,7 +97,7 @@ def learn(options: Options) -> dict:
         "trained": result.policy(),
     }
     together = side_by_side(list(policies.values()), EPISODES)
-    gained, _ = jax.jit(lambda key: play(key, env, together, 3 * EPISODES))(key)
+    gained = jax.jit(lambda key: play(key, env, together, 3 * EPISODES).gained)(key)
     returns = np.asarray(gained["return"], np.float64).reshape(3, EPISODES)
     targets = np.asarray(gained["objective"]).reshape(3, EPISODES)
     scores = {

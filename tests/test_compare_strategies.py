@@ -10,6 +10,7 @@ import pytest
 import bgpbt
 from bgpbt.assembly.parts import make_plan
 from bgpbt.forecast import forecast_rounds
+from bgpbt.intervals import improvement, stratified_interval
 from bgpbt.registry import STRATEGIES
 from bgpbt.space import Float
 from bgpbt.strategies.operators import inherit_all
@@ -17,7 +18,6 @@ from bgpbt.types import Strategy
 from scripts import compare_strategies
 from scripts.bandit_regret import play
 from scripts.benchmarks.bandit_functions import FUNCTIONS, Function
-from scripts.benchmarks.intervals import improvement, stratified_interval
 from scripts.studies.strategy_pictures import draw
 from scripts.studies.strategy_problems import (
     GROUPS,

@@ -13,12 +13,12 @@ from scipy import stats
 from bgpbt.assembly.parts import make_plan, make_task
 from bgpbt.config.errors import BadInput
 from bgpbt.forecast import forecast_rounds
+from bgpbt.intervals import difference_interval
 from bgpbt.tasks.ppo import minibatches
 from bgpbt.tasks.ppo.agents import make_env
 from bgpbt.tasks.ppo.environments import load_environment_file
 from bgpbt.tasks.ppo.spaces import ROLLOUT_LENGTH
 from scripts.benchmarks import brax_ppo
-from scripts.benchmarks.intervals import difference_interval
 from scripts.studies import parity_cells, parity_figures
 from scripts.studies.parity_cells import Cell, brax_policy, own_returns, returns_of
 from scripts.studies.parity_figures import curves_of, summarise, verdict

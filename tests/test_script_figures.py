@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bgpbt.intervals import interval, iqm
 from scripts.benchmarks.figures import (
     Figure,
     Result,
@@ -18,7 +19,6 @@ from scripts.benchmarks.figures import (
     number,
     ratio,
 )
-from scripts.benchmarks.intervals import interval, iqm
 from scripts.benchmarks.report import finish, show, to_json, write
 from scripts.benchmarks.tables import read_rows, write_rows
 

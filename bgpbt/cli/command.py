@@ -5,15 +5,17 @@ import errno
 import io
 import sys
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Generator
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from bgpbt.cli.notices import notices
-from bgpbt.cli.parser import Parser, parse
+from bgpbt.cli.parser import parse
 from bgpbt.cli.program import program
 from bgpbt.cli.signals import STOP, end
-from bgpbt.cli.start import prepare_jax, start_jax
+from bgpbt.cli.start import prepare_jax
+from bgpbt.cli.subcommands import SUBCOMMANDS
 from bgpbt.config import versions
 from bgpbt.config.errors import (
     BadInput,
@@ -50,98 +52,6 @@ def train(tokens: list[str]) -> int:
         )
         api.run_prepared(prepared, STOP)
     return 0
-
-
-def render(tokens: list[str]) -> int:
-    """Writes the best policy of a finished or unfinished run as a moving GIF."""
-    parser = Parser(
-        prog=f"{program()} render", allow_abbrev=False, description=render.__doc__
-    )
-    parser.add_argument("run_folder", metavar="RUN_FOLDER", type=Path)
-    parser.add_argument(
-        "gif", metavar="FILE.gif", type=Path, nargs="?", help="none: in the run folder"
-    )
-    parser.add_argument(
-        "--run_files", action="store_true", help="Python files that the run names, too"
-    )
-    args = parser.parse_args(tokens)
-    folder = args.run_folder
-    if not folder.is_dir():
-        raise BadInput(f"{folder} is no folder, give the folder of a run")
-    start_jax()
-    import bgpbt
-    from bgpbt.execution.memory import out_of_memory
-
-    run = bgpbt.open_run(folder, run_files=args.run_files)
-    with out_of_memory(lambda: "free some, or say JAX_PLATFORMS=cpu before"):
-        print(run.render(args.gif))
-    return 0
-
-
-def space(tokens: list[str]) -> int:
-    """Prints the search space of what the flags ask for, and what could be added."""
-    values = parse(tokens)
-    values.pop("dry_run", None)
-    options = load_options(values, values.pop("config", None))
-    versions.check()
-    start_jax()
-    from bgpbt import api
-    from bgpbt.viz.space_table import fixed_table, space_table
-
-    print("\n".join(space_table(api.make_task(options).space)))
-    if options.fix:
-        print("\n".join(["", *fixed_table(options.fix)]))
-    unchanged = api.make_task(options.model_copy(update={"space": {}, "fix": {}}))
-    named = {*options.space, *options.fix}
-    left = {name: d for name, d in unchanged.offered.items() if name not in named}
-    if left:
-        print("\nnot searched unless --space names it:")
-        print("\n".join(space_table(left)))
-    return 0
-
-
-def envs(tokens: list[str]) -> int:
-    """Lists the environments, compares those named, or says all of a single one."""
-    parser = Parser(
-        prog=f"{program()} envs", allow_abbrev=False, description=envs.__doc__
-    )
-    parser.add_argument("names", metavar="NAME", nargs="*")
-    names = parser.parse_args(tokens).names
-    options = [load_options({"env_name": name}) for name in names]
-    versions.check()
-    start_jax()
-    from bgpbt.tasks.ppo.environments import (
-        environment_names,
-        metric_names,
-        with_all_metrics,
-    )
-    from bgpbt.viz.environment_table import (
-        environment_list,
-        environment_page,
-        environment_rows,
-    )
-
-    words = ("backend", "episode_length", "action_repeat")
-    made = [
-        (o.env_name, with_all_metrics(o.env_name, {w: getattr(o, w) for w in words}))
-        for o in options
-    ]
-    match made:
-        case []:
-            lines = environment_list(environment_names())
-        case [(name, env)]:
-            lines = environment_page(name, env, metric_names(env))
-        case _:
-            lines = environment_rows(made)
-    print("\n".join(lines))
-    return 0
-
-
-SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "envs": envs,
-    "render": render,
-    "space": space,
-}
 
 
 def _end(code: int, message: object) -> int:
@@ -217,7 +127,7 @@ def _command(argv: list[str]) -> int:
             f"unknown command {argv[0]!r}, known: {', '.join(SUBCOMMANDS)}; "
             "without a command, the flags of a run"
         )
-    return SUBCOMMANDS[argv[0]](argv[1:])
+    return import_module(SUBCOMMANDS[argv[0]]).main(argv[1:])
 
 
 def main(argv: list[str]) -> int:

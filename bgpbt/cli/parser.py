@@ -1,16 +1,20 @@
 """The flags of a run, generated from the declarations of Options."""
 
 import argparse
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from bgpbt.cli.program import program
+from bgpbt.cli.subcommands import SUBCOMMANDS
 from bgpbt.config.errors import BadInput, nearest
 from bgpbt.config.options import Options, choices
 from bgpbt.config.settings import declaration
 
 USAGE = (
-    "%(prog)s [flags of the run]  |  %(prog)s space [flags of the run]  |  "
-    "%(prog)s envs [NAME ...]  |  %(prog)s render RUN_FOLDER [FILE.gif]"
+    "%(prog)s [flags of the run]  |  %(prog)s {"
+    + ",".join(SUBCOMMANDS)
+    + "} ...  (-h behind one of these shows what it takes)"
 )
 COMMAND_FLAGS = {
     "-h": "help",
@@ -27,6 +31,48 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise BadInput(f"{message} (-h shows the flags)")
+
+
+class SubParser(Parser):
+    """The parser of a subcommand, whose file's docstring is its help."""
+
+    def __init__(self, name: str, description: str | None):
+        super().__init__(
+            prog=f"{program()} {name}", allow_abbrev=False, description=description
+        )
+
+    def add_run(self, *, files: bool = True) -> None:
+        """Adds the folder of a run.
+
+        Args:
+          files: also whether the Python files that it names may be run.
+        """
+        self.add_argument("run_folder", metavar="RUN_FOLDER", type=reader(_folder))
+        if not files:
+            return
+        self.add_argument(
+            "--run_files",
+            action="store_true",
+            help="run the Python files that the run names, too",
+        )
+
+
+def reader(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A parser of settings as one of argparse, which keeps what it complains of."""
+
+    def read(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read
+
+
+def _folder(text: str) -> Path:
+    if not Path(text).is_dir():
+        raise ValueError(f"{text} is no folder, give the folder of a run")
+    return Path(text)
 
 
 def flags(name: str) -> tuple[str, ...]:

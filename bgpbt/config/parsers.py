@@ -105,15 +105,21 @@ def items(value: Any) -> list[Any]:
     return [item for group in words for item in group]
 
 
+def seed(value: Any) -> int:
+    """A seed."""
+    number = whole_number(value)
+    if not 0 <= number < 2**32:
+        raise ValueError(f"{number} lies outside 0 .. {2**32 - 1}")
+    return number
+
+
 def seeds(value: Any) -> tuple[int, ...]:
     """Seeds, each of them once."""
-    numbers = tuple(whole_number(item) for item in items(value))
+    numbers = tuple(seed(item) for item in items(value))
     if not numbers:
         raise ValueError("no seed is given, write for example 0,1,2")
-    if repeated := [seed for seed in numbers if numbers.count(seed) > 1]:
+    if repeated := [number for number in numbers if numbers.count(number) > 1]:
         raise ValueError(f"{repeated[0]} is given twice, each seed has its own folder")
-    if outside := [seed for seed in numbers if not 0 <= seed < 2**32]:
-        raise ValueError(f"{outside[0]} lies outside 0 .. {2**32 - 1}")
     return numbers
 
 

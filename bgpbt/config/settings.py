@@ -325,6 +325,7 @@ class Settings(BaseModel):
         parsers.BeforeValidator(parsers.unless("auto", "auto", parsers.positive)),
     ] = _place("auto", "most members vmapped at once on a device", "-mp")
     no_cache: bool = _place(False, "keep no compiled programs between runs")
+    tensorboard: bool = _place(False, "also write event files of TensorBoard's")
     verbose: bool = _place(False, "say more", "-v")
 
     @property

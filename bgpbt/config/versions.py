@@ -2,6 +2,7 @@
 
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 
 from bgpbt.config.errors import BadInput
 
@@ -33,4 +34,14 @@ def check(
         raise BadInput(
             f"JAX {jax_version} is not supported, use {_words(JAX)}: "
             "pip install -r requirements_cpu.txt"
+        )
+
+
+def check_tensorboard() -> None:
+    """Raises BadInput where what writes event files is not installed."""
+    if find_spec("tensorboardX") is None:
+        raise BadInput(
+            "tensorboard: tensorboardX is not installed here: "
+            "pip install 'tensorboardX>=2.6.5,<3'",
+            "tensorboard",
         )

@@ -25,6 +25,7 @@ class Stream(enum.IntEnum):
     mutate = 8
     repeat = 9
     interim = 10
+    trial = 11
 
 
 def fold(seed: Array | np.integer | int, *parts: Array | np.integer | int) -> Key:

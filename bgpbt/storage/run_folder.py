@@ -8,6 +8,7 @@
     report.json           the final evaluation on fresh episodes
     experiments.csv       what designed networks are worth
     *.png, *.gif          pictures
+    tensorboard/          event files, where they are asked for
 
 `taking.py` says whether a process may use it, and prepares it. `store.py` reads and
 writes its rounds.
@@ -38,6 +39,7 @@ CURVE = "learning_curve.png"
 SCHEDULE = "hyperparameter_schedule.png"
 GIF = "policy.gif"
 EXPERIMENTS = "experiments.csv"
+EVENTS = "tensorboard"  # a folder of event files
 OF_EXPERIMENTS = "experiments.json"  # which networks and images they are of
 PICTURES = (CURVE, SCHEDULE, GIF, *(f"{name}.png" for name in FIGURES))
 RESULTS = (RECORDS, REPORT, *PICTURES, EXPERIMENTS, OF_EXPERIMENTS)
@@ -49,6 +51,7 @@ LOCK = ".lock"
 MUTABLE_ON_RESUME = {
     "existing_policy",
     "verbose",
+    "tensorboard",
     "save_dir",
     "exp_name",
     "no_cache",

@@ -20,6 +20,7 @@ from bgpbt.storage.places import (
 )
 from bgpbt.storage.provenance import file_hashes
 from bgpbt.storage.run_folder import (
+    EVENTS,
     FILES,
     LOCK,
     MUTABLE_ON_RESUME,
@@ -209,6 +210,7 @@ def _begin(folder: RunFolder, options: Options, what: dict[str, Any]) -> None:
     for name in (*FILES, *shorter):
         for end in _ENDINGS:
             (folder.path / f"{name}{end}").unlink(missing_ok=True)
+    shutil.rmtree(folder.path / EVENTS, ignore_errors=True)
     write_json(folder.path / RUN, what)
     # Whoever repeats the run with `-c` must ask again before anything is removed.
     saved = options.model_copy(update={"existing_policy": "resume"})

@@ -30,7 +30,7 @@ from bgpbt.training.engine import ROUND_PROGRAMS, Engine, compile_for
 from bgpbt.training.evaluation import Evaluation, evaluate, train
 from bgpbt.training.groups import first_configs, pick
 from bgpbt.training.inheritance import inherit
-from bgpbt.training.observer import Observer
+from bgpbt.training.observer import Observer, OnRound, Round
 from bgpbt.training.origin import Origin
 from bgpbt.training.progress import (
     all_failed,
@@ -58,6 +58,7 @@ def train_population(
     observer: Observer,
     stop: Stop,
     origin: Origin | None = None,
+    on_round: OnRound | None = None,
 ) -> RunState:
     """Trains one population to the end, or on to the end from its last round.
 
@@ -70,6 +71,7 @@ def train_population(
       observer: told what happens.
       stop: by which it can be ended after a round.
       origin: what a new population has learnt before; None: nothing.
+      on_round: called after every round, before it is saved.
 
     Raises:
       PopulationLost: every member failed again; the checkpoint before the round stays.
@@ -106,6 +108,8 @@ def train_population(
                 unsaved = []
                 continue
             unsaved.append(rows)
+            if on_round is not None:
+                on_round(Round(store.path, seed, round_, rows))
             exit_code = stop.exit_code  # another thread may set it at any time
             ends = finished(engine, state) or exit_code is not None
             if ends or len(unsaved) >= engine.plan.save_every:

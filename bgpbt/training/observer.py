@@ -1,7 +1,22 @@
 """The calls by which the training loop reports its progress."""
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import pandas as pd
+
+
+class Round(NamedTuple):
+    """What a callback gets after a round."""
+
+    path: Path  # the run's folder
+    seed: int
+    number: int
+    records: pd.DataFrame  # a row for each member, as in `records.csv`
+
+
+OnRound = Callable[[Round], None]
 
 
 class Observer(Protocol):

@@ -21,6 +21,11 @@ def format_number(value: float | None) -> str:
     return f"{value:,.1f}" if 100 <= abs(value) < 1e9 else f"{value:.3g}"
 
 
+def format_value(value: object) -> str:
+    """Writes a hyperparameter with three digits; what is no number as it is."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 def format_count(value: float | None) -> str:
     """Writes timesteps with three digits and a unit, such as 1.5M.
 

@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from matplotlib.lines import Line2D
 
+from bgpbt.intervals import interval
 from bgpbt.viz.style import MEMBER, WINNER
-from scripts.benchmarks.intervals import Row, draw_rows, interval
+from scripts.benchmarks.rows import Row, draw_rows
 from scripts.studies.designer_arms import Cell
 
 COLORS = {

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
+from bgpbt.intervals import interval
 from bgpbt.viz.style import MEMBER, WINNER
 from scripts.benchmarks.figures import Figure, Target
-from scripts.benchmarks.intervals import interval
 
 ENOUGH = 3_000.0  # return of a teacher
 ARMS = {"with the teacher": WINNER, "alpha = 0": MEMBER}

@@ -10,11 +10,11 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 
+from bgpbt.intervals import interval
 from bgpbt.result import Result
 from bgpbt.storage import records
 from bgpbt.viz.style import MEMBER, WINNER
 from scripts.benchmarks.figures import Figure
-from scripts.benchmarks.intervals import interval
 
 # Areas of marks in the figure: at the beginning of training, at its end.
 DOTS = (2, 30)

@@ -80,7 +80,7 @@ def returns_of(env: Env, policy: Policy, key: Key, count: int) -> Array:
       key: PRNG key of the start states.
       count: number of episodes.
     """
-    return play(key, env, policy, count)[0]
+    return play(key, env, policy, count).gained
 
 
 def exam_key(seed: int) -> Key:

@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
+from bgpbt.intervals import difference_interval, interval
 from bgpbt.viz.style import MEMBER, WINNER
 from scripts.benchmarks.figures import Figure, number
-from scripts.benchmarks.intervals import difference_interval, interval
 from scripts.studies.parity_settings import ARMS
 
 COLORS = {"bgpbt": WINNER, "brax": MEMBER}

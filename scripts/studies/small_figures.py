@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
+from bgpbt.intervals import interval, iqm, mean
 from scripts.benchmarks.figures import Figure
-from scripts.benchmarks.intervals import Row, draw_rows, interval, iqm, mean
+from scripts.benchmarks.rows import Row, draw_rows
 
 PAIRS = {
     "bgpbt": ("pbt", "random", "frozen", "defaults"),

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure as Drawing
 
 from bgpbt.viz.style import MEMBER, WINNER
 from scripts.benchmarks.bandit_functions import FUNCTIONS
-from scripts.benchmarks.intervals import draw_rows
+from scripts.benchmarks.rows import draw_rows
 from scripts.studies.strategy_problems import GROUPS
 from scripts.studies.strategy_scores import means_of, scores_of
 

@@ -6,14 +6,9 @@
 import numpy as np
 import pandas as pd
 
+from bgpbt.intervals import improvement, interval, iqm, stratified_interval
 from scripts.benchmarks.figures import Figure
-from scripts.benchmarks.intervals import (
-    Row,
-    improvement,
-    interval,
-    iqm,
-    stratified_interval,
-)
+from scripts.benchmarks.rows import Row
 from scripts.studies.strategy_problems import (
     ARCHITECTURE_SEARCHERS,
     GROUPS,

@@ -7,13 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
+from bgpbt.intervals import iqm, stratified_interval
 from bgpbt.viz.style import MEMBER, WINNER
-from scripts.benchmarks.intervals import (
-    Row,
-    draw_rows,
-    iqm,
-    stratified_interval,
-)
+from scripts.benchmarks.rows import Row, draw_rows
 from scripts.studies.suite_cells import Results
 from scripts.studies.suite_scores import Scale, Scores, mean_of_iqms
 

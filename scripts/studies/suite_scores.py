@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bgpbt.config.errors import BadInput
+from bgpbt.intervals import improvement, iqm, stratified_interval
 from scripts.benchmarks.figures import Figure
-from scripts.benchmarks.intervals import improvement, iqm, stratified_interval
 from scripts.benchmarks.report import say
 from scripts.studies.suite_cells import Results
 from scripts.studies.suite_profiles import SCREEN_SEED

@@ -93,6 +93,7 @@ SAMPLES = {  # what is typed after the flag, and what it means
     "devices": ("2", 2),
     "max_parallel": ("4", 4),
     "no_cache": ("", True),
+    "tensorboard": ("", True),
     "verbose": ("", True),
 }
 FLAGS = [(name, flag) for name in Options.model_fields for flag in flags(name)]

@@ -34,6 +34,14 @@ class StepInfo(NamedTuple):
     metrics: dict[str, Array] | tuple[()] = ()  # each [G]
 
 
+class Played(NamedTuple):
+    """Complete episodes."""
+
+    gained: PyTree  # [E] what each gave, as `gained` says
+    decisions: Array  # [E] int32, how long each was
+    env_steps: Array  # [] int32, simulated until all had ended
+
+
 def gained(reward: Array, metrics: dict[str, Array] | tuple[()]) -> PyTree:
     """What steps add to their episodes: rewards; with an objective, both by name."""
     if not metrics:
@@ -132,7 +140,7 @@ def _select(mask: Array, x: Array, y: Array) -> Array:
     return jnp.where(mask.reshape(mask.shape + (1,) * (y.ndim - 1)), x, y)
 
 
-def play(key: Key, env: Env, policy: Policy, count: int) -> tuple[PyTree, Array]:
+def play(key: Key, env: Env, policy: Policy, count: int) -> Played:
     """Plays complete episodes without noise, from fresh starts.
 
     Args:
@@ -140,19 +148,15 @@ def play(key: Key, env: Env, policy: Policy, count: int) -> tuple[PyTree, Array]
       env: the environment.
       policy: what acts.
       count: number of episodes E.
-
-    Returns:
-      What each episode gave, as `gained` says, shape `[E]`, and the environment steps
-      simulated, shape `[]`, int32.
     """
     env_state = start(key, env, count, staggered=False, carry=policy.carry)
 
     def running(carry: tuple) -> Array:
-        _, _, _, alive, clock = carry
+        *_, alive, clock = carry
         return (clock < env.decisions_per_episode) & jnp.any(alive)
 
     def body(carry: tuple) -> tuple:
-        state, memory, total, alive, clock = carry
+        state, memory, total, decisions, alive, clock = carry
         memory, dist = policy(memory, state.obs)
         state = jax.vmap(env.step)(state, dist.mode())
         total = jax.tree.map(
@@ -160,17 +164,19 @@ def play(key: Key, env: Env, policy: Policy, count: int) -> tuple[PyTree, Array]
             total,
             gained(state.reward, state.metrics),
         )
-        return state, memory, total, alive & ~state.over, clock + 1
+        alive, decisions = alive & ~state.over, decisions + alive
+        return state, memory, total, decisions, alive, clock + 1
 
     carry = (
         env_state.env,
         env_state.carry,
         env_state.episode_return,
+        jnp.zeros(count, jnp.int32),
         jnp.ones(count, bool),
         jnp.zeros((), jnp.int32),
     )
-    _, _, total, _, clock = jax.lax.while_loop(running, body, carry)
-    return total, clock * (count * env.action_repeat)
+    _, _, total, decisions, _, clock = jax.lax.while_loop(running, body, carry)
+    return Played(total, decisions, clock * (count * env.action_repeat))
 
 
 def record_poses(

@@ -69,7 +69,8 @@ def evaluate(
       hyperparams: searched values by name.
     """
     policy = rollout.policy_of(settings, state, hyperparams)
-    return episodes.play(key, settings.default_env, policy, settings.eval_episodes)
+    played = episodes.play(key, settings.default_env, policy, settings.eval_episodes)
+    return played.gained, played.env_steps
 
 
 def train(

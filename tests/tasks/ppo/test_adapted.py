@@ -86,7 +86,7 @@ def test_an_evaluation_ends_with_the_environments_clock(env):
             return jnp.ones((3, 1))
 
     policy = Policy(lambda carry, obs: (carry, Push()))
-    returns, steps = episodes.play(jax.random.PRNGKey(0), env, policy, 3)
+    returns, _, steps = episodes.play(jax.random.PRNGKey(0), env, policy, 3)
     assert int(steps) == 3 * 4 and len(set(np.asarray(returns).tolist())) == 3
 
 

@@ -196,10 +196,11 @@ def test_the_state_keeps_its_shapes_and_dtypes():
 @pytest.mark.parametrize(("repeat", "decisions"), [(1, 10), (3, 4)])
 def test_play_counts_every_step_it_simulates(repeat, decisions):
     env = counter(10, repeat=repeat)
-    returns, steps = jax.jit(
+    returns, lengths, steps = jax.jit(
         lambda key: episodes.play(key, env, acting(lambda obs: jnp.ones((5, 1))), 5)
     )(jax.random.PRNGKey(0))
     np.testing.assert_array_equal(returns, decisions)
+    np.testing.assert_array_equal(lengths, decisions)
     assert int(steps) == decisions * repeat * 5 and steps.dtype == jnp.int32
 
 
@@ -219,15 +220,17 @@ def test_play_stops_when_all_have_ended_and_counts_only_living_rewards():
     key = jax.random.PRNGKey(3)
     begun = np.asarray(episodes.start(key, env, 8, staggered=False).env.physics)
     assert len(set(begun)) > 2
-    returns, steps = episodes.play(key, env, acting(lambda obs: jnp.ones((8, 1))), 8)
+    played = episodes.play(key, env, acting(lambda obs: jnp.ones((8, 1))), 8)
+    returns, lengths, steps = played
     np.testing.assert_array_equal(returns, 6 - begun)
+    np.testing.assert_array_equal(lengths, 6 - begun)
     assert int(steps) == (6 - begun.min()) * 8
 
 
 def test_play_asks_the_policy_about_what_it_sees():
     """Actions are functions of the present observation: the count so far."""
     env = counter(5)
-    returns, _ = episodes.play(
+    returns, *_ = episodes.play(
         jax.random.PRNGKey(0), env, acting(lambda obs: obs[:, :1]), 3
     )
     np.testing.assert_array_equal(returns, 0 + 1 + 2 + 3 + 4)
@@ -236,7 +239,7 @@ def test_play_asks_the_policy_about_what_it_sees():
 def test_a_policy_remembers_within_an_episode_and_begins_the_next_one_anew():
     env = counter(4)
     policy = counting(10)
-    returns, _ = episodes.play(jax.random.PRNGKey(0), env, policy, 3)
+    returns, *_ = episodes.play(jax.random.PRNGKey(0), env, policy, 3)
     np.testing.assert_array_equal(returns, 10 + 11 + 12 + 13)
 
     env_state = episodes.start(

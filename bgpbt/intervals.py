@@ -1,13 +1,10 @@
-"""Means over seeds with their intervals, and how they are drawn."""
+"""Means over seeds or episodes, with their intervals."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from scipy import stats
-
-from bgpbt.viz.style import MEMBER, WINNER
 
 DRAWS = 10_000
 
@@ -25,10 +22,10 @@ def iqm(values: np.ndarray) -> np.ndarray:
 def interval(
     values: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray] = mean
 ) -> tuple[float, float]:
-    """95 % bootstrap interval of a statistic over seeds, whose draws are always equal.
+    """95 % bootstrap interval of a statistic, whose draws are always equal.
 
     Args:
-      values: one for each seed; of pairs, their differences. Shape `[S]`.
+      values: one for each seed or episode; of pairs, their differences. Shape `[S]`.
       statistic: of draws `[N, S]`, along the last axis.
     """
     drawn = np.random.default_rng(0).choice(values, (DRAWS, len(values)))
@@ -97,33 +94,3 @@ def difference_interval(first: np.ndarray, second: np.ndarray) -> tuple[Any, Any
     """
     compared = stats.ttest_ind(first, second, equal_var=False)
     return tuple(compared.confidence_interval(0.95))
-
-
-class Row(NamedTuple):
-    """One row of a figure."""
-
-    value: float
-    low: float
-    high: float
-    points: np.ndarray | tuple[()] = ()  # one for each seed
-
-
-def draw_rows(axes: Axes, rows: dict[str, Row]) -> None:
-    """Draws a row for each name: its seeds, the value, the interval.
-
-    Args:
-      axes: where to draw.
-      rows: from top to bottom.
-    """
-    for place, row in enumerate(rows.values()):
-        if len(row.points):
-            places = np.full(len(row.points), place)
-            axes.plot(row.points, places, "|", color=MEMBER, ms=9)
-        ends = [row.low, row.high]
-        line = {"color": WINNER, "lw": 3, "solid_capstyle": "butt"}
-        axes.plot(ends, [place, place], **line)
-        axes.plot(row.value, place, "o", color=WINNER, ms=6)
-    axes.set(
-        ylim=(len(rows) - 0.5, -0.5), yticks=range(len(rows)), yticklabels=list(rows)
-    )
-    axes.spines[["top", "right"]].set_visible(False)
