@@ -1,7 +1,10 @@
 """The examples in the documentation: complete, short, and they run."""
 
 import re
+import sys
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import jax
 import numpy as np
@@ -73,6 +76,36 @@ def test_a_task_of_ones_own(tmp_path):
     assert result.path == tmp_path / "line_pbt_hpo" / "seed_0"
     assert result.report["mean"] < 0.5 < result.report["untrained_mean"]
     assert result.records["rate"].nunique() > 4
+
+
+def test_a_logger_of_ones_own(tmp_path, monkeypatch):
+    """Weights & Biases are a stand-in."""
+    logged = []
+
+    class Wandb(ModuleType):
+        config = None
+
+        @contextmanager
+        def init(self, project, config):
+            self.config = config
+            yield
+
+        def log(self, values, step):
+            logged.append((step, values))
+
+    wandb = Wandb("wandb")
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    names: dict = {}
+    code = example("watching.md").replace("learning_rate", "h0")  # as the toy has it
+    exec(code, names)
+    result = names["main"](load_options({"task": "toy", "save_dir": str(tmp_path)}))
+    assert wandb.config == result.options.model_dump()
+    rows = result.records
+    assert [step for step, _ in logged] == sorted(set(rows["timesteps"]))[1:]
+    last = rows[rows["round"] == rows["round"].max()].set_index("member")
+    _, values = logged[-1]
+    assert values["fitness/highest"] == last["fitness"].max()
+    assert values["h0/1"] == pytest.approx(last["h0"][1])
 
 
 def test_the_pages_name_what_there_is():

@@ -302,3 +302,12 @@ def test_open_run_gives_records_best_lineage_and_a_policy(engine, unbroken):
     assert act(opened, obs[0]).shape == (1,) and actions.shape == (3, 1)
     assert (np.abs(actions) <= 1).all()
     np.testing.assert_allclose(actions, act(unbroken[0], obs))
+
+
+def test_the_reported_member_plays_fresh_episodes(unbroken):
+    result = unbroken[0]
+    trials = result.evaluate(5, seed=3)
+    assert trials.gained["return"].shape == trials.steps.shape == (5,)
+    # A pendulum gets a reward of 1 for every step that it stands.
+    np.testing.assert_allclose(trials.gained["return"], trials.steps)
+    assert (trials.steps >= 1).all() and (trials.steps <= 100).all()

@@ -19,6 +19,7 @@ def main(tokens: list[str]) -> int:
     start_jax()
     import bgpbt
     from bgpbt.execution.memory import out_of_memory
+    from bgpbt.viz.formatting import counted
     from bgpbt.viz.trial_table import trial_table
 
     run = bgpbt.open_run(args.run_folder, run_files=args.run_files)
@@ -26,6 +27,7 @@ def main(tokens: list[str]) -> int:
         trials = run.evaluate(args.episodes, args.seed)
     best = run.best
     whose = f"member {int(best['member'])} of round {int(best['round'])}"
-    print(f"{whose}: {args.episodes} episodes without noise, seed {args.seed}")
+    number = counted(args.episodes, "episode")
+    print(f"{whose}: {number} without noise, seed {args.seed}")
     print("\n".join(trial_table(trials.gained, trials.steps)))
     return 0
