@@ -108,4 +108,4 @@ def _beliefs(rows: pd.DataFrame) -> dict[str, bool]:
     names = [
         name for name in map(str, rows) if name.startswith(("gp_", "trust_region"))
     ]
-    return {name: bool(rows[name].nunique(dropna=False) == 1) for name in names}
+    return {name: rows[name].nunique(dropna=False) == 1 for name in names}
