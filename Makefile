@@ -15,7 +15,7 @@ PYTEST = XLA_FLAGS="$$XLA_FLAGS $$($(BIN)/python tests/compile_flags.py)" \
 	$(BIN)/python -m pytest
 STAMP = $(VENV)/.installed-$(ACCEL)
 
-.PHONY: setup run test test-long test-scripts test-extras test-families test-full lint docs
+.PHONY: setup run test test-long test-scripts test-extras test-families test-browser test-full lint docs
 
 setup: $(STAMP)
 
@@ -29,7 +29,7 @@ run: setup
 	$(BIN)/python main.py -c configs/ant_small.yaml -exist overwrite
 
 test: setup lint
-	$(PYTEST) -m "not long and not scripts and not gpytorch and not package and not gymnax and not playground" $(PARALLEL)
+	$(PYTEST) -m "not long and not scripts and not gpytorch and not package and not gymnax and not playground and not browser" $(PARALLEL)
 
 # What is too long for `make test`. A worker that has nothing left takes half of what
 # the other has: few tests are long, and their files unequal.
@@ -53,8 +53,12 @@ test-families:
 	XLA_FLAGS="$$XLA_FLAGS $$($(FAMILIES)/bin/python tests/compile_flags.py)" \
 		$(FAMILIES)/bin/python -m pytest -m "gymnax or playground" -n 2 --dist worksteal
 
+# Pages in Chromium, which is not Python's: `apt-get install chromium`.
+test-browser: setup
+	$(PYTEST) -m browser
+
 test-full: setup lint
-	$(BIN)/python -m pytest -m "not gpytorch and not package and not gymnax and not playground" $(PARALLEL)
+	$(BIN)/python -m pytest -m "not gpytorch and not package and not gymnax and not playground and not browser" $(PARALLEL)
 
 lint: setup
 	$(BIN)/ruff check .

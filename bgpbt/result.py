@@ -119,7 +119,7 @@ class Result:
             report=self.report,
             **way,
         )
-        limits = {name: _axis(dim) for name, dim in self.task.space.items()}
+        limits = {name: axis_of(dim) for name, dim in self.task.space.items()}
         hyperparameter_schedule(
             self.records,
             schedule,
@@ -181,7 +181,7 @@ def title_of(options: Options, which: str) -> str:
     return f"{options.run_label}, {strategy}, {members}, {which}"
 
 
-def _axis(dim: spaces.Dimension) -> tuple:
+def axis_of(dim: spaces.Dimension) -> tuple:
     """Range, whether the axis is logarithmic, and the names of categories.
 
     0.9 to 0.9999 reads best on a linear axis.

@@ -41,13 +41,17 @@ class SubParser(Parser):
             prog=f"{program()} {name}", allow_abbrev=False, description=description
         )
 
-    def add_run(self, *, files: bool = True) -> None:
+    def add_run(self, *, files: bool = True, several: bool = False) -> None:
         """Adds the folder of a run.
 
         Args:
           files: also whether the Python files that it names may be run.
+          several: folders of one run or more.
         """
-        self.add_argument("run_folder", metavar="RUN_FOLDER", type=reader(_folder))
+        many = {"nargs": "+"} if several else {}
+        self.add_argument(
+            "run_folder", metavar="RUN_FOLDER", type=reader(_folder), **many
+        )
         if not files:
             return
         self.add_argument(

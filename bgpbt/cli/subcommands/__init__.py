@@ -7,6 +7,7 @@ _NAMES = {
     "envs": "envs",
     "eval": "evaluate",
     "render": "render",
+    "report": "report",
     "runs": "runs",
     "space": "space",
     "watch": "watch",

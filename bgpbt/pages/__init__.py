@@ -1,0 +1,1 @@
+"""Pages in HTML that tell what runs did: one file each, opened without a network."""

@@ -1,0 +1,117 @@
+"""Pages in a real Chromium without a network. `make test-browser` runs these."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from page_runs import toy_options
+
+import bgpbt
+from bgpbt.cli.command import main
+
+CHROMIUM = "/usr/bin/chromium"  # Debian's
+WIDTHS = (1280, 390)
+# Moves the pointer onto a chart, and leaves what it says in the page.
+HOVER = """
+<script>
+for (const id of {ids}) {{
+  const svg = document.querySelector(`#${{id}} svg`), box = svg.getBoundingClientRect();
+  for (let x = 70; x < box.width; x += 7) for (let y = 4; y < box.height; y += 7) {{
+    const at = {{ clientX: box.left + x, clientY: box.top + y, bubbles: true }};
+    svg.dispatchEvent(new PointerEvent("pointermove", at));
+    const tip = document.querySelector(`#${{id}} .tip`);
+    if (!tip.hidden) document.body.setAttribute(`data-${{id}}`, tip.textContent);
+  }}
+}}
+document.body.dataset.wide = String(document.documentElement.scrollWidth);
+document.body.dataset.size = String(window.innerWidth);
+</script>
+"""
+
+pytestmark = pytest.mark.browser
+
+
+def opened(path: Path, width: int, ids: list[str]) -> tuple[str, str]:
+    """The page as Chromium has it after a hover, and what its console said."""
+    copy = path.with_name(f"hovered_{width}.html")
+    copy.write_text(
+        path.read_text().replace("</body>", HOVER.format(ids=ids) + "</body>")
+    )
+    flags = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--window-size={width},1200",
+        "--host-resolver-rules=MAP * ~NOTFOUND",
+        "--enable-logging=stderr",
+        "--virtual-time-budget=5000",
+        "--dump-dom",
+    ]
+    command = [CHROMIUM, *flags, copy.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    said = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    return done.stdout, "\n".join(said)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory, engines):
+    """Two arms of the toy with two seeds each."""
+    place = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bgpbt.Result, "draw", lambda self: [])
+        return [
+            bgpbt.run(toy_options(place, strategy=strategy, seed=(seed,))).path
+            for strategy in ("bgpbt", "random")
+            for seed in (0, 1)
+        ]
+
+
+def test_a_chromium_is_here():
+    assert shutil.which(CHROMIUM), "apt-get install chromium"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_page_of_a_run(folders, tmp_path, width):
+    path = tmp_path / "run.html"
+    assert main(["report", str(folders[0]), "-O", str(path)]) == 0
+    ids = ["curve", "tree", "schedules", "gains", "importance", "region", "seconds"]
+    text, said = opened(path, width, ids)
+    assert said == "" and 'data-drawn="yes"' in text
+    for name in ids:
+        assert f"data-{name}=" in text, name
+    assert "member" in told(text, "curve") and "h0" in told(text, "curve")
+    assert "round" in told(text, "tree") and "fitness" in told(text, "gains")
+    assert "nine tenths of the fits" in told(text, "importance")
+    assert int(told(text, "wide")) <= int(told(text, "size"))  # nothing sticks out
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_page_of_several_runs(folders, tmp_path, width):
+    path = tmp_path / "runs.html"
+    assert main(["report", *map(str, folders), "-O", str(path)]) == 0
+    text, said = opened(path, width, ["scores", "curves"])
+    assert said == "" and 'data-drawn="yes"' in text
+    assert "seed" in told(text, "scores") and "environment steps" in told(
+        text, "curves"
+    )
+    assert int(told(text, "wide")) <= int(told(text, "size"))
+
+
+def told(text: str, name: str) -> str:
+    """What the page holds under a name."""
+    return text.split(f'data-{name}="')[1].split('"')[0]
+
+
+def test_a_hover_shows_its_member(folders, tmp_path):
+    """The last chart's last point is the last member of the last round."""
+    path = tmp_path / "run.html"
+    assert main(["report", str(folders[0]), "-O", str(path)]) == 0
+    text, _ = opened(path, 1280, ["tree"])
+    records = pd.read_csv(folders[0] / "records.csv")
+    last = records[records["round"] == records["round"].max()].iloc[-1]
+    words = told(text, "tree")
+    assert words.startswith(f"member {last['member']}, round {last['round']}")
+    shown = float(words.split("fitness")[1].split("weights")[0].replace("−", "-"))
+    assert shown == pytest.approx(last["fitness"], rel=1e-3)
