@@ -48,10 +48,10 @@ class SubParser(Parser):
           files: also whether the Python files that it names may be run.
           several: folders of one run or more.
         """
-        many = {"nargs": "+"} if several else {}
-        self.add_argument(
-            "run_folder", metavar="RUN_FOLDER", type=reader(_folder), **many
+        folder = self.add_argument(
+            "run_folder", metavar="RUN_FOLDER", type=reader(_folder)
         )
+        folder.nargs = "+" if several else None
         if not files:
             return
         self.add_argument(

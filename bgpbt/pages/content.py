@@ -89,11 +89,11 @@ def _rows(
     places = pd.Series(
         np.arange(len(rows)), pd.MultiIndex.from_frame(rows[["round", "member"]])
     )
-    parents = pd.Series(-1, index=np.arange(len(rows)))
+    parents = np.full(len(rows), -1)
     kept = transitions[~transitions["reinitialised"]]
     own = places.loc[pd.MultiIndex.from_frame(kept[["round", "member"]])]
     of = places.loc[pd.MultiIndex.from_frame(kept[["round_before", "member_before"]])]
-    parents.iloc[own.to_numpy()] = of.to_numpy()
+    parents[own.to_numpy()] = of.to_numpy()
     return {
         "round": rows["round"].tolist(),
         "member": rows["member"].tolist(),
