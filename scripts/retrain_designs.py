@@ -87,7 +87,7 @@ def main(argv: list[str]) -> int:
     if not profile.third_split:
         raise BadInput(f"{args.folder} has --quirks reference: rewards saw all images")
     database_path = Path(options.database or args.folder / EXPERIMENTS).expanduser()
-    found = database.best(database_path, name, profile.depth, args.designs)
+    found = database.best(database_path, name, profile.form, args.designs)
     if not found:
         raise BadInput(f"{database_path} holds no designs, give a run of -t nas")
     designs = [rows for rows, _ in found]

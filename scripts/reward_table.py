@@ -123,7 +123,7 @@ def write_table(
         for file, numbers in cells(profile, results, name).items():
             if not file.exists():
                 return f"no table yet: {file} is missing"
-            known = database.read(file, name, profile.depth)
+            known = database.read(file, name, profile.form)
             for number in numbers:
                 key = digest(aligned(rows_of(profile, number)))
                 if key not in known:

@@ -57,6 +57,9 @@ members = partial(at_least, 1, "no population", most=100_000)
 devices = partial(at_least, 1, "not positive", most=1024)
 generations = partial(at_least, 0, "negative", most=100)
 width = partial(at_least, 1, "not positive", most=65_536)
+child_epochs = partial(at_least, 1, "not positive", most=100_000)
+minibatch = partial(at_least, 1, "not positive", most=65_536)
+exploration = partial(at_least, 1, "not positive", most=2**22)  # the replay: 4 GB
 design_layers = partial(at_least, 1, "not positive", most=15)
 steps = partial(at_least, 1, "not positive", most=2**30)
 image_side = partial(at_least, 5, "smaller than the largest window", most=4096)
@@ -203,13 +206,16 @@ MaybeCount = Annotated[int | None, BeforeValidator(unless("none", None, positive
 Width = Annotated[int, BeforeValidator(width)]
 Steps = Annotated[int, BeforeValidator(steps)]
 ImageSide = Annotated[int, BeforeValidator(image_side)]
+ChildEpochs = Annotated[int, BeforeValidator(child_epochs)]
+Minibatch = Annotated[int, BeforeValidator(minibatch)]
+Exploration = Annotated[int, BeforeValidator(exploration)]
 DesignLayers = Annotated[int, BeforeValidator(design_layers)]
 Layers = Annotated[tuple[int, ...], BeforeValidator(layers)]
 Share = Annotated[float, BeforeValidator(partial(share, interval="[0, 1]"))]
 QuantileFraction = Annotated[
     float, BeforeValidator(partial(share, interval="(0, 0.5]"))
 ]
-Weight = Annotated[float, BeforeValidator(partial(share, interval="[0, inf)"))]
+Weight = Annotated[float, BeforeValidator(partial(share, interval="[0, 1e6)"))]
 OpenShare = Annotated[float, BeforeValidator(partial(share, interval="(0, 1)"))]
 Frequencies = Annotated[tuple[int, ...], BeforeValidator(frequencies)]
 Seeds = Annotated[tuple[int, ...], BeforeValidator(seeds)]

@@ -257,7 +257,7 @@ class Settings(BaseModel):
     flops_weight: parsers.Weight = _design(
         0.0, "taken from rewards in percent, times the log of operations per image"
     )
-    exploration_steps: parsers.Steps = _design(
+    exploration_steps: parsers.Exploration = _design(
         8000, "dqn: decisions until random actions are rare; replay has half as many"
     )
     quirks: Literal["fixed", "forgetful", "reference"] = _design(
@@ -290,8 +290,8 @@ class Settings(BaseModel):
         "affine", "of convolutions: a scale and an offset, or by the minibatch"
     )
     dense_units: parsers.Width = _design(1024, "units before the classifier")
-    epochs: parsers.Count = _design(12, "epochs for which a network is trained")
-    child_batch_size: parsers.Count = _design(128, "images of its minibatches")
+    epochs: parsers.ChildEpochs = _design(12, "epochs for which a network is trained")
+    child_batch_size: parsers.Minibatch = _design(128, "images of its minibatches")
     child_learning_rate: parsers.OpenShare = _design(1e-3, "its learning rate")
 
     t_distillation: parsers.Count = _distil(

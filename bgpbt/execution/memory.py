@@ -61,6 +61,10 @@ def what_fits(
     return f"-mp {fitting[-1]} should fit (now {device_layout.chunk}), or {smaller}"
 
 
+# How JAX says so: by a status, or in words where a program could not begin.
+_NO_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory allocating")
+
+
 @contextlib.contextmanager
 def out_of_memory(advice: Callable[[], str]) -> Generator[None]:
     """Answers that memory is not enough with a line and an advice.
@@ -71,11 +75,11 @@ def out_of_memory(advice: Callable[[], str]) -> Generator[None]:
     try:
         yield
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
-        of_device = "RESOURCE_EXHAUSTED" in str(error)
+        lines = str(error).splitlines() or [""]
+        of_device = [x for x in lines if any(word in x for word in _NO_MEMORY)]
         if not (of_device or isinstance(error, MemoryError)):
             raise
-        lines = str(error).splitlines() or [""]
-        why = next((x for x in lines if "RESOURCE_EXHAUSTED" in x), lines[0])
+        why = next(iter(of_device), lines[0])
         words = f"out of memory ({why[:200]})" if why else "out of memory"
         raise OutOfMemory(
             f"{words}; the last checkpoint is intact: {advice()}"

@@ -116,6 +116,28 @@ def reads(row: Sequence[int]) -> tuple[int, ...]:
     return (first, second) if kind in JOINS else (first,)
 
 
+def can_be_built(rows: Rows, side: int) -> bool:
+    """Whether every window fits into what it reads; layers that are joined are padded.
+
+    Args:
+      rows: of a design.
+      side: of the images, pixels.
+    """
+    sides = {0: side}
+    for row in rows:
+        index, kind, kernel, *_ = row
+        read = max(sides[i] for i in reads(row))
+        pools = kind in (Kind.max_pooling, Kind.average_pooling)
+        shrunk = read - kernel + 1 if kind == Kind.convolution else read
+        sides[index] = read // kernel if pools else shrunk
+    return min(sides.values()) > 0
+
+
+def is_chain(rows: Rows) -> bool:
+    """Whether every layer reads the one before it, and none reads two."""
+    return all(reads(row) == (row[0] - 1,) for row in rows)
+
+
 def loose_ends(rows: Rows) -> list[int]:
     """What no layer reads and the classifier does; the image where no layers are."""
     read = {index for row in rows for index in reads(row)}

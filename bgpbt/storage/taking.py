@@ -21,9 +21,11 @@ from bgpbt.storage.places import (
 from bgpbt.storage.provenance import file_hashes
 from bgpbt.storage.run_folder import (
     EVENTS,
+    EXPERIMENTS,
     FILES,
     LOCK,
     MUTABLE_ON_RESUME,
+    OF_EXPERIMENTS,
     OPTIONS,
     RESULTS,
     RUN,
@@ -126,8 +128,14 @@ def _check_same(folder: RunFolder, options: Options) -> None:
 
 
 def _check_nothing_is_left(folder: RunFolder) -> None:
-    """Raises BadInput where there are results, which a new run would replace."""
-    if left := [name for name in RESULTS if (folder.path / name).exists()]:
+    """Raises BadInput where there are results, which a new run would replace.
+
+    What networks are worth is none where a run has begun there: it ended before its
+    first round was saved, and begins anew.
+    """
+    own = (EXPERIMENTS, OF_EXPERIMENTS) if (folder.path / RUN).exists() else ()
+    names = [name for name in RESULTS if name not in own]
+    if left := [name for name in names if (folder.path / name).exists()]:
         raise BadInput(
             f"{folder.path} holds {', '.join(left)} but no checkpoint to go on from; "
             "nothing was removed: give another -n, or -exist overwrite",

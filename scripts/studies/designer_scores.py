@@ -92,8 +92,9 @@ def scores_of(result: Result, known: Table) -> dict[str, float | list[float]]:
     frozen = result.options.evaluate_only is not None
     first, last = (FIRST_FROZEN, LAST_FROZEN) if frozen else (FIRST, LAST)
     start, end = float(curve[:first].mean()), float(curve[-last:].mean())
+    form = database.Form(depth)
     tried = database.read(
-        result.path / "experiments.csv", result.options.problem or "", depth
+        result.path / "experiments.csv", result.options.problem or "", form
     )
     found = [x.accuracy for x in tried.values()]
     return {

@@ -64,6 +64,21 @@ def test_no_number_is_negative_or_endless(name, value):
     assert str(refusal_of(**{name: value})).startswith(f"{name}: ")
 
 
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        ("epochs", 100_000),
+        ("child_batch_size", 65_536),
+        ("exploration_steps", 2**22),
+        ("flops_weight", 999_999),
+    ],
+)
+def test_what_no_machine_serves_is_refused(name, most):
+    assert getattr(Options(**{name: most}), name) == most
+    assert str(refusal_of(**{name: most + 1})).startswith(f"{name}: ")
+    refusal_of(**{name: "1e15"})
+
+
 MAY_BE_ZERO = (
     "max_distillation",
     "mix_probability",

@@ -122,6 +122,17 @@ def test_records_without_a_checkpoint_are_not_removed_unasked(stored_run, name):
     check(stored_run, OPTIONS.model_copy(update={"existing_policy": "overwrite"}))
 
 
+def test_a_run_that_ended_before_its_first_round_begins_anew(tmp_path):
+    """Also where it has said which networks its designs are of, or what some are."""
+    store = RunStore(tmp_path / "run")
+    take(store, OPTIONS, IDENTITY)
+    for name in ("experiments.json", "experiments.csv"):
+        (store.path / name).write_text("{}")
+    check(store, OPTIONS)
+    (store.path / "run.json").unlink()  # then they may be of somebody else
+    assert "holds experiments.csv, experiments.json but" in refusal(store, OPTIONS)
+
+
 @pytest.mark.parametrize("change", [shutil.rmtree, lambda path: path.rename("moved")])
 def test_a_folder_that_is_removed_or_moved_is_missed(tmp_path, monkeypatch, change):
     monkeypatch.chdir(tmp_path)

@@ -100,7 +100,8 @@ def _from_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
                     return _as_bytes(arrays[images]), arrays[labels].ravel()
             names = ", ".join(arrays.files)
     except Exception as error:  # what NumPy and zipfile make of other files
-        raise BadInput(f"data_dir: {path} is no npz: {error}", "data_dir") from None
+        why = getattr(error, "strerror", None) or "give what numpy.savez writes"
+        raise BadInput(f"data_dir: {path} is no npz: {why}", "data_dir") from None
     wanted = " or ".join(f"{a} and {b}" for a, b in NPZ_NAMES)
     raise BadInput(f"data_dir: {path} has {names}, give {wanted}", "data_dir")
 
@@ -158,8 +159,12 @@ def _problem(images: np.ndarray, labels: np.ndarray) -> str:
         return f"labels of type {labels.dtype}, give whole numbers"
     if labels.max() > MOST_CLASSES:
         return f"a label {labels.max()}, give labels from 0 to {MOST_CLASSES} at most"
-    counts = np.bincount(labels) if labels.min() >= 0 else np.zeros(1)
-    if len(counts) < 2 or counts.min() < 2:
+    if labels.min() < 0:
+        return f"a label {labels.min()}, give labels from 0 on"
+    counts = np.bincount(labels)
+    if len(counts) < 2:
+        return "one class, give at least two"
+    if counts.min() < 2:
         return (
             f"a class with {int(counts.min())} images, give at least 2 of each, "
             "labelled from 0 on"

@@ -18,7 +18,16 @@ import numpy as np
 
 from bgpbt.config.errors import BadInput
 from bgpbt.files import write
-from bgpbt.networks.structure import LAYERS, Rows, digest, rows_of, text
+from bgpbt.networks.structure import (
+    LAYERS,
+    Kind,
+    Rows,
+    can_be_built,
+    digest,
+    is_chain,
+    rows_of,
+    text,
+)
 
 COLUMNS = (
     "dataset-nethash",
@@ -35,6 +44,14 @@ _TIME = "%Y-%m-%d %H:%M:%S"
 _BOOLEANS = {"True": True, "False": False}
 
 
+class Form(NamedTuple):
+    """What the designs of a database must be."""
+
+    depth: int  # d, rows of a design
+    side: int | None = None  # of the images, pixels; None: not known
+    joins: bool = True  # layers may read any other, and two
+
+
 class Experiment(NamedTuple):
     """A design that was trained, or that could not be built."""
 
@@ -48,19 +65,19 @@ class Experiment(NamedTuple):
     is_valid: bool
 
 
-def read(path: Path, data_set: str, depth: int) -> dict[str, Experiment]:
+def read(path: Path, data_set: str, form: Form) -> dict[str, Experiment]:
     """The experiments of a file, by the digest of their design; none without a file.
 
     Args:
       path: of the database.
       data_set: whose experiments it must hold.
-      depth: d, rows of a design.
+      form: what its designs must be.
 
     Raises:
       BadInput: the file cannot be read, or a line of it is not what it should be.
     """
     try:
-        content = path.read_text(encoding="utf-8")
+        content = path.read_text(encoding="utf-8-sig")  # tables are saved with a mark
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
@@ -76,12 +93,12 @@ def read(path: Path, data_set: str, depth: int) -> dict[str, Experiment]:
         _refuse(path, 1, f"is not {','.join(COLUMNS)}")
     found = {}
     for number, fields in enumerate(lines[1:], 2):
-        key, experiment = _parsed(path, number, fields, data_set, depth)
+        key, experiment = _parsed(path, number, fields, data_set, form)
         found.setdefault(key, experiment)
     return found
 
 
-def best(path: Path, data_set: str, depth: int, count: int) -> list[tuple[Rows, float]]:
+def best(path: Path, data_set: str, form: Form, count: int) -> list[tuple[Rows, float]]:
     """The designs with the highest accuracies, best first, each with its accuracy.
 
     Designs that differ in their terminal layer alone count once.
@@ -89,13 +106,13 @@ def best(path: Path, data_set: str, depth: int, count: int) -> list[tuple[Rows, 
     Args:
       path: of the database.
       data_set: whose experiments it must hold.
-      depth: d, rows of a design.
+      form: what its designs must be.
       count: how many at most.
 
     Raises:
       BadInput: as `read`.
     """
-    found = [x for x in read(path, data_set, depth).values() if x.is_valid]
+    found = [x for x in read(path, data_set, form).values() if x.is_valid]
     distinct: dict[Rows, float] = {}
     for one in sorted(found, key=lambda x: -x.accuracy):
         distinct.setdefault(rows_of(one.rows), one.accuracy)
@@ -103,7 +120,7 @@ def best(path: Path, data_set: str, depth: int, count: int) -> list[tuple[Rows, 
 
 
 def _parsed(
-    path: Path, number: int, fields: list[str], data_set: str, depth: int
+    path: Path, number: int, fields: list[str], data_set: str, form: Form
 ) -> tuple[str, Experiment]:
     if len(fields) != len(COLUMNS):
         _refuse(path, number, f"has {len(fields)} fields, give {len(COLUMNS)}")
@@ -111,7 +128,7 @@ def _parsed(
     its_set, _, key = named["dataset-nethash"].rpartition("-")
     if its_set != data_set:
         _refuse(path, number, f"is of {its_set!r}, give a database of {data_set!r}")
-    rows = _rows(path, number, named["netstring"], depth)
+    rows = _rows(path, number, named["netstring"], form)
     if digest(rows) != key:
         _refuse(path, number, f"has the digest {key}, its design has {digest(rows)}")
     numbers = {}
@@ -132,26 +149,32 @@ def _parsed(
         _refuse(path, number, f"timestamp {named['timestamp']!r}, give {_TIME}")
     seconds = int(numbers.pop("running_time"))
     is_valid = _BOOLEANS[named["is_valid"]]
+    if is_valid and form.side and not can_be_built(rows_of(rows), form.side):
+        size = f"{form.side} x {form.side}"
+        _refuse(path, number, f"its design does not fit {size} pixels, and is_valid")
     return key, Experiment(
         rows, **numbers, timestamp=time, running_time=seconds, is_valid=is_valid
     )
 
 
-def _rows(path: Path, number: int, netstring: str, depth: int) -> np.ndarray:
+def _rows(path: Path, number: int, netstring: str, form: Form) -> np.ndarray:
     """A design as it is written, `[d, 5]`."""
     if not re.fullmatch(r"(?:\d{1,3}(?:-\d{1,3}){4};)*", netstring):
         _refuse(path, number, f"{netstring[:40]!r} is no design, give a-b-c-d-e;...")
     rows = [list(map(int, row.split("-"))) for row in netstring.split(";")[:-1]]
-    if len(rows) != depth:
-        _refuse(path, number, f"its design has {len(rows)} rows, give {depth}")
+    if len(rows) != form.depth:
+        _refuse(path, number, f"its design has {len(rows)} rows, give {form.depth}")
     design = np.array(rows, np.int32)
     filled = design[design[:, 0] > 0]
     in_order = (filled[:, 0] == np.arange(1, len(filled) + 1)).all()
-    empty_first = not design[: depth - len(filled)].any()
+    empty_first = not design[: form.depth - len(filled)].any()
+    terminal_last = (filled[:-1, 1] != Kind.terminal).all()
     known = all((kind, kernel) in LAYERS for kind, kernel in filled[:, 1:3].tolist())
     reads_earlier = (filled[:, 3:] < filled[:, :1]).all()
-    if not (in_order and empty_first and known and reads_earlier):
+    if not (in_order and empty_first and terminal_last and known and reads_earlier):
         _refuse(path, number, "its design has rows that no design has")
+    if not (form.joins or is_chain(rows_of(design))):
+        _refuse(path, number, "its design has branches, give one of chains")
     return design
 
 

@@ -17,6 +17,7 @@ from bgpbt.tasks.nas.agents import AGENTS, agent_of
 from bgpbt.tasks.nas.apart import Apart, setting_of
 from bgpbt.tasks.nas.cost import Cost
 from bgpbt.tasks.nas.data import DataSet
+from bgpbt.tasks.nas.database import Form
 from bgpbt.tasks.nas.designer import DECISIONS
 from bgpbt.tasks.nas.experiments import FILE, Experiments
 from bgpbt.tasks.nas.profile import Profile
@@ -95,9 +96,9 @@ def designing(options: Options) -> Task:
     )
     shared = _path(options.database) if options.database else None
     settings = profile._asdict() | {"judged_by": judged_by}
-    cache = Experiments(name, rules.depth, MOST_KNOWN, settings, shared, cost)
+    cache = Experiments(name, profile.form, MOST_KNOWN, settings, shared, cost)
     best_design = {
-        "designs": partial(_best, shared, name, rules.depth),
+        "designs": partial(_best, shared, name, profile.form),
         "side": profile.side,
         "channels": channels,
         "filters": profile.filters,
@@ -117,10 +118,10 @@ def designing(options: Options) -> Task:
 
 
 def _best(
-    shared: Path | None, data_set: str, depth: int, folder: Path, count: int
+    shared: Path | None, data_set: str, form: Form, folder: Path, count: int
 ) -> list[tuple[Rows, float]]:
     """The best designs of a run's database, as `database.best` gives them."""
-    return database.best(shared or folder / FILE, data_set, depth, count)
+    return database.best(shared or folder / FILE, data_set, form, count)
 
 
 def problem_of(options: Options) -> tuple[str, Profile]:
@@ -207,9 +208,9 @@ def _check_enough(images: int) -> None:
     """Refuses so few images that a part of the split would have none."""
     if images < FEWEST_IMAGES:
         raise BadInput(
-            f"max_images: {images} images are too few to be split, give at least "
-            f"{FEWEST_IMAGES}",
-            "max_images",
+            f"problem: {images} images are too few to be split, give at least "
+            f"{FEWEST_IMAGES}, and as many --max_images",
+            "problem",
         )
 
 

@@ -1,6 +1,7 @@
 """What a run knows of designs: the database on disk, and as the programs read it."""
 
 import json
+import os
 import time
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from bgpbt.lock import alone
 from bgpbt.networks.structure import Kind, digest, in_words
 from bgpbt.tasks.nas import database
 from bgpbt.tasks.nas.cost import Cost, density, flops
-from bgpbt.tasks.nas.database import Experiment
+from bgpbt.tasks.nas.database import Experiment, Form
 from bgpbt.tasks.nas.rewards import (
     NO_KEY,
     Known,
@@ -35,7 +36,7 @@ class Experiments:
     def __init__(
         self,
         data_set: str,
-        depth: int,
+        form: Form,
         capacity: int,
         settings: dict[str, Any],
         path: Path | None = None,
@@ -45,7 +46,7 @@ class Experiments:
 
         Args:
           data_set: on which designs are judged.
-          depth: d, layers of a design at most.
+          form: what designs must be.
           capacity: K, how many the programs can read.
           settings: all that a worth depends on beside the design; a file that was made
             with others is refused.
@@ -53,7 +54,8 @@ class Experiments:
           cost: terms of the rewards beside the accuracy, for the file; None: none.
         """
         self._data_set = data_set
-        self._depth = depth
+        self._form = form
+        self._depth = form.depth
         self._capacity = capacity
         self._settings = settings
         self._shared = path
@@ -77,8 +79,10 @@ class Experiments:
             return
         if path.suffix != ".csv" or not path.parent.is_dir():
             _refuse(f"{path} is no file in a folder, give a name such as all.csv")
+        if not os.access(path.parent, os.W_OK):
+            _refuse(f"nothing can be written into {path.parent}, give another folder")
         self._check_settings(path)
-        database.read(path, self._data_set, self._depth)
+        database.read(path, self._data_set, self._form)
 
     def _check_settings(self, path: Path) -> None:
         """Refuses a shared database that was made with other networks or images."""
@@ -87,7 +91,10 @@ class Experiments:
         except OSError as error:
             _refuse(f"{str(path)[:80]} cannot be looked into: {error.strerror}")
         if differ is None:
-            _refuse(f"{_beside(path)} is damaged, remove it or give another --database")
+            _refuse(
+                f"{_beside(path)} is damaged; remove it only if all designs are of "
+                "these networks and images, or give another --database"
+            )
         if differ:
             _refuse(
                 f"{_beside(path)} is of other networks or images ({differ}), give "
@@ -104,7 +111,7 @@ class Experiments:
             return None
         there = BEFORE | there
         differ = (
-            f"{name} {there.get(name)} there, {here} here"
+            f"{name} {str(there.get(name))[:40]} there, {here} here"
             for name, here in self._settings.items()
             if there.get(name) != here
         )
@@ -128,7 +135,7 @@ class Experiments:
                 "existing_policy",
             )
         try:
-            self._known = database.read(path, self._data_set, self._depth)
+            self._known = database.read(path, self._data_set, self._form)
         except BadInput as error:
             if self._shared is not None:
                 raise
@@ -199,7 +206,7 @@ class Experiments:
             return
         with alone(path.with_suffix(".lock")):
             try:  # another run may have added to it meanwhile
-                others = database.read(path, self._data_set, self._depth)
+                others = database.read(path, self._data_set, self._form)
             except BadInput as error:
                 raise NotSaved(
                     f"{error}: mend or remove it, and give the same command; the "

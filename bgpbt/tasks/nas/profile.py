@@ -7,6 +7,7 @@ import jax
 from bgpbt.networks.canvas import Sizes
 from bgpbt.tasks.nas.children import ChildData, Training
 from bgpbt.tasks.nas.data import DataSet, child_data, load, some, split
+from bgpbt.tasks.nas.database import Form
 from bgpbt.tasks.nas.design import ACTIONS, Rules
 
 
@@ -33,6 +34,11 @@ class Profile(NamedTuple):
     def rules(self, max_steps: int = 100) -> Rules:
         """What designs are legal."""
         return Rules(ACTIONS[self.designs], self.side, self.depth, max_steps)
+
+    @property
+    def form(self) -> Form:
+        """What the designs of a database must be."""
+        return Form(self.depth, self.side, self.designs == "branches")
 
     @property
     def training(self) -> Training:

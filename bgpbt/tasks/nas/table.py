@@ -20,6 +20,7 @@ from bgpbt.types import Array
 
 BASE = len(CELLS)
 DEEPEST = 10  # layers, whose numbers still fit
+MOST_SIDE = 4096  # pixels, as of `--image_side`
 _SETTINGS = "settings"  # of the networks, in JSON
 
 
@@ -109,6 +110,8 @@ def read(path: Path, name: str) -> Table:
     """
     found, settings = _content(path)
     depth = settings["depth"]
+    if not found:
+        _refuse(path, "it has no data set")
     if name not in found:
         raise BadInput(
             f"problem: {path} has no {name!r}, {nearest(name, tuple(found))}", "problem"
@@ -150,7 +153,11 @@ def _content(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             found = {key: arrays[key] for key in arrays.files}
         settings = json.loads(str(found.pop(_SETTINGS)))
         depth, side = settings["depth"], settings["side"]
-        if not (type(depth) is type(side) is int and 1 <= depth <= DEEPEST):
+        if not (
+            type(depth) is type(side) is int
+            and 1 <= depth <= DEEPEST
+            and 0 < side <= MOST_SIDE
+        ):
             raise ValueError
     except Exception as error:  # what NumPy and zipfile make of other files
         _refuse(path, getattr(error, "strerror", None) or "is no table of rewards")

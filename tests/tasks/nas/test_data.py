@@ -63,6 +63,11 @@ def a_text(folder):
     (folder / "b" / "2.png").write_text("no picture")
 
 
+def no_npz(folder):
+    folder.mkdir()
+    (folder / "a.npz").write_text("no arrays")
+
+
 GREY = np.zeros((4, 3, 3), np.uint8)
 REFUSED = {
     "has no folder 'x', it has no folders": lambda folder: None,
@@ -82,6 +87,13 @@ REFUSED = {
     "a label 1000000000": lambda f: write_npz(
         f, images=GREY, labels=np.array([0, 0, 1, 10**9])
     ),
+    "one class, give at least two": lambda f: write_npz(
+        f, images=GREY, labels=np.zeros(4, int)
+    ),
+    "a label -1, give labels from 0 on": lambda f: write_npz(
+        f, images=GREY, labels=np.array([-1, 0, 0, -1])
+    ),
+    "a.npz is no npz: give what numpy.savez writes": no_npz,
     "a class with 1 images": lambda f: write_npz(
         f, images=GREY, labels=np.array([0, 0, 0, 1])
     ),

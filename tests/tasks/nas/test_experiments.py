@@ -11,6 +11,7 @@ from bgpbt.networks.canvas import Sizes
 from bgpbt.networks.structure import in_words
 from bgpbt.tasks.nas import database, rewards
 from bgpbt.tasks.nas.cost import Cost
+from bgpbt.tasks.nas.database import Form
 from bgpbt.tasks.nas.design import CHAIN, Rules, act, empty
 from bgpbt.tasks.nas.experiments import FILE, Experiments, in_order
 from bgpbt.tasks.nas.rewards import RewardData
@@ -44,7 +45,7 @@ def found(*members: dict[tuple, float]) -> dict:
 
 def experiments(path=None, **changes) -> Experiments:
     settings = {"capacity": 8, "settings": SETTINGS} | changes
-    return Experiments("digits", DEPTH, path=path, **settings)
+    return Experiments("digits", Form(DEPTH), path=path, **settings)
 
 
 def looked_up(cache: Experiments, *actions: int) -> float | None:
@@ -135,7 +136,7 @@ def test_a_terminal_layer_of_a_file_changes_nothing(tmp_path):
     assert "designs known before: 1" in cache.open(tmp_path)[1]
     assert looked_up(cache, 1) == 0.4
     cache.add(found({(2,): 0.5}))
-    kept = database.read(tmp_path / FILE, "digits", DEPTH)
+    kept = database.read(tmp_path / FILE, "digits", Form(DEPTH))
     assert len(kept) == 2 and kept[database.digest(rows)][1:] == filled[1:]
 
 
@@ -146,7 +147,7 @@ def test_runs_share_a_file_and_add_to_it(tmp_path):
         cache.open(tmp_path / "run")
     one.add(found({(1,): 0.5}))
     other.add(found({(2,): 0.25}))
-    assert len(database.read(path, "digits", DEPTH)) == 2
+    assert len(database.read(path, "digits", Form(DEPTH))) == 2
     assert looked_up(other, 1) == 0.5
     assert json.loads((tmp_path / "shared.json").read_text()) == SETTINGS
     with pytest.raises(BadInput, match=r"\(side 28 there, 8 here\)"):
@@ -191,7 +192,7 @@ def test_terms_of_the_reward_stand_in_the_file_and_its_accuracy_is_known(tmp_pat
     cache = experiments(cost=Cost(sizes, flops_weight=2))
     cache.open(tmp_path)
     cache.add(found({(1,): 0.5}))
-    (one,) = database.read(tmp_path / FILE, "digits", DEPTH).values()
+    (one,) = database.read(tmp_path / FILE, "digits", Form(DEPTH)).values()
     operations = 26**2 * 2 * 9 * 4
     assert (one.density, one.flops, one.accuracy) == (1, operations, 0.5)
     assert one.reward == pytest.approx(50 - 2 * np.log(operations), rel=1e-5)

@@ -22,6 +22,7 @@ from bgpbt.storage.store import RunStore
 from bgpbt.storage.taking import take
 from bgpbt.tasks.nas import database, dqn, meta_a2c, table, uniform
 from bgpbt.tasks.nas.agents import AGENTS
+from bgpbt.tasks.nas.database import Form
 from bgpbt.tasks.nas.experiments import in_order
 
 
@@ -65,7 +66,7 @@ def test_the_records_say_what_agents_did(whole, rewards):
     assert (trained["best_reward"] <= trained["fitness"] + 1e-6).all()
     worths = table.read(rewards, "made_up").worths
     (file,) = folder.glob("*/*/experiments.csv")
-    known = database.read(file, "made_up", DEPTH)
+    known = database.read(file, "made_up", Form(DEPTH))
     assert 10 < len(known) < 2 * 240
     rows = np.stack([in_order(x.rows) for x in known.values()])
     numbers = jax.vmap(table.number_of)(rows)
@@ -158,7 +159,7 @@ def test_what_is_known_changes_no_result_where_networks_are_trained(tmp_path):
         own = Options(**TRAINED, **settings, **changes, save_dir=str(tmp_path / name))
         runs[name] = bgpbt.run(own)
     first = runs.pop("first")
-    known = database.read(tmp_path / "all.csv", "digits", 3)
+    known = database.read(tmp_path / "all.csv", "digits", Form(3))
     assert len(known) > 20 and len({x.accuracy for x in known.values()}) > 5
     for result in runs.values():
         pd.testing.assert_frame_equal(compared(result.records), compared(first.records))
@@ -225,7 +226,7 @@ def test_an_agent_learns_what_the_table_pays_for(rewards, tmp_path):
         ({"reward_table": "missing.npz"}, "reward_table: missing.npz: No such file"),
         (
             {"reward_table": None, "problem": "digits", "max_images": 9},
-            "max_images: 9 images are too few to be split, give at least 10",
+            "problem: 9 images are too few to be split, give at least 10",
         ),
         (
             {"reward_table": None, "problem": "omniglot"},
@@ -252,6 +253,13 @@ def test_a_file_that_is_no_table_is_refused(rewards, tmp_path):
         table.write_all(path, {"made_up": worths}, {"side": SIDE, "depth": depth})
         with pytest.raises(BadInput, match="is no table of rewards"):
             table.read(path, "made_up")
+    for side in (0, 10**30):
+        table.write_all(path, {"made_up": worths}, {"side": side, "depth": DEPTH})
+        with pytest.raises(BadInput, match="is no table of rewards"):
+            table.read(path, "made_up")
+    table.write_all(path, {}, {"side": SIDE, "depth": DEPTH})
+    with pytest.raises(BadInput, match="it has no data set"):
+        table.read(path, "made_up")
     table.write_all(path, {"made_up": np.zeros(5)}, {"side": SIDE, "depth": DEPTH})
     with pytest.raises(BadInput, match="made_up is not 400 numbers of 32 bits"):
         table.read(path, "made_up")
@@ -328,7 +336,7 @@ def test_designs_with_branches_are_trained(tmp_path):
     shares = trained.filter(like="share_")
     assert shares.shape[1] == 14 and (shares["share_move1_down"] > 0).any()
     assert trained["branched"].between(0, 1).all() and (trained["branched"] > 0).any()
-    known = database.read(result.path / "experiments.csv", "digits", 5).values()
+    known = database.read(result.path / "experiments.csv", "digits", Form(5)).values()
     dense = [x for x in known if x.density > 1]
     assert dense and all(
         x.reward == pytest.approx(100 * x.accuracy - 8 * np.log(x.density), rel=1e-4)
