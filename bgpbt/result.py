@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import pandas as pd
@@ -19,6 +19,9 @@ from bgpbt.training.run_state import RunState
 from bgpbt.trials import Trials, try_policy
 from bgpbt.types import Policy, Task
 from bgpbt.viz.formatting import counted
+
+if TYPE_CHECKING:  # the renderer comes with MuJoCo
+    from bgpbt.film import Film
 
 
 @dataclass(frozen=True)
@@ -159,17 +162,41 @@ class Result:
           BadInput: the environment has no bodies that can be drawn, the state cannot be
             read, or no file can be written there.
         """
+        from bgpbt.film import SECONDS, save_film
+
         path = path or self.path / GIF
         check_file(path)
+        film = self.film(seconds=SECONDS)
+        assert self.task.playback is not None  # else there is no film
+        save_film(self.task.playback.env, film, path)
+        return path
+
+    def film(
+        self, frames_per_second: float | None = None, seconds: float | None = None
+    ) -> "Film":
+        """Records one episode of the reported member, without noise.
+
+        Args:
+          frames_per_second: at most about so many; None: as a GIF has.
+          seconds: of simulated time; None: as long as an episode may be.
+
+        Raises:
+          BadInput: the environment has no bodies that can be drawn, or the state cannot
+            be read.
+        """
+        from bgpbt.film import FRAMES_PER_SECOND, film_episode
+
         state = self.load()
         playback = self.task.playback
         if playback is None or self._why_not_drawn:
             raise BadInput(f"{self.task.name}: {self._why_not_drawn}")
-        from bgpbt.film import film_policy
-
-        policy = self._policy_of(state)
-        film_policy(playback.env, policy, int(state.progress.seed), path)
-        return path
+        return film_episode(
+            playback.env,
+            self._policy_of(state),
+            int(state.progress.seed),
+            frames_per_second or FRAMES_PER_SECOND,
+            seconds,
+        )
 
 
 def title_of(options: Options, which: str) -> str:

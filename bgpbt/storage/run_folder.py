@@ -8,7 +8,7 @@
     report.json           the final evaluation on fresh episodes
     experiments.csv       what designed networks are worth
     *.png, *.gif          pictures
-    report.html           the page of the run, where it is asked for
+    *.html                pages, where they are asked for
     tensorboard/          event files, where they are asked for
 
 `taking.py` says whether a process may use it, and prepares it. `store.py` reads and
@@ -40,10 +40,11 @@ CURVE = "learning_curve.png"
 SCHEDULE = "hyperparameter_schedule.png"
 GIF = "policy.gif"
 PAGE = "report.html"
+VIEWER = "policy.html"
 EXPERIMENTS = "experiments.csv"
 EVENTS = "tensorboard"  # a folder of event files
 OF_EXPERIMENTS = "experiments.json"  # which networks and images they are of
-PICTURES = (CURVE, SCHEDULE, GIF, PAGE, *(f"{name}.png" for name in FIGURES))
+PICTURES = (CURVE, SCHEDULE, GIF, PAGE, VIEWER, *(f"{name}.png" for name in FIGURES))
 RESULTS = (RECORDS, REPORT, *PICTURES, EXPERIMENTS, OF_EXPERIMENTS)
 FILES = (RUN, OPTIONS, ENVIRONMENT, *RESULTS)
 LOCK = ".lock"

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from page_runs import toy_options
+from page_runs import ball_and_box, rolling, toy_options
 
 import bgpbt
 from bgpbt.cli.command import main
+from bgpbt.pages.viewer import write_viewer
 
 CHROMIUM = "/usr/bin/chromium"  # Debian's
 WIDTHS = (1280, 390)
@@ -33,16 +34,40 @@ document.body.dataset.size = String(window.innerWidth);
 pytestmark = pytest.mark.browser
 
 
-def opened(path: Path, width: int, ids: list[str]) -> tuple[str, str]:
-    """The page as Chromium has it after a hover, and what its console said."""
+# Looks at the picture when it begins, while it plays, and at its end.
+LOOK = """
+<script>
+function picture() {
+  const small = document.createElement("canvas");
+  small.width = small.height = 48;
+  const pen = small.getContext("2d");
+  pen.drawImage(document.querySelector("#stage canvas"), 0, 0, 48, 48);
+  return Array.from(pen.getImageData(0, 0, 48, 48).data);
+}
+const first = picture(), slider = document.getElementById("frame");
+document.body.dataset.colours = String(new Set(first).size);
+setTimeout(() => {
+  document.body.dataset.played = document.body.dataset.frame;
+  slider.value = slider.max;
+  slider.dispatchEvent(new Event("input"));
+  const then = picture();
+  document.body.dataset.moved = String(then.filter((x, i) => x !== first[i]).length);
+  document.body.dataset.stopped = document.getElementById("play").textContent;
+}, 1000);
+</script>
+"""
+
+
+def opened(path: Path, width: int, script: str) -> tuple[str, str]:
+    """The page as Chromium has it after a script, and what its console said."""
     copy = path.with_name(f"hovered_{width}.html")
-    copy.write_text(
-        path.read_text().replace("</body>", HOVER.format(ids=ids) + "</body>")
-    )
+    copy.write_text(path.read_text().replace("</body>", script + "</body>"))
     flags = [
         "--headless",
         "--no-sandbox",
-        "--disable-gpu",
+        "--use-gl=angle",
+        "--use-angle=swiftshader",
+        "--enable-unsafe-swiftshader",
         f"--window-size={width},1200",
         "--host-resolver-rules=MAP * ~NOTFOUND",
         "--enable-logging=stderr",
@@ -77,7 +102,7 @@ def test_the_page_of_a_run(folders, tmp_path, width):
     path = tmp_path / "run.html"
     assert main(["report", str(folders[0]), "-O", str(path)]) == 0
     ids = ["curve", "tree", "schedules", "gains", "importance", "region", "seconds"]
-    text, said = opened(path, width, ids)
+    text, said = opened(path, width, HOVER.format(ids=ids))
     assert said == "" and 'data-drawn="yes"' in text
     for name in ids:
         assert f"data-{name}=" in text, name
@@ -91,12 +116,24 @@ def test_the_page_of_a_run(folders, tmp_path, width):
 def test_the_page_of_several_runs(folders, tmp_path, width):
     path = tmp_path / "runs.html"
     assert main(["report", *map(str, folders), "-O", str(path)]) == 0
-    text, said = opened(path, width, ["scores", "curves"])
+    text, said = opened(path, width, HOVER.format(ids=["scores", "curves"]))
     assert said == "" and 'data-drawn="yes"' in text
     assert "seed" in told(text, "scores") and "environment steps" in told(
         text, "curves"
     )
     assert int(told(text, "wide")) <= int(told(text, "size"))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_an_episode_is_played(tmp_path, width):
+    path = tmp_path / "policy.html"
+    write_viewer("A <ball>", ball_and_box(), rolling(60), path)
+    text, said = opened(path, width, LOOK)
+    assert said == "" and 'data-drawn="yes"' in text
+    assert int(told(text, "colours")) > 20  # not blank
+    assert 5 < int(told(text, "played")) < 60 and told(text, "frame") == "59"
+    assert int(told(text, "moved")) > 100 and told(text, "stopped") == "play"
+    assert "return so far 59" in text
 
 
 def told(text: str, name: str) -> str:
@@ -108,7 +145,7 @@ def test_a_hover_shows_its_member(folders, tmp_path):
     """The last chart's last point is the last member of the last round."""
     path = tmp_path / "run.html"
     assert main(["report", str(folders[0]), "-O", str(path)]) == 0
-    text, _ = opened(path, 1280, ["tree"])
+    text, _ = opened(path, 1280, HOVER.format(ids=["tree"]))
     records = pd.read_csv(folders[0] / "records.csv")
     last = records[records["round"] == records["round"].max()].iloc[-1]
     words = told(text, "tree")

@@ -86,7 +86,7 @@ function chart(place, height, draw) {
     listen(box, svg, points);
   };
   redraw();
-  new ResizeObserver(redraw).observe(box);
+  new ResizeObserver(() => requestAnimationFrame(redraw)).observe(box);
   return box;
 }
 

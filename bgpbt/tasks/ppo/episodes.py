@@ -179,13 +179,22 @@ def play(key: Key, env: Env, policy: Policy, count: int) -> Played:
     return Played(total, decisions, clock * (count * env.action_repeat))
 
 
+class Filmed(NamedTuple):
+    """Moments of an episode. `T` frames."""
+
+    # Positions [T, L, 3] and rotations [T, L, 4] of the L bodies.
+    pose: tuple[Array, Array]
+    reward: Array  # [T] from this frame to the next
+    over: Array  # [T] bool, the episode ended in between
+
+
 def record_poses(
     key: Key,
     env: Env,
     policy: Policy,
     num_frames: int,
     decisions_per_frame: int,
-) -> tuple[Array, Array]:
+) -> Filmed:
     """Records the poses of one episode, for rendering.
 
     An episode that ends early starts again.
@@ -196,28 +205,28 @@ def record_poses(
       policy: what acts, without noise.
       num_frames: number of frames T.
       decisions_per_frame: actions between two frames.
-
-    Returns:
-      Positions `[T, L, 3]` and rotations `[T, L, 4]` of the L bodies.
     """
 
     pose_of = env.pose
     if pose_of is None:
         raise ValueError(f"{env.name} has no bodies")
 
-    def decide(_: Array, now: tuple[EnvState, PyTree]) -> tuple[EnvState, PyTree]:
-        state, carry = now
+    def decide(_: Array, now: tuple) -> tuple:
+        (state, carry), reward = now
         carry, dist = policy(carry, state.obs)
-        return env.step(state, dist.mode()), carry
+        state = env.step(state, dist.mode())
+        return (state, carry), reward + state.reward
 
     def begin(key: Key) -> tuple[EnvState, PyTree]:
         return env.reset(key), policy.carry
 
     def frame(now: tuple[EnvState, PyTree], key: Key) -> tuple:
         pose = pose_of(now[0])
-        now = jax.lax.fori_loop(0, decisions_per_frame, decide, now)
-        now = jax.lax.cond(now[0].over, lambda: begin(key), lambda: now)
-        return now, pose
+        none = jnp.zeros_like(now[0].reward)
+        now, reward = jax.lax.fori_loop(0, decisions_per_frame, decide, (now, none))
+        over = now[0].over
+        now = jax.lax.cond(over, lambda: begin(key), lambda: now)
+        return now, Filmed(pose, reward, over)
 
     keys = jax.random.split(key, num_frames + 1)
     return jax.lax.scan(frame, begin(keys[0]), keys[1:])[1]

@@ -267,11 +267,14 @@ def test_a_filmed_policy_remembers_within_an_episode():
     env = counter(ends_at=3)._replace(
         pose=lambda state: (state.reward, state.physics.astype(jnp.float32))
     )
-    paid, counts = episodes.record_poses(
+    filmed = episodes.record_poses(
         jax.random.PRNGKey(0), env, counting(10), num_frames=5, decisions_per_frame=1
     )
+    paid, counts = filmed.pose
     np.testing.assert_array_equal(counts, [0, 1, 2, 0, 1])
     np.testing.assert_array_equal(paid, [0, 10, 11, 0, 10])
+    np.testing.assert_array_equal(filmed.reward, [10, 11, 12, 10, 11])
+    np.testing.assert_array_equal(filmed.over, [0, 0, 1, 0, 0])
 
 
 def test_play_differs_by_key_and_repeats_by_key():
