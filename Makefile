@@ -29,7 +29,7 @@ run: setup
 	$(BIN)/python main.py -c configs/ant_small.yaml -exist overwrite
 
 test: setup lint
-	$(PYTEST) -m "not long and not scripts and not gpytorch and not package and not gymnax and not playground and not browser" $(PARALLEL)
+	$(PYTEST) -m "not long and not scripts and not gpytorch and not package and not gymnax and not playground and not browser and not onnx" $(PARALLEL)
 
 # What is too long for `make test`. A worker that has nothing left takes half of what
 # the other has: few tests are long, and their files unequal.
@@ -40,10 +40,11 @@ test-long: setup
 test-scripts: setup
 	$(PYTEST) -m scripts -n 2 --dist worksteal
 
-# What needs more than the requirements: a wheel in an empty environment, GPyTorch.
+# What needs more than the requirements: a wheel in an empty environment, GPyTorch, ONNX.
 test-extras: setup
 	$(PIP) "torch==2.13.0" gpytorch --retries 1 --extra-index-url https://download.pytorch.org/whl/cpu
-	$(BIN)/python -m pytest -m "gpytorch or package" $(PARALLEL)
+	$(PIP) "onnx>=1.17" onnxruntime
+	$(BIN)/python -m pytest -m "gpytorch or package or onnx" $(PARALLEL)
 
 # Environments of gymnax and of MuJoCo Playground, in a virtual environment of their own.
 FAMILIES = $(VENV)-families
@@ -58,7 +59,7 @@ test-browser: setup
 	$(PYTEST) -m browser
 
 test-full: setup lint
-	$(BIN)/python -m pytest -m "not gpytorch and not package and not gymnax and not playground and not browser" $(PARALLEL)
+	$(BIN)/python -m pytest -m "not gpytorch and not package and not gymnax and not playground and not browser and not onnx" $(PARALLEL)
 
 lint: setup
 	$(BIN)/ruff check .

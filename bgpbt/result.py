@@ -1,17 +1,20 @@
 """A run as it lies on disk: its records, its report, its policy, its pictures."""
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
+import numpy as np
 import pandas as pd
 
 from bgpbt import space as spaces
 from bgpbt.config.errors import BadInput
 from bgpbt.config.options import Options
 from bgpbt.config.settings import base_name
+from bgpbt.files import write
 from bgpbt.storage import records
 from bgpbt.storage.places import check_file
 from bgpbt.storage.run_folder import CURVE, GIF, SCHEDULE
@@ -132,6 +135,29 @@ class Result:
         )
         run = DrawnRun(self.records, self.path, title, **way)
         return [curve, schedule, *draw_figures(run, self.task.figures)]
+
+    def export(self, path: Path) -> None:
+        """Writes the reported member's policy without noise, as arrays or a graph.
+
+        Args:
+          path: ends in `.npz`, which `bgpbt.numpy_policy` reads, or in `.onnx`.
+
+        Raises:
+          BadInput: the policy cannot be written as arrays, or ONNX is not installed.
+          NotSaved: the file cannot be written.
+        """
+        arrays = self._policy_of(self.load()).arrays
+        if arrays is None:
+            raise BadInput(f"{self.task.name}: its policy cannot be written as arrays")
+        if path.suffix == ".onnx":
+            from bgpbt.onnx_policy import save_onnx
+
+            save_onnx(arrays(), path)
+            return
+        content = io.BytesIO()
+        named: dict[str, Any] = arrays()
+        np.savez(content, **named)
+        write(path, content.getvalue())
 
     def evaluate(self, episodes: int = 100, seed: int = 0) -> Trials:
         """Plays fresh episodes with the reported member, without noise.

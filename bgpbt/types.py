@@ -226,6 +226,8 @@ class Policy(NamedTuple):
     # actions [..., A].
     act: Callable[[PyTree, Array], tuple[PyTree, Any]]
     carry: PyTree = ()  # with which ONE episode begins
+    # What it is made of, as plain arrays by name, for a file; None: not offered.
+    arrays: Callable[[], dict[str, np.ndarray]] | None = None
 
     def __call__(self, carry: PyTree, obs: Array) -> tuple[PyTree, Any]:
         """Acts once."""

@@ -6,6 +6,7 @@
 _NAMES = {
     "envs": "envs",
     "eval": "evaluate",
+    "export": "export",
     "render": "render",
     "report": "report",
     "runs": "runs",

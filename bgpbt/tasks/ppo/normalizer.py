@@ -67,6 +67,11 @@ def normalise(state: Normalizer, obs: Array) -> Array:
     Returns:
       The normalised observations. Shape `[..., O]`.
     """
-    variance = state.squares / jnp.maximum(state.count, 1).astype(obs.dtype)
-    scale = jnp.where(state.count > 0, jnp.sqrt(jnp.clip(variance, 1e-6, 1e6)), 1.0)
-    return jnp.clip((obs - state.mean) / scale, -LIMIT, LIMIT)
+    return jnp.clip((obs - state.mean) / scale_of(state), -LIMIT, LIMIT)
+
+
+def scale_of(state: Normalizer) -> Array:
+    """The standard deviations by which observations are divided. Shape `[O]`."""
+    squares = state.squares
+    variance = squares / jnp.maximum(state.count, 1).astype(squares.dtype)
+    return jnp.where(state.count > 0, jnp.sqrt(jnp.clip(variance, 1e-6, 1e6)), 1.0)

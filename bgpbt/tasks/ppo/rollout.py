@@ -17,6 +17,7 @@ from bgpbt.tasks.ppo import episodes, normalizer
 from bgpbt.tasks.ppo.actor_critic import BLOCKS
 from bgpbt.tasks.ppo.episodes import EpisodeState, StepInfo
 from bgpbt.tasks.ppo.experience import Experience
+from bgpbt.tasks.ppo.exported import policy_arrays
 from bgpbt.tasks.ppo.settings import PPOSettings
 from bgpbt.tasks.ppo.spaces import ROLLOUT_LENGTH
 from bgpbt.types import Array, Hyperparams, Key, Policy, PyTree, TrainState
@@ -43,7 +44,9 @@ def policy_of(
     """
     hyperparams = settings.fixed | hyperparams
     layers, _ = settings.networks.layers(state.params, state.opt_state, hyperparams)
-    return _policy(settings, state, layers, hyperparams, "policy")
+    policy = _policy(settings, state, layers, hyperparams, "policy")
+    arrays = partial(policy_arrays, settings, state, layers, hyperparams)
+    return policy._replace(arrays=arrays)
 
 
 def outputs_of(
