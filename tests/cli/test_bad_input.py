@@ -54,7 +54,7 @@ from command_lines import refusal
         ("-o random -ni 24", "successive halving"),
         ("-sm both --freeze", "search_mode both changes them"),
         ("-c missing.yaml", "missing.yaml: not readable"),
-        ("ant", "unknown command 'ant', known: envs, eval, render"),
+        ("ant", "unknown command 'ant', known: envs, eval, export"),
         ("renders x", "unknown command 'renders'"),
         ("render", "required: RUN_FOLDER"),
         ("render missing", "missing is no folder"),
