@@ -145,7 +145,7 @@ function start() {
   document.getElementById("speed").addEventListener("change", (event) => { speed = Number(event.target.value); });
   document.getElementById("home").addEventListener("click", () => { home(); draw(); });
   document.addEventListener("keydown", (event) => {
-    if (event.target.matches("input, select, button")) return;
+    if (event.target.closest?.("input, select, button")) return;
     if (event.key === " ") { event.preventDefault(); toggle(); }
     if (event.key === "ArrowRight") { toggle(false); seek(frame + 1); }
     if (event.key === "ArrowLeft") { toggle(false); seek(frame - 1); }
