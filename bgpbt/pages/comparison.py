@@ -13,6 +13,10 @@ from bgpbt.pages.content import plain
 from bgpbt.result import Result
 from bgpbt.storage.records import best_fitness
 
+# By luck alone, all of S differences have one sign with a chance of 2^(1 - S), and a
+# bootstrapped interval then excludes 0: below 5 % from six on.
+FEWEST_SEEDS = 6
+
 
 class Difference(NamedTuple):
     """Of two arms: the first less the second, over the seeds that both have."""
@@ -25,9 +29,12 @@ class Difference(NamedTuple):
     high: float
 
     def verdict(self, *, minimise: bool) -> str:
-        """Which is better, in plain words; undecided where the interval holds 0."""
-        if self.seeds < 2:
-            return "undecided: they share fewer than two seeds"
+        """Which is better, in plain words.
+
+        Undecided where the interval holds 0, or seeds are too few for one.
+        """
+        if self.seeds < FEWEST_SEEDS:
+            return f"undecided: they share fewer than {FEWEST_SEEDS} seeds"
         if self.low <= 0 <= self.high:
             return "undecided: the interval holds 0"
         first_wins = (self.mean < 0) if minimise else (self.mean > 0)
@@ -82,7 +89,7 @@ def _names(runs: Sequence[Result]) -> dict[Path, str]:
     first = next((i for i in range(short) if len({p[i] for p in parts}) > 1), short)
     last = next((i for i in range(short) if len({p[-1 - i] for p in parts}) > 1), 0)
     return {
-        folder: "/".join(own[first : len(own) - last])
+        folder: "/".join(own[first : len(own) - last]) or str(folder)
         for folder, own in zip(folders, parts, strict=True)
     }
 

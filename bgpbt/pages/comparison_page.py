@@ -48,7 +48,8 @@ def write_comparison_page(runs: Sequence[Result], path: Path) -> None:
         section(
             "Differences",
             "Paired by seed, with 95 % intervals, bootstrapped over seeds. An arm is "
-            "called better only where the interval excludes 0.",
+            "called better only where the interval excludes 0, and of six seeds or "
+            "more: with fewer, luck alone does that too often.",
             table(
                 [_row(d, minimise) for d in found],
                 ["arms", "seeds", "mean difference", "95 %", "verdict"],
