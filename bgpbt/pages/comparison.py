@@ -28,15 +28,18 @@ class Difference(NamedTuple):
     low: float
     high: float
 
-    def verdict(self, *, minimise: bool) -> str:
-        """Which is better, in plain words.
-
-        Undecided where the interval holds 0, or seeds are too few for one.
-        """
+    @property
+    def undecided(self) -> str:
+        """Why neither is better, in words; "" where one is."""
         if self.seeds < FEWEST_SEEDS:
             return f"undecided: they share fewer than {FEWEST_SEEDS} seeds"
-        if self.low <= 0 <= self.high:
-            return "undecided: the interval holds 0"
+        holds_0 = self.low <= 0 <= self.high
+        return "undecided: the interval holds 0" if holds_0 else ""
+
+    def verdict(self, *, minimise: bool) -> str:
+        """Which is better, in plain words."""
+        if self.undecided:
+            return self.undecided
         first_wins = (self.mean < 0) if minimise else (self.mean > 0)
         better, worse = (
             (self.first, self.second) if first_wins else (self.second, self.first)

@@ -73,16 +73,12 @@ def verdicts(found: Sequence[Difference], minimise: bool) -> list[str]:
     """What the differences say, in plain words."""
     if not found:
         return ["There is one arm: nothing to compare it with."]
-    decided = [d for d in found if not _words(d, minimise).startswith("undecided")]
-    lines = [f"{_words(d, minimise)}." for d in decided]
+    decided = [d for d in found if not d.undecided]
+    lines = [f"{d.verdict(minimise=minimise)}." for d in decided]
     left = len(found) - len(decided)
     if not decided:
         return ["Undecided: these seeds do not tell the arms apart."]
     return [*lines, f"{counted(left, 'pair')} undecided."] if left else lines
-
-
-def _words(difference: Difference, minimise: bool) -> str:
-    return difference.verdict(minimise=minimise)
 
 
 def _row(difference: Difference, minimise: bool) -> list[str]:
@@ -93,7 +89,7 @@ def _row(difference: Difference, minimise: bool) -> list[str]:
         str(difference.seeds),
         format_number(difference.mean),
         f"{format_number(low)} to {format_number(high)}" if known else "-",
-        _words(difference, minimise),
+        difference.verdict(minimise=minimise),
     ]
 
 

@@ -22,26 +22,39 @@ CONTEXT = "fitness before the round"  # the bandit's further dimension
 def run_content(run: Result) -> dict[str, Any]:
     """All that is drawn of a run.
 
+    `won` are the rows that the winner's weights passed through, oldest first.
+
     Raises:
       BadInput: its records hold no round with a fitness.
     """
     rows = tidy(run.records)
     names = [name for name in run.task.space if name in rows]
     transitions = with_parent(run.records)
+    place = _places(rows)
     return {
         "minimise": run.task.minimise,
         "label": run.task.return_label,
         "dimensions": [_dimension(run.task.space, name) for name in names],
         "how": HOW,
         "rounds": _rounds(rows, minimise=run.task.minimise),
-        "rows": _rows(rows, transitions, names) | _won(run, rows),
-        "others": _other_parents(rows, run.task.blocks),
+        "rows": _rows(rows, transitions, names, place),
+        "won": [place[key] for key in _keys(run.lineage)],
+        "others": _other_parents(rows, run.task.blocks, place),
         "blocks": run.task.blocks,
         "gains": _gains(rows, transitions),
         "bandit": importance(run.records),
-        "report": run.report,
-        "winner": {"round": int(run.best["round"]), "member": int(run.best["member"])},
     }
+
+
+Places = dict[tuple[int, int], int]  # of rows, by round and member
+
+
+def _keys(rows: pd.DataFrame) -> list[tuple[int, int]]:
+    return list(zip(rows["round"].tolist(), rows["member"].tolist(), strict=True))
+
+
+def _places(rows: pd.DataFrame) -> Places:
+    return {key: i for i, key in enumerate(_keys(rows))}
 
 
 def _dimension(space: SearchSpace, name: str) -> dict[str, Any]:
@@ -66,7 +79,6 @@ def _rounds(rows: pd.DataFrame, *, minimise: bool) -> dict[str, list]:
         "timesteps": by_round["timesteps"].max(),
         "generation": by_round["generation"].first(),
         "phase": by_round["phase"].first(),
-        "why": by_round["why"].first(),
         "seconds": by_round["seconds"].first(),
         "best": best_fitness(fitness, minimise=minimise),
         "median": fitness.median(),
@@ -80,44 +92,34 @@ def _rounds(rows: pd.DataFrame, *, minimise: bool) -> dict[str, list]:
 
 
 def _rows(
-    rows: pd.DataFrame, transitions: pd.DataFrame, names: list[str]
+    rows: pd.DataFrame, transitions: pd.DataFrame, names: list[str], place: Places
 ) -> dict[str, Any]:
     """A place in each list for every row of the records.
 
     `parent` is the row that the weights of the first block came from, -1 for none.
     """
-    places = pd.Series(
-        np.arange(len(rows)), pd.MultiIndex.from_frame(rows[["round", "member"]])
-    )
-    parents = np.full(len(rows), -1)
+    parents = [-1] * len(rows)
     kept = transitions[~transitions["reinitialised"]]
-    own = places.loc[pd.MultiIndex.from_frame(kept[["round", "member"]])]
-    of = places.loc[pd.MultiIndex.from_frame(kept[["round_before", "member_before"]])]
-    parents[own.to_numpy()] = of.to_numpy()
+    before = kept[["round_before", "member_before"]].set_axis(
+        ["round", "member"], axis=1
+    )
+    for key, parent in zip(_keys(kept), _keys(before), strict=True):
+        parents[place[key]] = place[parent]
     return {
         "round": rows["round"].tolist(),
         "member": rows["member"].tolist(),
         "timesteps": rows["timesteps"].tolist(),
-        "parent": parents.tolist(),
+        "parent": parents,
         "source": rows["source"].tolist(),
         "fitness": plain(rows["fitness"]),
         "values": {name: plain(rows[name]) for name in names},
     }
 
 
-def _won(run: Result, rows: pd.DataFrame) -> dict[str, list[int]]:
-    """The rows that the winner's weights passed through, oldest first."""
-    keys = zip(rows["round"], rows["member"], strict=True)
-    place = {key: i for i, key in enumerate(keys)}
-    lineage = run.lineage
-    passed = zip(lineage["round"], lineage["member"], strict=True)
-    return {"won": [place[key] for key in passed]}
-
-
-def _other_parents(rows: pd.DataFrame, blocks: tuple[str, ...]) -> list[list[int]]:
+def _other_parents(
+    rows: pd.DataFrame, blocks: tuple[str, ...], place: Places
+) -> list[list[int]]:
     """Row, parent's row and block, where a block has a parent of its own."""
-    keys = zip(rows["round"], rows["member"], strict=True)
-    place = {key: i for i, key in enumerate(keys)}
     found = []
     for number, block in enumerate(blocks):
         column = f"parent_{block}"

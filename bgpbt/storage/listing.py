@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from bgpbt.config.errors import CommandError
+from bgpbt.config.options import Options
 from bgpbt.lock import is_taken
 from bgpbt.storage.records import best_fitness
-from bgpbt.storage.run_folder import LOCK, OPTIONS, REPORT, RUN
+from bgpbt.storage.run_folder import LOCK, OPTIONS, REPORT, RUN, RunFolder
 from bgpbt.storage.store import RunStore
 
 _MARKS = {RUN, OPTIONS, "checkpoints"}
@@ -47,17 +48,21 @@ def listed(path: Path) -> Listed:
         return Listed(path, f"cannot be read: {error}")
 
 
+def state_of(folder: RunFolder, options: Options) -> str:
+    """Whether a run is running, finished or stopped."""
+    if is_taken(folder.path / LOCK):
+        return "running"
+    report = folder.read_json(REPORT)
+    is_long = report is not None and report["timesteps"] >= options.max_timesteps
+    return "finished" if is_long else "stopped"
+
+
 def _read(store: RunStore) -> Listed:
     options = store.options()
     report = store.read_json(REPORT)
     rounds = store.rounds()
     records, _ = store.records()
-    if is_taken(store.path / LOCK):
-        state = "running"
-    elif report and report["timesteps"] >= options.max_timesteps:
-        state = "finished"
-    else:
-        state = "stopped"
+    state = state_of(store, options)
     if not rounds or records.empty:
         return Listed(store.path, state, 0, options.max_timesteps)
     minimise = bool((store.identity() or {}).get("task", {}).get("minimise"))

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pandas as pd
+from made_records import row
 from toy_runs import run_options
 
 from bgpbt.config.options import Options
@@ -26,24 +27,6 @@ def data_in(path) -> dict:
         r'<script type="application/json" id="data">(.*?)</script>', path.read_text()
     )
     return json.loads(text)
-
-
-def row(round_: int, member: int, **changes) -> dict:
-    """A row of the records of a run with two blocks and one hyperparameter."""
-    words = {
-        "round": round_,
-        "member": member,
-        "parent": member,
-        "parent_value": member,
-    }
-    words |= {
-        "phase": "training",
-        "source": "previous",
-        "generation": 0,
-        "why": "start",
-    }
-    words |= {"fitness": 1.0, "timesteps": 10 * round_, "age": 10 * round_}
-    return words | {"rate": 0.25, "seconds": 1.5} | changes
 
 
 def fitted(rounds: int, *lengthscales) -> pd.DataFrame:

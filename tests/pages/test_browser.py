@@ -34,7 +34,18 @@ document.body.dataset.size = String(window.innerWidth);
 pytestmark = pytest.mark.browser
 
 
-# Looks at the picture when it begins and at its end, and steps in between.
+# The browser's clock is the test's: 30 pictures are one second.
+CLOCK = """
+<script>
+const pictures = [];
+window.requestAnimationFrame = (draw) => pictures.push(draw);
+function second() {
+  for (let i = 0; i <= 30; i++)
+    for (const draw of pictures.splice(0)) draw(1000 * i / 30);
+}
+</script>
+"""
+# Looks at the picture when it begins and at its end; plays and steps in between.
 LOOK = """
 <script>
 function picture() {
@@ -47,7 +58,12 @@ function picture() {
 const first = picture(), slider = document.getElementById("frame");
 document.body.dataset.colours = String(new Set(first).size);
 const button = document.getElementById("play");
-if (button.textContent === "pause") button.click();  // it may have begun by itself
+document.body.dataset.began = button.textContent;  // it plays: the button would pause
+second();
+document.body.dataset.played = document.body.dataset.frame;
+button.click();
+second();
+document.body.dataset.paused = document.body.dataset.frame;
 const press = () => new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true });
 const before = Number(document.body.dataset.frame);
 for (let i = 0; i < 20; i++) document.dispatchEvent(press());
@@ -61,10 +77,11 @@ document.body.dataset.stopped = button.textContent;
 """
 
 
-def opened(path: Path, width: int, script: str) -> tuple[str, str]:
+def opened(path: Path, width: int, script: str, clock: str = "") -> tuple[str, str]:
     """The page as Chromium has it after a script, and what its console said."""
     copy = path.with_name(f"hovered_{width}.html")
-    copy.write_text(path.read_text().replace("</body>", script + "</body>"))
+    text = path.read_text().replace("<head>", "<head>" + clock, 1)
+    copy.write_text(text.replace("</body>", script + "</body>"))
     flags = [
         "--headless",
         "--no-sandbox",
@@ -131,9 +148,12 @@ def test_the_page_of_several_runs(folders, tmp_path, width):
 def test_an_episode_is_shown(tmp_path, width):
     path = tmp_path / "policy.html"
     write_viewer("A <ball>", ball_and_box(), rolling(60), path)
-    text, said = opened(path, width, LOOK)
+    text, said = opened(path, width, LOOK, CLOCK)
     assert said == "" and 'data-drawn="yes"' in text
     assert int(told(text, "colours")) > 20  # not blank
+    assert told(text, "began") == "pause"
+    assert 29 <= int(told(text, "played")) <= 30
+    assert told(text, "paused") == told(text, "played")
     assert told(text, "stepped") == "20" and told(text, "frame") == "59"
     assert int(told(text, "moved")) > 100 and told(text, "stopped") == "play"
     assert "return so far 59" in text

@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from page_runs import data_in, fitted, row, toy_options
+from made_records import row
+from page_runs import data_in, fitted, toy_options
 
 import bgpbt
 from bgpbt.cli.command import main
-from bgpbt.pages.content import _gains, _other_parents, importance
+from bgpbt.pages.content import _gains, _other_parents, _places, importance
 from bgpbt.pages.html import page, table
 from bgpbt.pages.run_page import command
 from bgpbt.storage.records import tidy, with_parent
@@ -40,8 +41,7 @@ def test_lineage_and_schedules_are_those_of_the_records(made):
     while place >= 0:
         passed.append(place)
         place = rows["parent"][place]
-    assert data["rows"]["won"] == passed[::-1]
-    assert data["winner"] == {k: run.report[k] for k in ("round", "member")}
+    assert data["won"] == passed[::-1]
 
 
 def test_rounds_are_those_of_the_records(made):
@@ -85,7 +85,8 @@ def test_a_block_with_a_parent_of_its_own_is_told():
     records = pd.DataFrame(
         [row(0, 0), row(0, 1), row(1, 0, parent_value=1), row(1, 1, parent=0)]
     )
-    found = _other_parents(tidy(records), ("policy", "value"))
+    rows = tidy(records)
+    found = _other_parents(rows, ("policy", "value"), _places(rows))
     assert found == [[2, 1, 1], [3, 1, 1]]
 
 

@@ -2,27 +2,10 @@
 
 import pandas as pd
 import pytest
+from made_records import row
 
 from bgpbt.viz.story import story
 from bgpbt.viz.watching import curve, round_line, sparkline
-
-
-def row(round_, member, **changes):
-    words = {
-        "round": round_,
-        "member": member,
-        "parent": member,
-        "parent_value": member,
-    }
-    words |= {
-        "phase": "training",
-        "source": "previous",
-        "generation": 0,
-        "why": "start",
-    }
-    words |= {"fitness": 1.0, "timesteps": 10 * round_, "age": 10 * round_}
-    return words | {"rate": 0.25, "layers": 2, "seconds": 1.5} | changes
-
 
 BEFORE = [row(1, 0, rate=0.5), row(1, 1), row(1, 2, layers=4)]
 

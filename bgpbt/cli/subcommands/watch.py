@@ -23,7 +23,7 @@ def main(tokens: list[str]) -> int:
         help="rounds before now that are told first, default 5",
     )
     args = parser.parse_args(tokens)
-    from bgpbt.storage.listing import listed
+    from bgpbt.storage.listing import state_of
     from bgpbt.storage.store import RunStore
 
     store = RunStore(args.run_folder)
@@ -32,11 +32,13 @@ def main(tokens: list[str]) -> int:
     store.check_schema()
     told: int | None = None
     while True:
-        run = listed(store.path)  # its state first: what is told then is at least that
-        records, _ = store.records()
-        told = _tell(store, records, told, args.last)
-        if run.state != "running":
-            print(f"{store.path}: {run.state}")
+        # Its state first: what is told then is at least that.
+        state = state_of(store, store.options())
+        if told is None or store.rounds()[-1] > told:
+            records, _ = store.records()
+            told = _tell(store, records, told, args.last)
+        if state != "running":
+            print(f"{store.path}: {state}")
             return 0
         time.sleep(SECONDS)
 

@@ -3,10 +3,10 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const { rows, rounds, dimensions } = data;
-const won = new Set(rows.won);
+const won = new Set(data.won);
 const count = rows.round.length;
 const lastRound = Math.max(...rows.round);
-const wins = rows.won;
+const wins = data.won;
 const STEPS = "timesteps per member";
 
 function valueOf(dim, i) {
